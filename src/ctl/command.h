@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The commands of `graft`: one file each, one row in the table of main.c.
+ *
+ * Exit status: 0 it worked, 1 it failed (explain: denied), 2 misuse or bad input.
+ * `graft run` ends as its program does, 128 + N for signal N, 125 when graft itself
+ * failed, 126 the program cannot be executed, 127 it was not found.
+ */
+#pragma once
+
+enum {
+	EXIT_MISUSE = 2,
+	EXIT_GRAFT_FAILED = 125,
+	EXIT_CANNOT_EXECUTE = 126,
+	EXIT_NOT_FOUND = 127,
+};
+
+struct command {
+	const char *name;
+	int (*main)(int argc, char **argv); /* argv[0] is the command's name */
+	const char *summary;
+};
+
+int command_run(int argc, char **argv);
+int command_explain(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_doctor(int argc, char **argv);
+int command_ps(int argc, char **argv);
+int command_show(int argc, char **argv);
+int command_help(int argc, char **argv);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * graft: the command line. Finds the command and leaves the rest to its file.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "config.h"
+#include "ctl/command.h"
+
+static const struct command commands[] = {
+	{ "run", command_run, "run a program on grafted sockets" },
+	{ "explain", command_explain, "say what a call would become, and why" },
+	{ "check", command_check, "check policy files" },
+	{ "ps", command_ps, "list live runs" },
+	{ "show", command_show, "list the sockets grafted now" },
+	{ "doctor", command_doctor, "say what this kernel and user can do" },
+	{ "help", command_help, "show this help" },
+};
+
+static void usage(FILE *to)
+{
+	fprintf(to, "Usage: graft COMMAND [OPTION...]\n\n"
+		    "Gives a program a socket that lives somewhere else.\n\n"
+		    "Commands:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	fprintf(to, "\n`graft COMMAND --help` shows the options of one command.\n"
+		    "See graft(1), graft-run(1), graft-policy(5), graft(7).\n");
+}
+
+int command_help(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	usage(stdout);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage(stderr);
+		return EXIT_MISUSE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		usage(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		printf("graft %s\n", GRAFT_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].main(argc - 1, argv + 1);
+	fprintf(stderr, "graft: unknown command '%s'; `graft help` lists them\n", argv[1]);
+	return EXIT_MISUSE;
+}

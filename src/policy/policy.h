@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The policy of one command, container or cgroup: endpoints and ordered rules. Pure
+ * data: nothing in this folder opens a file, a socket or a clock.
+ *
+ *	endpoint NAME (ipv4|ipv6) ADDR:PORT|ADDR:dynamic [netns REF] [OPTION...]
+ *	endpoint NAME unix PATH [netns REF] [OPTION...]
+ *	(bind|connect) (tcp|udp|any) ADDR[/LEN][:PORT[-PORT]] = TARGET
+ *	TARGET := NAME | host | own | deny[:ERRNO] | from NAME
+ *
+ * IPv6 addresses stand in brackets, with the prefix length inside or outside of them
+ * ("[2001:db8::/32]:443" prints back as written here). '#' starts a comment. REF is a
+ * pid, a name under /run/netns, or a path holding '/'. OPTION is hold, share or bound.
+ *
+ * Life: policy_new, any number of policy_add_*, one policy_seal (names are resolved, the
+ * index is built), then it is read-only and may be used from any thread.
+ *
+ * How a call is judged (policy_resolve)
+ *
+ *  - The first rule, in order, that matches operation, protocol, address and port wins;
+ *    without one the verdict is POLICY_OWN.
+ *  - An IPv4-mapped address is judged as the IPv4 address it holds. A rule written with
+ *    a mapped prefix is stored as its IPv4 form.
+ *  - bind to [::] by a socket that is not IPV6_V6ONLY also binds 0.0.0.0, so rules on
+ *    either match it.
+ *  - connect to 0.0.0.0 or [::] means loopback, as in the kernel, and is judged as
+ *    127.0.0.1 or [::1] (0.0.0.0 mapped: 127.0.0.1).
+ *  - Loopback guard: 127.0.0.0/8 and [::1] are matched by a rule whose target leaves the
+ *    program's own stack (host, NAME, from NAME) only when the rule's own prefix lies
+ *    within loopback: "0.0.0.0/0 = host" never opens the host's loopback.
+ *  - A rule whose endpoint cannot serve the socket is passed over: an ipv6 endpoint for
+ *    an AF_INET socket, an ipv4 one for an IPV6_V6ONLY socket, a unix one for anything
+ *    but SOCK_STREAM (tcp) and SOCK_DGRAM (udp). An ipv4 endpoint for a dual-stack
+ *    AF_INET6 socket comes out as its IPv4-mapped address.
+ *  - A rule naming a `bound` endpoint in connect is for the caller to pass over while
+ *    nothing of its own is bound there (policy_resolve's @is_bound).
+ */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+enum policy_op {
+	POLICY_BIND,
+	POLICY_CONNECT, /* also each datagram sent with an address */
+};
+
+/* A bit mask. Sockets that are neither (ICMP, SCTP ...) are POLICY_OTHER and matched by
+ * "any" rules alone. */
+enum policy_proto {
+	POLICY_TCP = 1 << 0,
+	POLICY_UDP = 1 << 1,
+	POLICY_OTHER = 1 << 2,
+	POLICY_ANY = POLICY_TCP | POLICY_UDP | POLICY_OTHER,
+};
+
+enum endpoint_kind {
+	ENDPOINT_IPV4,
+	ENDPOINT_IPV6,
+	ENDPOINT_UNIX,
+};
+
+enum netns_kind {
+	NETNS_DEFAULT, /* the host's: where the supervisor or broker lives */
+	NETNS_PID,
+	NETNS_NAME,
+	NETNS_PATH,
+};
+
+enum endpoint_option {
+	ENDPOINT_HOLD = 1 << 0,
+	ENDPOINT_SHARE = 1 << 1,
+	ENDPOINT_BOUND = 1 << 2, /* connect reaches it only while this run is bound there */
+};
+
+/* Where a line came from: "p.conf", 3, 1 or "-p 8080:80", 0, 0. */
+struct policy_origin {
+	const char *source;
+	unsigned int line;
+	unsigned int column;
+};
+
+struct netns_ref {
+	enum netns_kind kind;
+	int pid;
+	char *text; /* name or path */
+};
+
+struct endpoint {
+	char *name;
+	enum endpoint_kind kind;
+	union {
+		struct in_addr v4;
+		struct in6_addr v6;
+		char *path;
+	};
+	uint16_t port; /* host byte order */
+	bool dynamic;
+	struct netns_ref netns;
+	unsigned int options;
+	uint32_t index; /* position in the policy */
+	struct policy_origin origin;
+};
+
+enum policy_target {
+	POLICY_OWN,
+	POLICY_HOST,
+	POLICY_ENDPOINT,
+	POLICY_FROM, /* keep the destination, take the endpoint as the source */
+	POLICY_DENY,
+};
+
+struct rule {
+	enum policy_op op;
+	unsigned int proto; /* mask */
+	int family;	    /* AF_INET or AF_INET6 */
+	struct in6_addr address; /* AF_INET: the first four bytes */
+	uint8_t prefix;
+	uint16_t port_low, port_high; /* 0-65535 when the rule names no port */
+	enum policy_target target;
+	char *endpoint_name; /* ENDPOINT, FROM */
+	const struct endpoint *endpoint; /* after policy_seal */
+	int deny_errno;
+	uint32_t index;
+	struct policy_origin origin;
+};
+
+/* What was wrong, ready to print as one line: "p.conf:3:14: port 70000 is not in
+ * 0-65535". */
+struct policy_error {
+	char text[256];
+};
+
+struct policy;
+
+/* Limits on what one policy may hold; beyond them policy_add_* fails with -E2BIG. */
+#define POLICY_ENDPOINTS_MAX 1000000
+#define POLICY_RULES_MAX 1000000
+#define POLICY_NAME_MAX 63
+
+/*
+ * All of these return 0, or -EINVAL with a sentence in @error for bad input, -ENOMEM,
+ * -E2BIG. On failure the policy is as before the call. @error may be NULL.
+ */
+struct policy *policy_new(void);
+struct policy *policy_free(struct policy *policy);
+void policy_freep(struct policy **policy);
+
+/* @text need not be NUL-terminated; @source names it in messages. */
+int policy_add_text(struct policy *policy, const char *source, const char *text,
+		    size_t size, struct policy_error *error);
+/* [IP:]HOSTPORT[-HOSTPORT]:PORT[-PORT][/tcp|/udp], or PORT alone for a dynamic host
+ * port; an IPv6 IP stands in brackets. */
+int policy_add_publish(struct policy *policy, const char *text, struct policy_error *error);
+/* ADDR:PORT[-PORT]=TARGET, the older `-i`; the last ':' splits address and port. */
+int policy_add_ingress(struct policy *policy, const char *text, struct policy_error *error);
+/* [tcp:|udp:]PREFIX/LEN=TARGET, the older `-e`: longest prefix first whatever the order
+ * given; an endpoint as target is the source to use (from NAME). */
+int policy_add_egress(struct policy *policy, const char *text, struct policy_error *error);
+/* "ADDR:PORT=EP ADDR:PORT=EP ...", GRAFT_CONV_PAIRS: both bind and connect. */
+int policy_add_conv_pairs(struct policy *policy, const char *text,
+			  struct policy_error *error);
+int policy_seal(struct policy *policy, struct policy_error *error);
+
+/* The policy in its own file format, sorted as judged. Caller frees. NULL: no memory. */
+char *policy_print(const struct policy *policy);
+/* One rule or endpoint as its line, without newline, cut at @size. Return: length. */
+size_t policy_print_rule(const struct rule *rule, char *text, size_t size);
+size_t policy_print_endpoint(const struct endpoint *endpoint, char *text, size_t size);
+/* "p.conf:3" or "-p 8080:80". Return: length. */
+size_t policy_print_origin(const struct policy_origin *origin, char *text, size_t size);
+
+size_t policy_n_rules(const struct policy *policy);
+size_t policy_n_endpoints(const struct policy *policy);
+const struct rule *policy_rule(const struct policy *policy, size_t index);
+const struct endpoint *policy_endpoint(const struct policy *policy, size_t index);
+const struct endpoint *policy_find_endpoint(const struct policy *policy, const char *name);
+
+/* What a program asks for. @address: AF_INET or AF_INET6. */
+struct policy_query {
+	enum policy_op op;
+	enum policy_proto proto; /* one bit */
+	int family;		 /* of the socket */
+	bool v6only;		 /* of the socket; AF_INET6 only */
+	struct sockaddr_storage address;
+};
+
+enum policy_reason {
+	POLICY_R_RULE,	      /* @rule decided */
+	POLICY_R_DEFAULT,     /* no rule matched */
+	POLICY_R_LOOPBACK,    /* no rule, or only rules the loopback guard passed over */
+	POLICY_R_UNSERVABLE,  /* no rule, after passing over one whose endpoint cannot serve */
+	POLICY_R_UNBOUND,     /* no rule, after passing over a `bound` one */
+};
+
+struct policy_verdict {
+	enum policy_target target;
+	enum policy_reason reason;
+	const struct rule *rule;	 /* NULL unless POLICY_R_RULE; else the one passed
+					    over last, where the reason names one */
+	const struct endpoint *endpoint; /* ENDPOINT, FROM */
+	int deny_errno;			 /* DENY; positive */
+	/*
+	 * The address to use in the verdict's stack, valid for the socket's family, or
+	 * AF_UNIX. OWN and HOST: the address asked for. ENDPOINT: the endpoint's (a
+	 * wildcard one becomes loopback in connect; a dynamic port is 0 and the caller
+	 * knows which port it became). FROM: the address to bind first.
+	 */
+	struct sockaddr_storage address;
+	socklen_t address_len;
+};
+
+/* Tells whether this run is bound to @endpoint now. */
+typedef bool policy_is_bound(void *context, const struct endpoint *endpoint);
+
+/*
+ * Judges @query. @is_bound may be NULL (nothing is bound). Does not allocate; its cost
+ * does not grow with the number of rules.
+ */
+void policy_resolve(const struct policy *policy, const struct policy_query *query,
+		    policy_is_bound *is_bound, void *context,
+		    struct policy_verdict *ret_verdict);
+
+/* One sentence: why @verdict came out as it did. Return: length. */
+size_t policy_explain(const struct policy_query *query,
+		      const struct policy_verdict *verdict, char *text, size_t size);
+
+/*
+ * What an engine must be ready for: masks of policy_proto for which some rule can move a
+ * socket out of the program's own stack (host, endpoint, from) or deny it.
+ */
+struct policy_reach {
+	unsigned int bind_leaves;
+	unsigned int connect_leaves;
+	unsigned int denies;
+	bool has_unix;	/* a rule can end in a UNIX socket */
+	bool has_netns; /* or in a namespace other than the host's */
+	/* Protocols whose connect to an arbitrary outside address (neither loopback nor
+	 * link-local) ends in the host's stack: the best guess at socket() time. */
+	unsigned int default_host_v4;
+	unsigned int default_host_v6;
+};
+
+void policy_get_reach(const struct policy *policy, struct policy_reach *ret_reach);
