@@ -104,17 +104,19 @@ class Bulk(Cell):
         return figures
 
 
-class RoundTrip(Cell):
-    """64 bytes there and back. Where both ends run decides more than anything else."""
+class Pinned(Cell):
+    """A cell of small messages: where both ends run decides more than anything else.
 
-    def __init__(self, direction, cores):
+    One core: client, server and whatever is between them share CPU 0. Two cores: the
+    client has CPU 0, the server CPU 1, what is between them runs where it likes.
+    """
+
+    mode = ""
+
+    def __init__(self, name, direction, cores, rows):
         self.cores = cores
-        self.default = direction == "serving"
-        title = f"round trip, {'one core' if cores == 1 else 'two cores'}, {direction}"
-        super().__init__(f"rr-{cores}core-{direction}", direction,
-                         [Row("p50_us", title + ", p50", "us", "low"),
-                          Row("p99_us", title + ", p99", "us", "low")])
-        if cores == 1:  # relays and supervisors too
+        super().__init__(f"{name}-{cores}core-{direction}", direction, rows)
+        if cores == 1:
             self.server_cpus = self.client_cpus = "0"
 
     def unavailable(self):
@@ -126,19 +128,36 @@ class RoundTrip(Cell):
         return [*super().server(host), "--pin", "1" if self.cores == 2 else "0"]
 
     def client(self, host, address, seconds):
-        return [host.load, "rr", address, str(PORT), str(seconds), "--pin", "0"]
+        return [host.load, self.mode, address, str(PORT), str(seconds), "--pin", "0"]
 
 
-class Connect(Cell):
+def where(cores, direction):
+    return f"{'one core' if cores == 1 else 'two cores'}, {direction}"
+
+
+class RoundTrip(Pinned):
+    """64 bytes there and back on one connection."""
+
+    mode = "rr"
+
+    def __init__(self, direction, cores):
+        title = f"round trip, {where(cores, direction)}"
+        super().__init__("rr", direction, cores, [
+            Row("p50_us", title + ", p50", "us", "low"),
+            Row("p99_us", title + ", p99", "us", "low")])
+        self.default = direction == "serving"
+
+
+class Connect(Pinned):
     """Connect, one byte there and back, close; one after the other."""
 
-    def __init__(self, direction):
-        super().__init__(f"crr-{direction}", direction, [
-            Row("per_second", f"connect, 1 B each way, close: {direction}", "/s", "high"),
-            Row("p99_us", f"connect to close, p99: {direction}", "us", "low")])
+    mode = "crr"
 
-    def client(self, host, address, seconds):
-        return [host.load, "crr", address, str(PORT), str(seconds)]
+    def __init__(self, direction, cores):
+        title = f"connect, 1 B, close, {where(cores, direction)}"
+        super().__init__("crr", direction, cores, [
+            Row("per_second", title, "/s", "high"),
+            Row("p99_us", title + ", p99", "us", "low")])
 
 
 class Nginx(Cell):
@@ -244,9 +263,10 @@ class Idle(Cell):
 CELLS = [
     *(Bulk(direction) for direction in ("serving", "connecting")),
     *(Bulk(direction, reverse=True) for direction in ("serving", "connecting")),
-    *(RoundTrip(direction, cores) for direction in ("serving", "connecting")
-      for cores in (1, 2)),
-    *(Connect(direction) for direction in ("serving", "connecting")),
+    *(RoundTrip(direction, cores) for cores in (1, 2)
+      for direction in ("serving", "connecting")),
+    *(Connect(direction, cores) for cores in (1, 2)
+      for direction in ("serving", "connecting")),
     *(Nginx(direction, close) for close in (False, True)
       for direction in ("serving", "connecting")),
     *(Redis(direction) for direction in ("serving", "connecting")),
