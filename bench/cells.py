@@ -156,14 +156,13 @@ class Connect(Pinned):
     def __init__(self, direction, cores):
         title = f"connect, 1 B, close, {where(cores, direction)}"
         super().__init__("crr", direction, cores, [
-            Row("per_second", title, "/s", "high"),
-            Row("p99_us", title + ", p99", "us", "low")])
+            Row("per_second", title, "/s", "high")])
 
 
 class Nginx(Cell):
     """nginx, one worker, a file of 612 bytes; wrk, one thread, 32 connections."""
 
-    programs = {"nginx": "nginx-light", "wrk": "wrk"}
+    programs = {"nginx": "nginx", "wrk": "wrk"}
     question = b"GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
     answer = b"HTTP/1.1 200 OK"
 

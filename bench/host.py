@@ -109,7 +109,6 @@ class Host:
         self._tun()
 
     def close(self):
-        os.chdir("/")
         subprocess.run(["umount", "-l", self.scratch], check=False)
         os.rmdir(self.scratch)
 

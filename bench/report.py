@@ -109,13 +109,18 @@ def heading(results):
 
 
 def spread(results):
-    """How far host-native is from itself over all rows: the noise."""
-    ratios = [way[end] for row in results["summary"] for name, way in row["ways"].items()
-              if name == AGAIN and "ratio" in way for end in ("lowest", "highest")]
-    if not ratios:
+    """How far host-native is from itself over all rows and repetitions: the noise."""
+    ratios = []
+    for row in results["summary"]:
+        found = figures(results, row["cell"], row["metric"])
+        base = found.get(BASE, {})
+        ratios += [value / base[rep] for rep, value in found.get(AGAIN, {}).items()
+                   if base.get(rep)]
+    if len(ratios) < 2:
         return "host-native was not measured twice: no noise figure"
-    return (f"host-native against itself: {min(ratios):.2f}–{max(ratios):.2f}, "
-            "smaller differences mean nothing")
+    tenths = statistics.quantiles(ratios, n=10)
+    return (f"host-native against itself: {tenths[0]:.2f}–{tenths[-1]:.2f} (p10–p90 of "
+            f"{len(ratios)} ratios), smaller differences mean nothing")
 
 
 def text(results):

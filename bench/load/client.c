@@ -120,7 +120,7 @@ static int bulk_receive(int fd, char *buffer, uint64_t until, uint64_t *ret_byte
 /* What the machine does while we do nothing, in seconds of CPU per second. */
 static double background(void)
 {
-	struct timespec pause = { .tv_nsec = 250 * 1000 * 1000 };
+	struct timespec pause = { .tv_nsec = 500 * 1000 * 1000 };
 	struct cpu before, after;
 	uint64_t start = now_ns();
 
