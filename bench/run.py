@@ -72,8 +72,9 @@ def select(parser, patterns, things, what):
     selected = set()
     for pattern in patterns.split(","):
         matching = {thing.name for thing in things
-                    if fnmatch.fnmatchcase(thing.name, pattern) or
-                    thing.name.startswith(pattern + "-")}
+                    if fnmatch.fnmatchcase(thing.name, pattern)}
+        matching = matching or {thing.name for thing in things
+                                if thing.name.startswith(pattern + "-")}
         if not matching:
             parser.error(f"no {what} named {pattern}; --list shows them")
         selected |= matching
