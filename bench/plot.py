@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import report
 
-WIDTH, LEFT, RIGHT, TOP, STEP = 900, 300, 30, 104, 25
+WIDTH, LEFT, RIGHT, TOP, STEP = 920, 325, 30, 104, 25
 TICKS = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10]
 
 # Colours that stand apart for the colour-blind (Okabe and Ito); graft's come last, on top.
@@ -100,7 +100,7 @@ class Plot:
         return LEFT + part * (WIDTH - LEFT - RIGHT)
 
     def legend(self):
-        x, out = LEFT, []
+        x, out = 30, []
         for way in self.ways:
             colour, shape = self.style(way)
             title = self.results["ways"][way]["title"]

@@ -73,6 +73,8 @@ def missing(results, row, way):
             return one["error"]
     if any(one["dropped"] for one in runs):
         return "dropped: the hypervisor stole more than 5 % of the time"
+    if runs and row["metric"] == "cpu_s_per_gb":
+        return "CPU not counted: others used the machine"
     return "not measured"
 
 

@@ -27,6 +27,7 @@ import ways as ways_module
 from host import BENCH, Failure, Host, enter, run
 
 STOLEN_LIMIT = 0.05
+BUSY_LOAD = 0.5
 SETUP_SECONDS = 0.9  # of a run, besides the measurement; for the first estimate only
 
 
@@ -114,6 +115,7 @@ class Bench:
             "format": 1, "date": datetime.datetime.now(datetime.timezone.utc).isoformat(
                 timespec="seconds"),
             "machine": describe(), "congestion_control": chosen.cc,
+            "load_average": os.getloadavg()[0],
             "repetitions": chosen.reps, "seconds": chosen.seconds, "user": chosen.user,
             "ways": {way.name: {"title": way.title, "unavailable": way.unavailable(host)}
                      for way in chosen.ways},
@@ -123,7 +125,7 @@ class Bench:
             "runs": []}
 
     def skip(self, cell, way):
-        return cell.direction == "alone" and not way.alone
+        return cell.direction not in way.directions
 
     def possible(self, cell, way):
         return not (self.results["ways"][way.name]["unavailable"] or
@@ -156,7 +158,7 @@ class Bench:
         row = cell.rows[0]
         value = record["error"] or "dropped: stolen time"
         if not record["error"] and not record["dropped"]:
-            figure = record["metrics"][row.metric]
+            figure = record["metrics"].get(row.metric, 0)
             value = f"{figure / 1e9:.2f}" if row.unit == "Gb/s" else f"{figure:,.1f}"
             value += " " + row.unit
         print(f"[{self.done}/{self.total}, {left / 60:.1f} min left] "
@@ -167,6 +169,9 @@ class Bench:
         for way, entry in self.results["ways"].items():
             if entry["unavailable"]:
                 print(f"unavailable: {way}: {entry['unavailable']}", file=sys.stderr)
+        if self.results["load_average"] > BUSY_LOAD:
+            print(f"warning: load average {self.results['load_average']:.2f}: others use "
+                  "this machine, the figures will be noise", file=sys.stderr)
         plan = [(cell, [way for way in self.chosen.ways if self.possible(cell, way)])
                 for cell in self.chosen.cells]
         self.total = self.chosen.reps * sum(

@@ -30,7 +30,7 @@ class Place:
 class Way:
     name = title = ""
     program, package = None, None
-    alone = False  # whether a program talking to itself tells anything about this way
+    directions = "serving", "connecting"  # those that say something about this way
 
     def unavailable(self, _host):
         """Why this way cannot be measured here, or None."""
@@ -45,7 +45,7 @@ class Way:
 class Native(Way):
     """On the host, nothing in between; what all others are compared with."""
 
-    alone = True
+    directions = "serving", "connecting", "alone"
 
     def __init__(self, name, title):
         self.name, self.title = name, title
@@ -127,13 +127,25 @@ class Slirp(Way):
 
 
 class Graft(Way):
-    """graft run, started by an ordinary user."""
+    """graft run, started by an ordinary user.
 
-    alone = True
+    Connecting, the rule decides what a connection costs: with a prefix, a socket's stack is
+    known at connect() only; with all addresses (0/0) it is known from socket() on.
+    """
 
     def __init__(self, engine, program):
         self.name, self.title = f"graft-{engine}", f"graft ({engine})"
         self.engine, self.program = engine, program
+        self.directions = "serving", "connecting", "alone"
+        self.egress = OUT_NET
+
+    @classmethod
+    def to_anywhere(cls, engine, program):
+        way = cls(engine, program)
+        way.name, way.title = way.name + "-any", f"graft ({engine}, 0/0)"
+        way.directions = ("connecting",)
+        way.egress = "0.0.0.0/0"
+        return way
 
     def unavailable(self, host):
         if not self.program or not os.path.exists(self.program):
@@ -147,7 +159,7 @@ class Graft(Way):
 
     def place(self, stack, host, direction, port, cpus):
         rules = {"serving": ["-p", f"{port}:{port}"],
-                 "connecting": ["-e", f"{OUT_NET}=host"],
+                 "connecting": ["-e", f"{self.egress}=host"],
                  "alone": ["-e", f"{OUT_NET}=host", "--rule", f"bind tcp {OUT_NET} = host"]}
         return Place([*host.as_user(), self.program, "run", "--engine", self.engine,
                       *rules[direction], "--"], OUT)
@@ -155,5 +167,6 @@ class Graft(Way):
 
 def ways(graft):
     """All ways, in the order of the tables. The first is what the others are divided by."""
-    return [Native("native", "host-native"), Native("native2", "host-native again (A/A)"),
-            Bridge(), Pasta(), Slirp(), Graft("notify", graft)]
+    return [Native("native", "host-native"), Native("native2", "host-native again"),
+            Bridge(), Pasta(), Slirp(), Graft("notify", graft),
+            Graft.to_anywhere("notify", graft)]
