@@ -27,9 +27,9 @@ static int fail(const char *what, int r)
 }
 
 /*
- * One crr transaction, to the end: who does not wait for the server's close leaves half of
- * the waiting connections on the client's side, runs out of ports and then measures how
- * the kernel looks for one. Return: 0 or -errno.
+ * One crr transaction, to the end: who does not wait for the server's close leaves half
+ * of the waiting connections on the client's side, runs out of ports and then measures
+ * how the kernel looks for one. Return: 0 or -errno.
  */
 static int transact(const struct options *options, struct session *session, bool look)
 {
