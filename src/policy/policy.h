@@ -32,8 +32,8 @@
  *    an AF_INET socket, an ipv4 one for an IPV6_V6ONLY socket, a unix one for anything
  *    but SOCK_STREAM (tcp) and SOCK_DGRAM (udp). An ipv4 endpoint for a dual-stack
  *    AF_INET6 socket comes out as its IPv4-mapped address.
- *  - One exception: an AF_INET socket can connect to the wildcard ipv6 endpoint
- *[::]:PORT, where a dual-stack server listens for both; it comes out as 127.0.0.1:PORT.
+ *  - One exception: an AF_INET socket can connect to a wildcard ipv6 endpoint, [::]:PORT,
+ *    where a dual-stack server listens for both; it comes out as 127.0.0.1:PORT.
  *  - A rule naming a `bound` endpoint in connect is for the caller to pass over while
  *    nothing of its own is bound there (policy_resolve's @is_bound).
  *
@@ -82,8 +82,8 @@ enum netns_kind {
 enum endpoint_option {
 	ENDPOINT_HOLD = 1 << 0,
 	ENDPOINT_SHARE = 1 << 1,
-	ENDPOINT_BOUND =
-		1 << 2, /* connect reaches it only while this run is bound there */
+	/* Connect reaches it only while this run is bound there. */
+	ENDPOINT_BOUND = 1 << 2,
 };
 
 /* Where a line came from: "p.conf", 3, 1 or "-p 8080:80", 0, 0. */
@@ -222,9 +222,10 @@ enum policy_reason {
 	POLICY_R_DEFAULT, /* no rule matched */
 	/* Loopback, and no rule or only ones passed over, by the guard first. */
 	POLICY_R_LOOPBACK,
-	POLICY_R_UNSERVABLE, /* no rule, after passing over one whose endpoint cannot
-				serve */
-	POLICY_R_UNBOUND,    /* no rule, after passing over a `bound` one */
+	/* No rule, after passing over one whose endpoint cannot serve. */
+	POLICY_R_UNSERVABLE,
+	/* No rule, after passing over one with a `bound` endpoint. */
+	POLICY_R_UNBOUND,
 };
 
 struct policy_verdict {
