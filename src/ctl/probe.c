@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -35,10 +36,17 @@
 /* Return: the number in a file, or -1. */
 static long read_number(const char *path)
 {
-	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[32];
+	ssize_t n = fd < 0 ? -1 : fd_read_all(fd, text, sizeof(text) - 1);
+	char *end;
 	long value;
 
-	return file && fscanf(file, "%ld", &value) == 1 ? value : -1;
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	value = strtol(text, &end, 10);
+	return end == text ? -1 : value;
 }
 
 static void probe_kernel(struct probe_result *ret)

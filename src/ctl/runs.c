@@ -172,23 +172,22 @@ static int consider(struct search *search, const char *name)
 	return 0;
 }
 
-/* The name of a listening control socket in a line of /proc/net/unix, or NULL. */
+/* The name of a listening control socket in a line of /proc/net/unix, or NULL. Fields:
+ * number, references, protocol, flags, type, state, inode, name. */
 static const char *control_name(char *line)
 {
 	const size_t prefix_len = strlen(PREFIX);
-	unsigned int flags;
-	int at = 0;
-	char *name;
+	char *rest = NULL, *word = strtok_r(line, " \n", &rest);
 
-	line[strcspn(line, "\n")] = '\0';
-	if (sscanf(line, "%*x: %*x %*x %x %*x %*x %*u %n", &flags, &at) != 1 || !at ||
-	    !(flags & LISTENING))
+	for (int i = 0; i < 7 && word; i++) {
+		if (i == 3 && !(strtoul(word, NULL, 16) & LISTENING))
+			return NULL;
+		word = strtok_r(NULL, " \n", &rest);
+	}
+	if (!word || strncmp(word, PREFIX, prefix_len) != 0 ||
+	    word[strspn(word + prefix_len, NAME_SUFFIX) + prefix_len] != '\0')
 		return NULL;
-	name = line + at;
-	if (strncmp(name, PREFIX, prefix_len) != 0 ||
-	    name[strspn(name + prefix_len, NAME_SUFFIX) + prefix_len] != '\0')
-		return NULL;
-	return name;
+	return word;
 }
 
 static int by_age(const void *a, const void *b)
