@@ -97,5 +97,8 @@ int command_ps(int argc, char **argv)
 		fprintf(stderr, "graft ps: cannot look for runs: %s\n", strerror(-r));
 		return 1;
 	}
+	if (runs.n_silent)
+		fprintf(stderr, "graft ps: %zu of the runs did not answer\n",
+			runs.n_silent);
 	return json ? show_json(&runs) : show_table(&runs);
 }

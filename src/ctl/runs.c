@@ -2,7 +2,7 @@
 /*
  * Runs are found by the names of their control sockets in /proc/net/unix. Anyone may
  * take such a name, so nothing is sent before the kernel has told whose socket it is, and
- * a user whose socket keeps root waiting is not asked again in this round.
+ * another user whose socket keeps root waiting is not asked again in this round.
  */
 #include <errno.h>
 #include <poll.h>
@@ -18,7 +18,7 @@
 
 #define PREFIX      "@graft/run/"
 #define LISTENING   0x10000 /* __SO_ACCEPTCON in /proc/net/unix */
-#define TIMEOUT_NS  3000000000ull
+#define TIMEOUT_NS  2000000000ull
 #define RUNS_MAX    4096
 #define SILENT_MAX  16
 #define NAME_SUFFIX "0123456789/."
@@ -138,7 +138,7 @@ static bool is_silent(const struct search *search, uid_t uid)
 	for (size_t i = 0; i < search->n_silent; i++)
 		if (search->silent[i] == uid)
 			return true;
-	return search->n_silent == SILENT_MAX;
+	return uid != getuid() && search->n_silent == SILENT_MAX;
 }
 
 /* @name: "@graft/run/UID/PID" */
@@ -159,8 +159,11 @@ static int consider(struct search *search, const char *name)
 	peer.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 	uid = (uid_t)-1;
 	r = converse(&peer, WIRE_ASK_RUNS, take_run, &peer, &uid);
-	if (r == -ETIMEDOUT && uid != (uid_t)-1)
-		search->silent[search->n_silent++] = uid;
+	if (r == -ETIMEDOUT) {
+		runs->n_silent++;
+		if (uid != (uid_t)-1 && uid != getuid())
+			search->silent[search->n_silent++] = uid;
+	}
 	if (r < 0 || !peer.run.pid)
 		return 0;
 	peer.run.uid = uid;

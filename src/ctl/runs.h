@@ -19,9 +19,10 @@ struct run_peer {
 struct runs {
 	struct run_peer *items; /* oldest first */
 	size_t n;
+	size_t n_silent; /* found, and did not answer in time */
 };
 
-/* Return: 0 or -errno. Whoever does not answer is left out. */
+/* Return: 0 or -errno. Whoever does not answer is left out and counted. */
 int runs_find(struct runs *ret);
 void runs_release(struct runs *runs);
 

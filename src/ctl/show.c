@@ -192,5 +192,8 @@ int command_show(int argc, char **argv)
 		fprintf(stderr, "graft show: cannot look for runs: %s\n", strerror(-r));
 		return 1;
 	}
+	if (runs.n_silent)
+		fprintf(stderr, "graft show: %zu of the runs did not answer\n",
+			runs.n_silent);
 	return show(&runs, optind < argc ? argv[optind] : NULL, json);
 }

@@ -33,6 +33,9 @@
  * A stream without progress for DNS_STREAM_IDLE_NS ends; beyond DNS_STREAMS_MAX the one
  * idle for longest gives way.
  *
+ * What it opens. The program can send anything to port 53 of these servers and of nobody
+ * else, also where that is a loopback address of the host; `--dns none` closes it.
+ *
  * Limits. Everything is of fixed size and belongs to one run, so a client that floods,
  * sends garbage, never reads or leaves connections half open takes only its own run's
  * slots. A wake-up handles at most DNS_BATCH datagrams or connections. A link-local

@@ -406,6 +406,33 @@ static void test_stranger(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* A run that hangs is counted and does not hide the others; a name that only looks like
+ * one is passed over. */
+static void test_silent_run(void **state)
+{
+	static const char *const names[] = { "1", "x" };
+	int fds[ARRAY_SIZE(names)];
+	const char *text;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct sockaddr_un address = { .sun_family = AF_UNIX };
+		int n = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1,
+				 CONTROL_PREFIX "%u/%s", getuid(), names[i]);
+
+		fds[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(fds[i], (struct sockaddr *)&address,
+				      (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
+						  1 + (size_t)n)),
+				 0);
+		assert_int_equal(listen(fds[i], 5), 0);
+	}
+	assert_int_equal(graft("ps 2>&1", &text), 0);
+	assert_non_null(strstr(text, "graft ps: 1 of the runs did not answer\n"));
+	assert_non_null(strstr(text, "nginx -g 'daemon off;'"));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		close(fds[i]);
+}
+
 /* Somebody else holds the name. */
 static void test_name_taken(void **state)
 {
@@ -561,7 +588,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_ps),           cmocka_unit_test(test_show),
 		cmocka_unit_test(test_show_one),     cmocka_unit_test(test_rude_clients),
 		cmocka_unit_test(test_many_clients), cmocka_unit_test(test_big_answer),
-		cmocka_unit_test(test_stranger),     cmocka_unit_test(test_name_taken),
+		cmocka_unit_test(test_silent_run),   cmocka_unit_test(test_stranger),
+		cmocka_unit_test(test_name_taken),
 	};
 	pthread_t thread;
 	int r = enter_namespaces();
