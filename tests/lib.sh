@@ -6,7 +6,7 @@
 #
 #	root's network          never touched
 #	+-- "the host"          network, mount and pid namespace made by enter_host
-#	    |   lo, outside0 (10.77.0.1/24, fd77::1/64), an empty /run, $T on a tmpfs
+#	    |   lo, outside0 (10.77.0.1/24, fd77::1/64), an empty /run that holds $T
 #	    +-- graft run PROG  as root, and as an ordinary user (uid 65534)
 #
 # Everything started here lives in that pid namespace, so the kernel ends it with the
@@ -144,10 +144,9 @@ enter_host()
 	fi
 	trap leave_host EXIT
 	trap 'exit 1' INT TERM HUP
-	T=$(mktemp -d /tmp/graft-net.XXXXXX) || die "mktemp"
-	mount -t tmpfs -o mode=755 graft-test "$T" || die "cannot mount a tmpfs"
+	mount -t tmpfs -o mode=755 graft-test /run || die "cannot mount over /run"
+	T=/run/test
 	prepare_files
-	mount -t tmpfs -o mode=755 graft-run /run || die "cannot mount over /run"
 	prepare_network
 }
 
@@ -156,8 +155,6 @@ leave_host()
 	local status=$?
 	trap - EXIT
 	stop_all
-	cd /
-	umount -l "$T" && rmdir "$T"
 	exit "$status"
 }
 
@@ -232,7 +229,9 @@ replace_file()
 # identity root|user -> IDENTITY, a prefix that changes user and then executes.
 identity()
 {
-	IDENTITY=(env HOME="$T/home/$1" XDG_RUNTIME_DIR="$T/xdg/$1")
+	# A background command of a shell without job control ignores SIGINT.
+	IDENTITY=(env --default-signal=INT,QUIT HOME="$T/home/$1"
+		XDG_RUNTIME_DIR="$T/xdg/$1")
 	[ "$1" = user ] || return 0
 	if [ "$GRAFT_TEST_CAPABLE" = root ]; then
 		IDENTITY=(setpriv --reuid=65534 --regid=65534 --clear-groups
@@ -295,7 +294,8 @@ spawn()
 {
 	local name=$1
 	shift
-	"$@" </dev/null >"$T/$name.log" 2>&1 &
+	: >"$T/$name.log"
+	"$@" </dev/null >>"$T/$name.log" 2>&1 &
 	PID_OF[$name]=$!
 }
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A small threaded HTTP/1.1 server with keep-alive.
 
-    http_server.py ADDRESS PORT TEXT
+    http_server.py ADDRESS PORT TEXT [nagle] [stay]
 
 GET answers TEXT and a newline; PUT and POST answer the SHA-256 of the body. Ends with
-the process that started it.
+the process that started it, unless told to stay.
 """
 import ctypes
 import hashlib
@@ -16,7 +16,7 @@ import sys
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+    disable_nagle_algorithm = "nagle" not in sys.argv[4:]
 
     def answer(self, body):
         self.send_response(200)
@@ -59,5 +59,6 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 PR_SET_PDEATHSIG = 1
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+if "stay" not in sys.argv[4:]:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 Server((sys.argv[1], int(sys.argv[2]))).serve_forever()

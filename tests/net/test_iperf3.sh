@@ -41,14 +41,14 @@ matrix()
 {
 	local name=$1 port=$2
 	shift 2
-	check "$name: TCP" moves 60000000 "$@" -c "$HOST4" -p "$port" -n 64M
-	check "$name: TCP reverse" moves 60000000 "$@" -c "$HOST4" -p "$port" -n 64M -R
-	check "$name: TCP, four streams" moves 60000000 \
+	check "$name: TCP" moves 30000000 "$@" -c "$HOST4" -p "$port" -n 64M
+	check "$name: TCP reverse" moves 30000000 "$@" -c "$HOST4" -p "$port" -n 64M -R
+	check "$name: TCP, four streams" moves 30000000 \
 		"$@" -c "$HOST4" -p "$port" -n 64M -P 4
-	check "$name: TCP, four streams reverse" moves 60000000 \
+	check "$name: TCP, four streams reverse" moves 30000000 \
 		"$@" -c "$HOST4" -p "$port" -n 64M -P 4 -R
-	check "$name: TCP, IPv6" moves 60000000 "$@" -6 -c "$HOST6" -p "$port" -n 64M
-	check "$name: TCP, IPv6 reverse" moves 60000000 \
+	check "$name: TCP, IPv6" moves 30000000 "$@" -6 -c "$HOST6" -p "$port" -n 64M
+	check "$name: TCP, IPv6 reverse" moves 30000000 \
 		"$@" -6 -c "$HOST6" -p "$port" -n 64M -R
 	check "$name: UDP" moves 3000000 \
 		"$@" -c "$HOST4" -p "$port" -u -b 50M -t 1 -l 1400
