@@ -25,6 +25,8 @@ LIMIT=${LIMIT-30} # seconds until a wait or a foreground program is given up
 LIB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SOURCE_DIR=${LIB_DIR%/tests}
 PYTHON=/usr/bin/python3
+# A caller's own directories may be closed to the ordinary user.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 COUNT=0
 FAILED=0
@@ -230,7 +232,7 @@ replace_file()
 identity()
 {
 	# A background command of a shell without job control ignores SIGINT.
-	IDENTITY=(env --default-signal=INT,QUIT HOME="$T/home/$1"
+	IDENTITY=(env '--default-signal=INT,QUIT' HOME="$T/home/$1"
 		XDG_RUNTIME_DIR="$T/xdg/$1")
 	[ "$1" = user ] || return 0
 	if [ "$GRAFT_TEST_CAPABLE" = root ]; then

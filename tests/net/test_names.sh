@@ -12,9 +12,10 @@ cat >"$T/bin/resolve.py" <<'END'
 import socket, sys
 try:
     found = socket.getaddrinfo(sys.argv[1], 80, type=socket.SOCK_STREAM)
-    print(" ".join(sorted(address[4][0] for address in found)))
+    result = " ".join(sorted(address[4][0] for address in found))
 except socket.gaierror as e:
-    print({socket.EAI_NONAME: "EAI_NONAME", socket.EAI_AGAIN: "EAI_AGAIN"}.get(e.errno, e))
+    result = {socket.EAI_NONAME: "EAI_NONAME", socket.EAI_AGAIN: "EAI_AGAIN"}[e.errno]
+sys.stdout.write(result + "\n")
 END
 
 resolv_conf()
