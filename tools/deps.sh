@@ -9,16 +9,18 @@
 # What is installed already is left alone, so a second run needs neither network nor
 # root. Services that come with a package (nginx, postgresql, ssh ...) are kept from
 # starting by a policy-rc.d, which is put back as it was.
+# shellcheck disable=SC2086 # lists of packages are words
 set -eu
 
 build="gcc libc6-dev make meson ninja-build pkg-config
-	libseccomp-dev libcap-ng-dev libjson-c-dev"
+	libseccomp-dev libcap-ng-dev libjson-c-dev libcmocka-dev"
 demo="$build bash python3 iproute2 util-linux procps nginx-light iperf3 curl"
-test="$demo libcmocka-dev redis-server redis-tools memcached postgresql haproxy
+test="$demo redis-server redis-tools memcached postgresql haproxy
 	openssh-server openssh-client golang-go clang libclang-rt-14-dev clang-format
-	clang-tidy shellcheck mandoc strace socat libc6-dev-i386"
+	clang-tidy shellcheck mandoc codespell git strace
+	socat libc6-dev-i386"
 bench="$demo wrk redis-server redis-tools passt slirp4netns uidmap"
-dev="$test $bench gdb valgrind codespell jq"
+dev="$test $bench gdb valgrind"
 
 die()
 {
@@ -105,9 +107,10 @@ fi
 echo "deps: $1: installing$missing"
 if ! apt --no-install-recommends install $missing; then
 	# Lists may name versions that are gone from the mirror.
-	apt update && apt --no-install-recommends install $missing || {
+	apt update || true
+	if ! apt --no-install-recommends install $missing; then
 		grep -E '^(E|W):' "$log" | tail -n 5 >&2
 		die "could not install:$missing"
-	}
+	fi
 fi
 echo "deps: $1: done"

@@ -20,6 +20,7 @@ export TMPDIR=/tmp
 # Everything alive in this pid namespace but the script and the host's web server.
 others()
 {
+	# shellcheck disable=SC2009 # pgrep shows no zombies for what they are
 	ps -eo stat=,args= | grep -v -e '^Z' -e test_lifetime.sh -e 'ps -eo' \
 		-e "http_server.py $HOST4 8000"
 }

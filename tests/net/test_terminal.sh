@@ -3,6 +3,7 @@
 #
 # `graft run` on a terminal: the program has it as its own, the keys that make signals
 # reach it once, and it may read from it as part of a foreground pipeline.
+# shellcheck disable=SC2016 # what is in single quotes is for the shell inside
 . "$(dirname "$0")/../lib.sh"
 enter_host "$@"
 need ip "$PYTHON"
