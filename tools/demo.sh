@@ -22,12 +22,12 @@ prepare()
 	fi
 	"$SOURCE_DIR/tools/deps.sh" demo || exit 1
 	echo "demo: building"
-	make -s -C "$SOURCE_DIR" all >"$SOURCE_DIR/build.log" 2>&1 || {
-		tail -n 20 "$SOURCE_DIR/build.log"
-		echo "demo: the build failed"
+	local output
+	output=$(make -C "$SOURCE_DIR" all 2>&1) || {
+		tail -n 20 <<<"$output"
+		echo "demo: FAILED: it does not build"
 		exit 1
 	}
-	rm -f "$SOURCE_DIR/build.log"
 }
 
 [ -n "${GRAFT_TEST_INSIDE-}" ] || prepare
