@@ -59,7 +59,8 @@ struct supervisor {
 	uint64_t started_ns;
 	int front, signals;
 	bool has_exited; /* the program's status was reported */
-	bool is_over;
+	bool is_deserted; /* nobody with the filter is left */
+	bool is_over; /* the front process was killed, and everybody else */
 };
 
 static void report(const struct supervisor *self, enum run_event event, int value,
@@ -115,21 +116,23 @@ static void on_signal(struct event_source *source, uint32_t events)
 	while (read(self->signals, &info, sizeof(info)) == sizeof(info))
 		continue;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (pid == self->launch.pid) {
+		if (pid == self->launch.pid && !self->has_exited) {
 			self->has_exited = true;
 			report(self, RUN_EXITED, status, -1);
 		}
 	/* Without a filter there is no listener to tell that all are gone. */
-	if (pid < 0 && errno == ECHILD && self->launch.listener < 0 && !self->notify)
-		self->is_over = true;
+	if (pid < 0 && errno == ECHILD && !self->notify)
+		self->is_deserted = true;
 }
 
 static void on_listener(struct event_source *source, uint32_t events)
 {
 	struct supervisor *self = container_of(source, struct supervisor, on_listener);
 
-	if (events & EPOLLHUP)
-		self->is_over = true;
+	if (!(events & EPOLLHUP))
+		return;
+	self->is_deserted = true;
+	event_loop_del(&self->loop, self->launch.listener, &self->on_listener);
 }
 
 static void on_tick_asked(struct event_source *source, uint32_t events)
@@ -424,10 +427,8 @@ _Noreturn void supervisor_main(struct run *run, int front)
 	if (set_up(&self) < 0)
 		fail(&self);
 	set_off(&self);
-	while (!self.is_over)
+	while (!self.is_over && !(self.has_exited && self.is_deserted))
 		if (event_loop_run_once(&self.loop, -1) < 0)
 			fail(&self);
-	/* Reports of a program that ended in the same round as everything else. */
-	on_signal(&self.on_signal, 0);
 	_exit(EXIT_SUCCESS);
 }
