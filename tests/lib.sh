@@ -388,7 +388,7 @@ stop()
 		kill -KILL "$pid" 2>/dev/null
 		status=1
 	fi
-	wait "$pid" 2>/dev/null
+	{ wait "$pid"; } 2>/dev/null
 	unset "PID_OF[$1]"
 	return "$status"
 }
@@ -406,7 +406,7 @@ status_of()
 {
 	local pid=${PID_OF[$1]}
 	if within "$LIMIT" is_gone "$pid"; then
-		wait "$pid"
+		{ wait "$pid"; } 2>/dev/null
 		STATUS=$?
 	else
 		kill -KILL "$pid"

@@ -102,6 +102,7 @@ def wait_for(path):
 home, host = sys.argv[1:]
 listener = socket.create_server(("0.0.0.0", 80))
 out = socket.create_connection((host, 8000), 10)
+unused = socket.socket()
 inner, _ = listener.accept()
 print("ready", flush=True)
 wait_for(home + "/test.go")
@@ -121,9 +122,8 @@ def attempt(name, call):
     except OSError as e:
         result = errno.errorcode[e.errno]
     print(name, result, "at once" if time.time() - began < 2 else "late", flush=True)
-spare = out
 attempt("socket", lambda: socket.socket())
-attempt("connect", lambda: socket.socket().connect((host, 8000)))
+attempt("connect", lambda: unused.connect((host, 8000)))
 a, b = socket.socketpair()
 a.send(b"x")
 print("unix", b.recv(1).decode(), flush=True)
@@ -133,7 +133,7 @@ END
 killed_supervisor()
 {
 	local supervisor
-	start survivor -p 8080:80 -e 10.77.0.0/24=host -- \
+	start survivor -p 8080:80 -e 0.0.0.0/0=host -- \
 		"$PYTHON" "$T/bin/survivor.py" "$T/home/$WHO" "$HOST4"
 	wait_for_listener survivor 8080 || return
 	exec 8<>"/dev/tcp/$HOST4/8080"
@@ -159,7 +159,9 @@ killed_supervisor()
 		'^connected socket outside' "$(<"$T/survivor.log")"
 	contains "$WHO: supervisor killed: a new socket fails at once" \
 		'^socket E[A-Z]+ at once' "$(<"$T/survivor.log")"
-	comment "$(grep '^socket' "$T/survivor.log")"
+	contains "$WHO: supervisor killed: a new connection fails at once" \
+		'^connect E[A-Z]+ at once' "$(<"$T/survivor.log")"
+	comment "$(grep -E '^(socket|connect) ' "$T/survivor.log")"
 	contains "$WHO: supervisor killed: other families work" '^unix x' \
 		"$(<"$T/survivor.log")"
 	stop survivor

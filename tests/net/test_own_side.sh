@@ -24,7 +24,8 @@ try:
     else:
         sock.connect((address, port))
         sock.send(b"GET / HTTP/1.0\r\n\r\n")
-    print(sock.recv(65536).decode().split()[-1])
+    read = sock.makefile("rb").read if kind == "tcp" else lambda: sock.recv(100)
+    print(read().decode().split()[-1])
 except socket.timeout:
     print("timeout")
 except OSError as e:
