@@ -118,7 +118,7 @@ dump_logs()
 	local name
 	for name in "${!PID_OF[@]}"; do
 		comment "--- end of $name.log"
-		comment "$(tail -n 12 "$T/$name.log" 2>/dev/null)"
+		comment "$(tail -n 6 "$T/$name.log" 2>/dev/null)"
 	done
 }
 

@@ -71,7 +71,7 @@ run 'EWHAT' --rule 'connect tcp 10.0.0.1 = deny:EWHAT'
 run '=' --rule 'bind tcp 0.0.0.0:80 host'
 run 'such|exist' --policy "$T/no/such/file"
 run 'directory' --policy "$T"
-policy 1:14 'bind tcp 0.0.0.0:70000 = host'
+policy 1:18 'bind tcp 0.0.0.0:70000 = host'
 policy 2: '# a comment
 bind tcp 0.0.0.0:80 = nobody'
 policy 1: 'endpoint web ipv4 127.0.0.1'

@@ -67,7 +67,7 @@ by_reference process "${PID_OF[web]}"
 policy nosuchname
 try --policy "$T/policy.conf" -- curl -sS --max-time 10 http://192.0.2.1/ >"$T/out" 2>&1
 check "a namespace that does not exist is an error" [ $? -ne 0 ]
-contains "and is named" nosuchname "$(<"$T/out")"
+contains "and is named" "'there'|nosuchname" "$(<"$T/out")"
 WHO=user
 as_user
 finish

@@ -53,7 +53,7 @@ head -c 3000000 /dev/urandom >"$T/upload"
 echo "endpoint cache unix $T/redis/redis.sock
 connect tcp 127.0.0.1:6379 = cache" >"$T/policy.conf"
 spawn redis redis-server --port 0 --unixsocket "$T/redis/redis.sock" \
-	--unixsocketperm 777 --save '' --dir "$T/redis"
+	--unixsocketperm 777 --loglevel warning --save '' --dir "$T/redis"
 await redis redis-cli -s "$T/redis/redis.sock" PING || finish
 for WHO in $USERS; do
 	connecting
