@@ -102,8 +102,10 @@ if [ -z "${QUICK-}" ]; then
 	if build build-asan -Db_sanitize=address,undefined -Db_lundef=false; then
 		run build-asan unit
 		run build-asan fuzz
+		# Units show leaks; a front process that ends with its program need not
+		# have freed what it still uses.
 		# shellcheck disable=SC2086 # names are words
-		asan_quick net $asan_names
+		ASAN_OPTIONS=detect_leaks=0 asan_quick net $asan_names
 		run build-asan conformance
 	fi
 	if ! command -v clang >/dev/null; then

@@ -13,6 +13,9 @@
 . "$(dirname "$0")/../tests/lib.sh"
 REPETITIONS=${REPETITIONS-5}
 SECONDS_EACH=0.6 # rr and crr; iperf3 takes one second
+# Round trips are between two programs on one CPU: across two, waking up the other one
+# decides. All else runs where the kernel puts it.
+ONE_CPU=(taskset -c 0)
 
 prepare()
 {
@@ -182,11 +185,21 @@ start_servers()
 	wait_for_listener native_iperf3 5201 && wait_for_port veth_iperf3 "$VETH4" 5201 &&
 		wait_for_listener graft_iperf3 5301 || verdict
 	[ -x "$LOAD" ] || return 0
-	spawn native_load "${IDENTITY[@]}" "$LOAD" serve 0.0.0.0 5202
-	spawn veth_load bridged "${IDENTITY[@]}" "$LOAD" serve 0.0.0.0 5202
-	start graft_load -p 5302:5202 -- "$LOAD" serve 0.0.0.0 5202
-	wait_for_port native_load "$HOST4" 5202 && wait_for_port veth_load "$VETH4" 5202 &&
-		wait_for_port graft_load "$HOST4" 5302 || verdict
+	start_load_servers crr 5202 5302
+	start_load_servers rr 5203 5303 "${ONE_CPU[@]}"
+}
+
+start_load_servers() # NAME PORT GRAFT-PORT [PREFIX...]
+{
+	local name=$1 port=$2 graft_port=$3 serve
+	shift 3
+	serve=("$@" "$LOAD" serve 0.0.0.0 "$port")
+	spawn "native_$name" "${IDENTITY[@]}" "${serve[@]}"
+	spawn "veth_$name" bridged "${IDENTITY[@]}" "${serve[@]}"
+	start "graft_$name" -p "$graft_port:$port" -- "${serve[@]}"
+	wait_for_port "native_$name" "$HOST4" "$port" &&
+		wait_for_port "veth_$name" "$VETH4" "$port" &&
+		wait_for_port "graft_$name" "$HOST4" "$graft_port" || verdict
 }
 
 # in_place WAY COMMAND...: a client that runs there.
@@ -212,24 +225,25 @@ field() # NAME: of a line of JSON
 		2>/dev/null
 }
 
-# Where the server of each way is, and where that of the host is for its clients.
-measure() # WAY ADDRESS IPERF3-PORT LOAD-PORT HOST-ADDRESS
+# Where the server of each way is, and where that of the host is for its clients. The
+# ports of a way start at BASE: iperf3, connections, round trips.
+measure() # WAY ADDRESS BASE HOST-ADDRESS
 {
-	local way=$1 address=$2 iperf3=$3 load=$4 home=$5 t=$SECONDS_EACH
+	local way=$1 address=$2 base=$3 home=$4 t=$SECONDS_EACH
 	identity user
 	record bulk-serving "$way" \
-		"$(moved in_place native iperf3 -J -c "$address" -p "$iperf3" -t 1)"
+		"$(moved in_place native iperf3 -J -c "$address" -p "$base" -t 1)"
 	record bulk-connecting "$way" \
 		"$(moved in_place "$way" iperf3 -J -c "$home" -p 5201 -t 1)"
 	[ -x "$LOAD" ] || return 0
-	record rr-serving "$way" \
-		"$(in_place native "$LOAD" rr "$address" "$load" "$t" | field p50_us)"
-	record rr-connecting "$way" \
-		"$(in_place "$way" "$LOAD" rr "$home" 5202 "$t" | field p50_us)"
-	record crr-serving "$way" \
-		"$(in_place native "$LOAD" crr "$address" "$load" "$t" | field per_second)"
-	record crr-connecting "$way" \
-		"$(in_place "$way" "$LOAD" crr "$home" 5202 "$t" | field per_second)"
+	record rr-serving "$way" "$(in_place native "${ONE_CPU[@]}" "$LOAD" \
+		rr "$address" $((base + 2)) "$t" | field p50_us)"
+	record rr-connecting "$way" "$(in_place "$way" "${ONE_CPU[@]}" "$LOAD" \
+		rr "$home" 5203 "$t" | field p50_us)"
+	record crr-serving "$way" "$(in_place native "$LOAD" \
+		crr "$address" $((base + 1)) "$t" | field per_second)"
+	record crr-connecting "$way" "$(in_place "$way" "$LOAD" \
+		crr "$home" 5202 "$t" | field per_second)"
 }
 
 compare()
@@ -238,9 +252,9 @@ compare()
 	: >"$T/measured"
 	for ((i = 1; i <= REPETITIONS; i++)); do
 		echo "demo: measuring, $i of $REPETITIONS: host-native, veth+bridge, grafted"
-		measure native "$HOST4" 5201 5202 "$HOST4"
-		measure veth "$VETH4" 5201 5202 "$BRIDGE4"
-		measure graft "$HOST4" 5301 5302 "$HOST4"
+		measure native "$HOST4" 5201 "$HOST4"
+		measure veth "$VETH4" 5201 "$BRIDGE4"
+		measure graft "$HOST4" 5301 "$HOST4"
 	done
 	echo
 	echo "Congestion control $CONGESTION, $(nproc) CPUs, Linux $(uname -r). $REPETITIONS interleaved" \

@@ -20,6 +20,7 @@ sock = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOC
 sock.settimeout(5)
 try:
     if kind == "udp-unconnected":
+        sock.settimeout(1)
         sock.sendto(b"?", (address, port))
     else:
         sock.connect((address, port))
