@@ -40,7 +40,10 @@ demo:
 bench:
 	@tools/deps.sh bench
 	@$(MAKE) --no-print-directory all
-	@python3 bench/run.py $(BENCH)
+	@mkdir -p bench/results
+	@bench/run.py --json bench/results/latest.json $(BENCH)
+	@bench/plot.py bench/results/latest.json docs/bench.svg
+	@bench/table.py bench/results/latest.json README.md
 
 format:
 	@git ls-files '*.c' '*.h' | xargs -r clang-format -i

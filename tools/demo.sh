@@ -210,7 +210,7 @@ in_place()
 	case $way in
 	native) host "${IDENTITY[@]}" "$@" ;;
 	veth) host nsenter --net=/run/netns/bridged "${IDENTITY[@]}" "$@" ;;
-	graft) try -e 10.77.0.0/24=host -- "$@" ;;
+	graft) try -e 0.0.0.0/0=host -- "$@" ;;
 	esac
 }
 
