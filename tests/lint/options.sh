@@ -22,8 +22,8 @@ man_options()
 # differ COMMAND: what one side has and the other lacks.
 differ()
 {
-	page=graft.1
-	[ "$1" != run ] || page=graft-run.1
+	page='graft.1'
+	[ "$1" != run ] || page='graft-run.1'
 	help_options "$1" >"$private/help"
 	man_options "$1" >"$private/man"
 	comm -23 "$private/help" "$private/man" | sed "s/^/man\/$page: $1 lacks /"
@@ -31,7 +31,7 @@ differ()
 	grep -e '^--' "$private/help" | while IFS= read -r option; do
 		fish_options "$1" | grep -qx -e "$option" ||
 			echo "completions/graft.fish: $1 lacks $option"
-		grep -qE -e "$option[]}'[]" completions/_graft ||
+		grep -qE -e "${option}[]}'[]" completions/_graft ||
 			echo "completions/_graft: $1 lacks $option"
 	done
 	fish_options "$1" | grep -vxF -f "$private/help" |

@@ -3,6 +3,7 @@
 #
 # A lint that cannot fail is worth nothing. Breaks each rule in a temporary copy of the
 # tree and wants the lint to end 1 and to name the culprit.
+# shellcheck disable=SC2016 # scripts that are planted, not run
 set -eu
 . "$(dirname "$0")/lib.sh"
 
@@ -39,7 +40,7 @@ proves()
 	fresh
 }
 
-# plant FILE: writes stdin there, behind the licence line of its place.
+# plant FILE: writes stdin there.
 plant()
 {
 	mkdir -p "$tree/$(dirname "$1")"
@@ -67,6 +68,8 @@ fresh
 # layers
 printf '%s\n#include "intercept/x.h"\n' "$spdx" | plant src/stack/planted.c
 proves layers 'stack/planted.c: stack/ may not include "intercept/x.h"'
+printf '%s\n#include "stack/kernel/x.h"\n' "$spdx" | plant src/intercept/planted.c
+proves layers 'intercept/planted.c: intercept/ may not include "stack/kernel/x.h"'
 printf '%s\n#include "policy/policy.h"\n' "$spdx" | plant src/base/planted.c
 proves layers 'base/planted.c: base/ may not'
 printf '%s\n#include "intercept/preload/x.h"\n' "$spdx" | plant src/intercept/notify/planted.c
@@ -111,7 +114,7 @@ proves shell 'tools/planted:3'
 
 # man
 sed '/^\.Sh NAME/d' "$tree/man/graft.1" | plant man/graft.1
-proves man 'man/graft.1'
+proves man 'man/graft.1:.*NAME'
 sed 's/graft/planted/' "$tree/man/graft.7" | plant man/planted.7
 proves man 'man/meson.build does not install it'
 printf '.Xr graft-planted 9 .\n' >>"$tree/man/graft.7"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# shellcheck over every script, known by its name or its first line.
+# Checks every script with shellcheck, known by its name or its first line.
 set -eu
 . "$(dirname "$0")/lib.sh"
 need shellcheck

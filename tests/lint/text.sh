@@ -9,7 +9,7 @@ set -eu
 check()
 {
 	files '' | grep -vE '^LICENSES/|\.(svg|png)$|/corpus/' | while IFS= read -r file; do
-		[ -s "$file" ] && grep -Iq . "$file" || continue
+		grep -Iq . "$file" || continue # empty or not text
 		grep -nE "[ 	]\$|$(printf '\r')" "$file" |
 			sed "s,^\([0-9]*\):.*,$file:\1: blank at the end of the line," || true
 		[ -z "$(tail -c 1 "$file")" ] || echo "$file: no newline at its end"

@@ -3,7 +3,8 @@
 #
 # clang-tidy over the compilation database, our own files only. Slow, so a file found
 # clean is remembered in the build directory until it, a header or .clang-tidy changes,
-# and after TIDY_SECONDS the rest waits for the next run (said, and not counted clean).
+# and after TIDY_SECONDS the rest waits for the next run, which the output says.
+# shellcheck disable=SC2016 # the inner shell's own variables
 set -eu
 . "$(dirname "$0")/lib.sh"
 need clang-tidy
@@ -25,7 +26,6 @@ findings=$(sed -n 's/^ *"file": "\(.*\.c\)",*$/\1/p' compile_commands.json | sor
 		"$root"/*) printf '%s\n' "$file" ;;
 		esac
 	done |
-	# shellcheck disable=SC2016 # for the inner shell
 	xargs -r -d '\n' -P 2 -n 1 sh -c '
 		key=$( (echo "$headers"; echo "$0"; cat "$0") | sha256sum | cut -c 1-32)
 		[ ! -e "$clean/$key" ] || exit 0
