@@ -12,9 +12,11 @@ _graft_commands()
 
 _graft_options()
 {
-	"$1" "$2" --help 2>/dev/null | sed -n 's/^ *\(-.*\)/\1/p' | sed 's/   *.*//' |
-		grep -oE '(^|[ ,|])--[a-z][a-z-]*' | tr -d ' ,|'
-	echo --help
+	{
+		"$1" "$2" --help 2>/dev/null | sed -n 's/^ *\(-.*\)/\1/p' |
+			sed 's/   *.*//' | grep -oE '(^|[ ,|])--[a-z][a-z0-9-]*' | tr -d ' ,|'
+		echo --help
+	} | sort -u
 }
 
 # The options that take a value, to tell a value from the program.
