@@ -36,9 +36,11 @@ findings=$(sed -n 's/^ *"file": "\(.*\.c\)",*$/\1/p' compile_commands.json | sor
 		if found=$(clang-tidy -p "$build" --quiet --header-filter=".*" \
 			--extra-arg=-Wno-unknown-warning-option "$0" 2>/dev/null); then
 			: >"$clean/$key"
+		elif printf "%s\n" "$found" | grep -qE "(error|warning):"; then
+			printf "%s\n" "$found" | grep -E "(error|warning):" |
+				sed "s,^\($build/\)*\.\./,,;s/,-warnings-as-errors\]/]/"
 		else
-			printf "%s\n" "$found" | grep -E "(error|warning):" ||
-				echo "$0: clang-tidy failed: $found"
+			echo "$0: clang-tidy failed: $found"
 		fi')
 
 late=$(printf '%s\n' "$findings" | grep -c ': LATER$' || true)
