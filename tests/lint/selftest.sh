@@ -54,7 +54,11 @@ fake_graft()
 #!/bin/sh
 case $1 in
 help | --help) printf 'Commands:\n  check     check policy files\n  help      help\n\nEnd.\n' ;;
-check) printf 'Usage: graft check [--print] FILE...\n\n  --print   print\nMORE' ;;
+check)
+	shift
+	[ "$1" = --help ] || ! grep -qs planted "$@" || exit 2
+	printf 'Usage: graft check [--print] FILE...\n\n  --print   print\nMORE'
+	;;
 esac
 END
 	sed -i "s/MORE/${1:-}/" "$private/graft"
@@ -131,6 +135,12 @@ proves options 'completions/_graft: check lacks --planted'
 fake_graft
 sed -i 's/^\.It Fl -print.*/&\n.It Fl -planted/' "$tree/man/graft.1"
 proves options 'graft check --help: lacks --planted'
+
+# examples
+echo 'bind planted' >>"$tree/examples/p.conf"
+proves examples 'examples/p.conf: graft check'
+printf '```\nconnect tcp planted = host\n```\n' | plant docs/planted.md
+proves examples 'docs/planted.md:1: graft check'
 
 # completion
 sed -i 's/auto notify/auto notified/' "$tree/completions/graft.bash"
