@@ -11,6 +11,7 @@ need "${cc%% *}"
 private=$(mktemp -d)
 trap 'rm -rf "$private"' EXIT
 echo '#define GRAFT_VERSION "0"' >"$private/config.h"
+echo 'extern int graft_lint_unit;' >"$private/unit"
 
 # alone HEADER COMPILER...
 alone()
@@ -18,7 +19,7 @@ alone()
 	header=$1
 	shift
 	if ! "$@" -I"$private" -Isrc -Iinclude -fsyntax-only -include "$header" \
-		/dev/null >"$private/log" 2>&1; then
+		"$private/unit" >"$private/log" 2>&1; then
 		echo "$header: does not compile alone ($*)"
 		grep -E 'error|warning' "$private/log" | head -n 3
 	fi
