@@ -32,6 +32,7 @@ complete -c graft -n '__graft_uses run' -s v -l verbose -d 'say what happens'
 complete -c graft -n '__graft_uses run' -a '(__fish_complete_subcommand --fcs-skip=2)'
 
 complete -c graft -n '__graft_uses explain' -l v6only -d 'the socket is IPV6_V6ONLY'
+complete -c graft -n '__graft_uses explain' -l bound -d 'the run is bound to its endpoints'
 complete -c graft -n '__graft_uses explain ps show doctor' -l json -d 'print JSON'
 complete -c graft -n '__graft_uses explain' -a 'bind connect tcp udp'
 complete -c graft -n '__graft_uses check' -l print -d 'print the rules as judged'
