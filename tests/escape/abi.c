@@ -95,16 +95,18 @@ static void by_socketcall(const struct way *way)
 	struct target canary = target_canary(way);
 	struct low *low = low_new(&canary);
 	uint32_t name = low_address(&low->target), byte = low_address(&low->byte);
-	long fd = seen("socketcall(SOCKET)", socketcall(low, SOCKETCALL_SOCKET, way->family,
-							 way->type, 0, 0, 0, 0));
+	long fd =
+		seen("socketcall(SOCKET)", socketcall(low, SOCKETCALL_SOCKET, way->family,
+						      way->type, 0, 0, 0, 0));
 
 	if (fd < 0)
 		fd = host_socket(way);
 	if (!way_is_stream(way)) {
-		seen("socketcall(SENDTO)", socketcall(low, SOCKETCALL_SENDTO, fd, byte, 1, 0,
-						      name, canary.len));
+		seen("socketcall(SENDTO)", socketcall(low, SOCKETCALL_SENDTO, fd, byte, 1,
+						      0, name, canary.len));
 		seen("socketcall(SENDMSG)",
-		     socketcall(low, SOCKETCALL_SENDMSG, fd, low_address(low->header), 0, 0, 0, 0));
+		     socketcall(low, SOCKETCALL_SENDMSG, fd, low_address(low->header), 0,
+				0, 0, 0));
 	}
 	if (!seen("socketcall(CONNECT)",
 		  socketcall(low, SOCKETCALL_CONNECT, fd, name, canary.len, 0, 0, 0)))
@@ -117,13 +119,14 @@ static void by_direct(const struct way *way)
 	struct target canary = target_canary(way);
 	struct low *low = low_new(&canary);
 	uint32_t name = low_address(&low->target);
-	long fd = seen("ia32 socket", int80(IA32_SOCKET, way->family, way->type, 0, 0, 0, 0));
+	long fd = seen("ia32 socket",
+		       int80(IA32_SOCKET, way->family, way->type, 0, 0, 0, 0));
 
 	if (fd < 0)
 		fd = host_socket(way);
 	if (!way_is_stream(way)) {
-		seen("ia32 sendto", int80(IA32_SENDTO, fd, low_address(&low->byte), 1, 0, name,
-					  canary.len));
+		seen("ia32 sendto", int80(IA32_SENDTO, fd, low_address(&low->byte), 1, 0,
+					  name, canary.len));
 		seen("ia32 sendmsg",
 		     int80(IA32_SENDMSG, fd, low_address(low->header), 0, 0, 0, 0));
 	}
@@ -135,7 +138,8 @@ static void by_direct(const struct way *way)
 static void by_x32(const struct way *way)
 {
 	struct target canary = target_canary(way);
-	long fd = seen("x32 socket", syscall(X32 | SYS_socket, way->family, way->type, 0));
+	long fd =
+		seen("x32 socket", syscall(X32 | SYS_socket, way->family, way->type, 0));
 
 	if (fd < 0 && errno == ENOSYS && !is_grafted)
 		unsupported("no x32 in this kernel");
@@ -156,8 +160,8 @@ static void program(const struct way *way)
 		unsupported("no 32-bit compiler here");
 	pid = fork();
 	if (!pid) {
-		execl(path, "escape32", "--bare", way_is_stream(way) ? "disconnect" : "sendto",
-		      way->name, NULL);
+		execl(path, "escape32", "--bare",
+		      way_is_stream(way) ? "disconnect" : "sendto", way->name, NULL);
 		seen("execl", -1);
 		_exit(1);
 	}
@@ -196,10 +200,10 @@ static void by_x32(const struct way *way)
 	(void)way;
 	unsupported("this is not a 64-bit x86 program");
 }
-#define by_direct by_x32
-#define by_socketcall by_x32
-#define program by_x32
-#define program_inherits by_x32
+#	define by_direct        by_x32
+#	define by_socketcall    by_x32
+#	define program          by_x32
+#	define program_inherits by_x32
 #endif
 
 const struct attempt attempts_abi[] = {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -115,8 +116,9 @@ static void high_bits(const struct way *way)
 
 		if (fd < 0)
 			continue;
-		if (!seen("connect", syscall(SYS_connect, fd + (mask & 2 ? high : 0),
-					     &canary, canary.len + (mask & 4 ? high : 0))))
+		if (!seen("connect",
+			  syscall(SYS_connect, fd + (mask & 2 ? high : 0), &canary,
+				  canary.len + (mask & 4 ? high : 0))))
 			poke(fd);
 		close(fd);
 	}
@@ -125,8 +127,9 @@ static void high_bits(const struct way *way)
 static void high_type(const struct way *way)
 {
 	struct target canary = target_canary(way);
-	long fd = seen("socket", syscall(SYS_socket, (long)way->family | (-1L << 32),
-					 (long)way->type | (0x7fL << 32), 3L << 33));
+	long fd = seen("socket",
+		       syscall(SYS_socket, (long)way->family | (0x7fffffffL << 32),
+			       (long)way->type | (0x7fL << 32), 3L << 33));
 
 	if (fd >= 0)
 		reach(fd, &canary);
@@ -185,7 +188,8 @@ static void nonblocking(const struct way *way)
 
 const struct attempt attempts_address[] = {
 	{ "connect", WAY_ALL, 0, plain, "connect to the host's loopback" },
-	{ "connect-denied", WAY_ALL, 0, denied, "connect to an address that a rule denies" },
+	{ "connect-denied", WAY_ALL, 0, denied,
+	  "connect to an address that a rule denies" },
 	{ "connect-denied-mapped", WAY_V6, 0, denied_mapped,
 	  "the denied IPv4 address in its mapped form" },
 	{ "connect-any", WAY_ALL, 0, any, "connect to 0.0.0.0 or [::]" },

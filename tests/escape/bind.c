@@ -17,7 +17,8 @@ static void serve(int fd, const struct way *way, const struct target *local)
 
 static void bind_address(const struct way *way, const char *v4, const char *v6, int port)
 {
-	struct target local = target_make(way->family, way->family == AF_INET ? v4 : v6, port);
+	struct target local =
+		target_make(way->family, way->family == AF_INET ? v4 : v6, port);
 	int fd = fresh(way);
 
 	serve(fd, way, &local);
@@ -104,7 +105,8 @@ static void listen_after_disconnect(const struct way *way)
 /* A published port is bound, then the binding is given up and the socket kept. */
 static void listen_again(const struct way *way)
 {
-	struct target given = target_local(way, PORT_GIVEN), local = target_local(way, PORT_UNLISTED);
+	struct target given = target_local(way, PORT_GIVEN),
+		      local = target_local(way, PORT_UNLISTED);
 	int fd = fresh(way), one = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -201,15 +203,18 @@ static void steal(const struct way *way)
 
 const struct attempt attempts_bind[] = {
 	{ "bind", WAY_ALL, 0, wildcard, "bind an unlisted port" },
-	{ "bind-loopback", WAY_ALL, 0, loopback, "an unlisted port of the loopback address" },
-	{ "bind-host-address", WAY_ALL, 0, host_address, "an unlisted port of a host address" },
+	{ "bind-loopback", WAY_ALL, 0, loopback,
+	  "an unlisted port of the loopback address" },
+	{ "bind-host-address", WAY_ALL, 0, host_address,
+	  "an unlisted port of a host address" },
 	{ "bind-mapped", WAY_V6, 0, mapped, "through IPv4-mapped addresses" },
 	{ "bind-zero", WAY_ALL, 0, zero, "any free port" },
 	{ "bind-host-socket", WAY_ALL, 0, host_then_bind,
 	  "an unlisted port, by a socket already in the host's stack" },
 	{ "bind-host-zero", WAY_ALL, 0, host_then_zero, "any free port, the same way" },
 	{ "bind-unspec", WAY_V4, 0, unspec, "AF_UNSPEC, which bind takes for AF_INET" },
-	{ "bind-high-bits", WAY_ALL, 0, high_bits, "bits above 32 in descriptor and length" },
+	{ "bind-high-bits", WAY_ALL, 0, high_bits,
+	  "bits above 32 in descriptor and length" },
 	{ "bind-lengths", WAY_ALL, 0, lengths, "every address length from 1 to 199" },
 	{ "bind-device", WAY_ALL, 0, device, "bound to lo, sharing the port" },
 	{ "bind-steal", WAY_ALL, 0, steal, "share the port of another service" },

@@ -154,14 +154,16 @@ int mode_fd(int fd, const struct way *way)
 }
 
 const struct attempt attempts_copy[] = {
-	{ "dup", WAY_ALL, 0, dups, "disconnect and reconnect through dup, dup2, dup3, F_DUPFD" },
+	{ "dup", WAY_ALL, 0, dups,
+	  "disconnect and reconnect through dup, dup2, dup3, F_DUPFD" },
 	{ "dup-before", WAY_ALL, 0, dup_before, "a copy made before the first connect" },
 	{ "fork", WAY_ALL, 0, forked, "the copy of a forked child" },
 	{ "fork-before", WAY_ALL, 0, fork_before,
 	  "a child's copy made before the first connect" },
 	{ "vfork", WAY_ALL, 0, vforked, "the copy of a vforked child" },
 	{ "exec", WAY_ALL, 0, executed, "the copy of another program" },
-	{ "clone-files", WAY_ALL, 0, shared_table, "another process with the same table" },
+	{ "clone-files", WAY_ALL, 0, shared_table,
+	  "another process with the same table" },
 	{ "clone-vm", WAY_ALL, 0, shared_memory, "another process with the same memory" },
 	{}
 };

@@ -2,8 +2,8 @@
 /*
  * The escape suite: each attempt is a hostile program's way to a socket that no rule
  * gives it. An attempt tries for real and prints what its calls returned; whether it got
- * through is decided outside, by canaries in the host's namespace (run.py). What no canary
- * can see (a process opened, a capability gained) an attempt reports with breach().
+ * through is decided outside, by canaries in the host's namespace (run.py). What no
+ *canary can see (a process opened, a capability gained) an attempt reports with breach().
  *
  *	host namespace	10.77.0.1 fd77::1	port 7700	service, allowed
  *						port 7709	closed, allowed
@@ -50,16 +50,16 @@ enum {
 };
 
 enum {
-	NEEDS_ROOT = 1 << 0,	/* natively real only with capabilities */
-	NEEDS_GIVER = 1 << 1,	/* a run with an open policy gives sockets away */
+	NEEDS_ROOT = 1 << 0,    /* natively real only with capabilities */
+	NEEDS_GIVER = 1 << 1,   /* a run with an open policy gives sockets away */
 	NEEDS_INHERIT = 1 << 2, /* descriptors opened before graft starts */
-	NEEDS_SETUID = 1 << 3,	/* a set-user-ID copy of this program */
-	NEEDS_USER = 1 << 4,	/* means nothing for root */
-	IS_RACE = 1 << 5,	/* takes the number of tries */
+	NEEDS_SETUID = 1 << 3,  /* a set-user-ID copy of this program */
+	NEEDS_USER = 1 << 4,    /* means nothing for root */
+	IS_RACE = 1 << 5,       /* takes the number of tries */
 	IS_KNOWN_OPEN = 1 << 6, /* cannot be closed without root; shown, not failed */
-	ENDS_RUN = 1 << 7,	/* the supervisor is gone afterwards */
-	COMPARES = 1 << 8,	/* errno lines must be those of the native run */
-	NARROW_ONLY = 1 << 9,	/* the wide policy allows this on purpose */
+	ENDS_RUN = 1 << 7,      /* the supervisor is gone afterwards */
+	COMPARES = 1 << 8,      /* errno lines must be those of the native run */
+	NARROW_ONLY = 1 << 9,   /* the wide policy allows this on purpose */
 };
 
 struct way {

@@ -31,13 +31,15 @@ static void mptcp(const struct way *way)
 	seen_connect(fd, &closed);
 	seen_disconnect(fd);
 	reach(fd, &canary);
-	seen("sendto", sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, &canary.any, canary.len));
+	seen("sendto",
+	     sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, &canary.any, canary.len));
 	close(fd);
 }
 
 static void mptcp_bind(const struct way *way)
 {
-	struct target local = target_local(way, PORT_UNLISTED), closed = target_closed(way);
+	struct target local = target_local(way, PORT_UNLISTED),
+		      closed = target_closed(way);
 	int fd = socket_of(way, SOCK_STREAM, IPPROTO_MPTCP, "socket(IPPROTO_MPTCP)");
 
 	seen_connect(fd, &closed);
@@ -70,7 +72,7 @@ static void udplite(const struct way *way)
 
 static size_t echo_request(const struct way *way, char *packet)
 {
-	packet[0] = way->family == AF_INET ? ICMP_ECHO : ICMP6_ECHO_REQUEST;
+	packet[0] = (char)(way->family == AF_INET ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
 	memcpy(packet + 8, "graft", 5);
 	return 13;
 }
@@ -87,7 +89,8 @@ static void ping(const struct way *way)
 	size_t size = echo_request(way, packet);
 
 	for (int i = 0; i < 3; i++) {
-		struct target target = target_make(way->family, (is_v4 ? names : names6)[i], 0);
+		struct target target =
+			target_make(way->family, (is_v4 ? names : names6)[i], 0);
 
 		seen("sendto", sendto(fd, packet, size, 0, &target.any, target.len));
 		if (!seen_connect(fd, &target))
@@ -138,7 +141,8 @@ static void raw_udp(const struct way *way)
 	datagram.byte = 'x';
 	if (!is_v4) /* IPv6 wants the checksum; the kernel fills it in */
 		setsockopt(fd, IPPROTO_IPV6, IPV6_CHECKSUM, &offset, sizeof(offset));
-	seen("sendto", sendto(fd, &datagram, sizeof(datagram), 0, &target.any, target.len));
+	seen("sendto",
+	     sendto(fd, &datagram, sizeof(datagram), 0, &target.any, target.len));
 	if (!seen_connect(fd, &target))
 		seen("send", send(fd, &datagram, sizeof(datagram), 0));
 	close(fd);
@@ -153,7 +157,8 @@ struct frame {
 
 static void frame_fill(struct frame *frame)
 {
-	const uint16_t *words = (const uint16_t *)((char *)frame + sizeof(frame->ethernet));
+	const uint16_t *words =
+		(const uint16_t *)((char *)frame + sizeof(frame->ethernet));
 	uint32_t sum = 0;
 
 	frame->ethernet.h_proto = htons(ETH_P_IP);
@@ -162,7 +167,8 @@ static void frame_fill(struct frame *frame)
 	frame->ip.ttl = 64;
 	frame->ip.protocol = IPPROTO_UDP;
 	frame->ip.tot_len = htons(sizeof(*frame) - sizeof(frame->ethernet));
-	frame->ip.saddr = frame->ip.daddr = htonl(INADDR_LOOPBACK);
+	frame->ip.saddr = htonl(0x0a4d0009); /* not a local one, or it is a martian */
+	frame->ip.daddr = htonl(0x0a4d0042);
 	frame->udp.source = htons(40000);
 	frame->udp.dest = htons(PORT_CANARY);
 	frame->udp.len = htons(sizeof(frame->udp) + 1);
@@ -196,6 +202,7 @@ const struct attempt attempts_family[] = {
 	{ "ping", WAY_UDP, 0, ping, "an ICMP echo socket" },
 	{ "raw-ping", WAY_UDP, NEEDS_ROOT, raw_ping, "ICMP by a raw socket" },
 	{ "raw-udp", WAY_UDP, NEEDS_ROOT, raw_udp, "UDP by a raw socket" },
-	{ "packet", WAY_UDP4, NEEDS_ROOT, packet, "a frame put on lo by a packet socket" },
+	{ "packet", WAY_UDP4, NEEDS_ROOT, packet,
+	  "a frame put on lo by a packet socket" },
 	{}
 };

@@ -2,7 +2,9 @@
 /* More than the supervisor can take: it must neither end nor start to let things pass. */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -33,7 +35,8 @@ static void sockets(const struct way *way)
 			connect(fd, &closed.any, closed.len);
 		last = fd;
 	}
-	note("%d sockets, then %s", n_open, n_open < N_SOCKETS ? strerrorname_np(errno) : "enough");
+	note("%d sockets, then %s", n_open,
+	     n_open < N_SOCKETS ? strerrorname_np(errno) : "enough");
 	if (last >= 0)
 		close(last);
 	attack(way);

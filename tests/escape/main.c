@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * escape --list				the attempts, for the runner
- * escape [--tries N] [--bare] NAME WAY		one attempt; --bare: without the checks that
- *						the allowed service answers
+ * escape [--tries N] [--bare] NAME WAY		one attempt; --bare: without the checks
+ *that the allowed service answers
  * escape --fd N WAY				what an exec'd copy of a socket does
  * escape --with-descriptors COMMAND...		leaves a ring and sockets open for COMMAND
- * escape --give PATH WAY			sends one socket to whoever connects to PATH
- * escape --victim				a process to be attacked; says "ready"
+ * escape --give PATH WAY			sends one socket to whoever connects to
+ *PATH escape --victim				a process to be attacked; says "ready"
  *
  * Exit status: 0 tried, 3 the allowed service did not answer, 4 not after the attempt,
  * 77 this kernel cannot do the attempt.
@@ -26,16 +26,18 @@ const char *self_path;
 bool is_grafted;
 
 static const struct attempt *const tables[] = {
-	attempts_address, attempts_reconnect, attempts_copy,	attempts_send,
-	attempts_option,  attempts_bind,      attempts_race,	attempts_table,
-	attempts_abi,	  attempts_ring,      attempts_namespace, attempts_rights,
-	attempts_process, attempts_seccomp,   attempts_family,	attempts_flood,
+	attempts_address, attempts_reconnect, attempts_copy,      attempts_send,
+	attempts_option,  attempts_bind,      attempts_race,      attempts_table,
+	attempts_abi,     attempts_ring,      attempts_namespace, attempts_rights,
+	attempts_process, attempts_seccomp,   attempts_family,    attempts_flood,
 	attempts_pointer,
 };
 
 static const struct way ways[] = {
-	{ WAY_TCP4, "tcp4", AF_INET, SOCK_STREAM }, { WAY_TCP6, "tcp6", AF_INET6, SOCK_STREAM },
-	{ WAY_UDP4, "udp4", AF_INET, SOCK_DGRAM },  { WAY_UDP6, "udp6", AF_INET6, SOCK_DGRAM },
+	{ WAY_TCP4, "tcp4", AF_INET, SOCK_STREAM },
+	{ WAY_TCP6, "tcp6", AF_INET6, SOCK_STREAM },
+	{ WAY_UDP4, "udp4", AF_INET, SOCK_DGRAM },
+	{ WAY_UDP6, "udp6", AF_INET6, SOCK_DGRAM },
 	{ WAY_NONE, "-", AF_INET, SOCK_STREAM },
 };
 
@@ -60,10 +62,11 @@ static const struct {
 	unsigned int flag;
 	const char *name;
 } flag_names[] = {
-	{ NEEDS_ROOT, "root" },	    { NEEDS_GIVER, "giver" },	{ NEEDS_INHERIT, "inherit" },
-	{ NEEDS_SETUID, "setuid" }, { NEEDS_USER, "user" },	{ IS_RACE, "race" },
-	{ IS_KNOWN_OPEN, "known" }, { ENDS_RUN, "ends" },	{ COMPARES, "compares" },
-	{ NARROW_ONLY, "narrow" },
+	{ NEEDS_ROOT, "root" },       { NEEDS_GIVER, "giver" },
+	{ NEEDS_INHERIT, "inherit" }, { NEEDS_SETUID, "setuid" },
+	{ NEEDS_USER, "user" },       { IS_RACE, "race" },
+	{ IS_KNOWN_OPEN, "known" },   { ENDS_RUN, "ends" },
+	{ COMPARES, "compares" },     { NARROW_ONLY, "narrow" },
 };
 
 static int list(void)

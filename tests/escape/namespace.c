@@ -48,7 +48,8 @@ static void nested_back(const struct way *way)
 	if (!pid) {
 		int outer = open("/proc/self/ns/net", O_RDONLY), fd = host_socket(way);
 
-		seen("unshare", unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET));
+		seen("unshare",
+		     unshare(CLONE_NEWNET) && unshare(CLONE_NEWUSER | CLONE_NEWNET));
 		seen("setns", setns(outer, CLONE_NEWNET));
 		reach(fresh(way), &canary);
 		turn(fd, way);
@@ -63,7 +64,8 @@ static void nested_made(const struct way *way)
 	struct target canary = target_canary(way);
 	int fd = host_socket(way), pid;
 
-	pid = syscall(SYS_clone, CLONE_FILES | CLONE_NEWUSER | CLONE_NEWNET | SIGCHLD, 0, 0, 0, 0);
+	pid = syscall(SYS_clone, CLONE_FILES | CLONE_NEWUSER | CLONE_NEWNET | SIGCHLD, 0,
+		      0, 0, 0);
 	if (!pid) {
 		dup2(fresh(way), 50);
 		_exit(0);
@@ -95,10 +97,12 @@ static void clone_newnet(const struct way *way)
 	char *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
-	reap(seen("clone", clone(attack_job, stack + STACK_SIZE,
-				 CLONE_NEWUSER | CLONE_NEWNET | CLONE_FILES | SIGCHLD, &job)));
-	reap(seen("clone", clone(attack_job, stack + STACK_SIZE,
-				 CLONE_NEWUSER | CLONE_NEWPID | CLONE_VM | SIGCHLD, &job)));
+	reap(seen("clone",
+		  clone(attack_job, stack + STACK_SIZE,
+			CLONE_NEWUSER | CLONE_NEWNET | CLONE_FILES | SIGCHLD, &job)));
+	reap(seen("clone",
+		  clone(attack_job, stack + STACK_SIZE,
+			CLONE_NEWUSER | CLONE_NEWPID | CLONE_VM | SIGCHLD, &job)));
 	munmap(stack, STACK_SIZE);
 }
 
@@ -166,8 +170,10 @@ static void enter_by_pidfd(const struct way *way)
 
 const struct attempt attempts_namespace[] = {
 	{ "nested", WAY_ALL, 0, nested, "a host socket used in a nested namespace" },
-	{ "nested-back", WAY_ALL, 0, nested_back, "out to a nested namespace, and back by setns" },
-	{ "nested-made", WAY_ALL, 0, nested_made, "a nested namespace's socket used outside" },
+	{ "nested-back", WAY_ALL, 0, nested_back,
+	  "out to a nested namespace, and back by setns" },
+	{ "nested-made", WAY_ALL, 0, nested_made,
+	  "a nested namespace's socket used outside" },
 	{ "clone-newnet", WAY_ALL, 0, clone_newnet,
 	  "clone with a new network namespace and the same descriptors" },
 	{ "setns", WAY_ALL, 0, enter_host,

@@ -11,12 +11,14 @@ enum { LO = 1 }; /* lo is interface 1 in every namespace */
 
 static void bind_to_device(const struct way *way)
 {
-	struct target canary = target_canary(way), wildcard = target_local(way, PORT_CANARY);
+	struct target canary = target_canary(way),
+		      wildcard = target_local(way, PORT_CANARY);
 
 	for (int i = 0; i < 2; i++) {
 		int fd = host_socket(way);
 
-		seen("SO_BINDTODEVICE", setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+		seen("SO_BINDTODEVICE",
+		     setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
 		reach(fd, i ? &wildcard : &canary);
 		close(fd);
 	}
@@ -24,18 +26,20 @@ static void bind_to_device(const struct way *way)
 
 static void unicast_interface(const struct way *way)
 {
-	struct target canary = target_canary(way), wildcard = target_local(way, PORT_CANARY);
+	struct target canary = target_canary(way),
+		      wildcard = target_local(way, PORT_CANARY);
 	uint32_t index = htonl(LO);
 
 	for (int i = 0; i < 2; i++) {
 		int fd = host_socket(way);
 
 		if (way->family == AF_INET)
-			seen("IP_UNICAST_IF", setsockopt(fd, IPPROTO_IP, IP_UNICAST_IF, &index,
-							 sizeof(index)));
+			seen("IP_UNICAST_IF", setsockopt(fd, IPPROTO_IP, IP_UNICAST_IF,
+							 &index, sizeof(index)));
 		else
-			seen("IPV6_UNICAST_IF", setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_IF,
-							   &index, sizeof(index)));
+			seen("IPV6_UNICAST_IF",
+			     setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_IF, &index,
+					sizeof(index)));
 		reach(fd, i ? &wildcard : &canary);
 		close(fd);
 	}
@@ -54,7 +58,8 @@ static void packet_info_to(int fd, struct target *target, bool is_v4)
 				  .msg_iovlen = 1,
 				  .msg_control = &control };
 	struct in_pktinfo v4 = { .ipi_ifindex = LO };
-	struct in6_pktinfo v6 = { .ipi6_ifindex = LO, .ipi6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct in6_pktinfo v6 = { .ipi6_ifindex = LO,
+				  .ipi6_addr = IN6ADDR_LOOPBACK_INIT };
 	size_t size = is_v4 ? sizeof(v4) : sizeof(v6);
 
 	v4.ipi_spec_dst.s_addr = htonl(INADDR_LOOPBACK);
@@ -71,7 +76,8 @@ static void packet_info_to(int fd, struct target *target, bool is_v4)
 
 static void packet_info(const struct way *way)
 {
-	struct target canary = target_canary(way), wildcard = target_local(way, PORT_CANARY),
+	struct target canary = target_canary(way),
+		      wildcard = target_local(way, PORT_CANARY),
 		      allowed = target_allowed(way);
 	bool is_v4 = way->family == AF_INET;
 	int fd = host_socket(way);
@@ -86,10 +92,12 @@ static void packet_info(const struct way *way)
 
 static void route_through(int fd, const char *hop)
 {
-	unsigned char options[8] = { 1, 131, 7, 4 }; /* no-op; loose route, length, pointer */
+	unsigned char options[8] = { 1, 131, 7,
+				     4 }; /* no-op; loose route, length, pointer */
 
 	inet_pton(AF_INET, hop, options + 4);
-	seen("IP_OPTIONS", setsockopt(fd, IPPROTO_IP, IP_OPTIONS, options, sizeof(options)));
+	seen("IP_OPTIONS",
+	     setsockopt(fd, IPPROTO_IP, IP_OPTIONS, options, sizeof(options)));
 }
 
 static void source_route(const struct way *way)
@@ -142,15 +150,15 @@ static void group4(const struct way *way)
 	struct ip_mreqn interface = { .imr_ifindex = LO };
 	int fd = host_socket(way);
 
-	seen("IP_MULTICAST_IF", setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface,
-					   sizeof(interface)));
+	seen("IP_MULTICAST_IF",
+	     setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof(interface)));
 	seen("sendto", sendto(fd, "x", 1, 0, &group.any, group.len));
 	close(fd);
 }
 
 static void group6(const struct way *way)
 {
-	struct target group = target_make(AF_INET6, "ff01::7777", PORT_GROUP);
+	struct target group = target_make(AF_INET6, "ff05::7777", PORT_GROUP);
 	int fd = host_socket(way), index = LO;
 
 	seen("IPV6_MULTICAST_IF",
@@ -183,10 +191,13 @@ static void broadcast(const struct way *way)
 const struct attempt attempts_option[] = {
 	{ "bind-to-device", WAY_ALL, 0, bind_to_device, "SO_BINDTODEVICE lo" },
 	{ "unicast-interface", WAY_ALL, 0, unicast_interface, "IP_UNICAST_IF lo" },
-	{ "packet-info", WAY_UDP, 0, packet_info, "lo and ::1 by IP_PKTINFO, IPV6_PKTINFO" },
+	{ "packet-info", WAY_UDP, 0, packet_info,
+	  "lo and ::1 by IP_PKTINFO, IPV6_PKTINFO" },
 	{ "source-route", WAY_V4, 0, source_route, "IP_OPTIONS with a source route" },
-	{ "address-form", WAY_V6, 0, address_form, "IPV6_ADDRFORM turns the socket to IPv4" },
-	{ "v6only", WAY_V6, 0, v6only_late, "IPV6_V6ONLY set and cleared around connect" },
+	{ "address-form", WAY_V6, 0, address_form,
+	  "IPV6_ADDRFORM turns the socket to IPv4" },
+	{ "v6only", WAY_TCP6, 0, v6only_late,
+	  "IPV6_V6ONLY set and cleared around connect" },
 	{ "multicast", WAY_UDP, 0, group, "a group that the host joined on lo" },
 	{ "broadcast", WAY_UDP4, 0, broadcast, "127.255.255.255" },
 	{}

@@ -18,7 +18,8 @@ static char *page_end; /* the first byte that is not mapped */
 
 static void result(const char *name, int index, long value)
 {
-	printf("errno %s.%d %s\n", name, index, value < 0 ? strerrorname_np(errno) : "ok");
+	printf("errno %s.%d %s\n", name, index,
+	       value < 0 ? strerrorname_np(errno) : "ok");
 }
 
 static void *bad_pointers[6];
@@ -48,15 +49,16 @@ static void connects(const struct way *way)
 	for (int i = 0; i < 6; i++) {
 		int fd = fresh(way);
 
-		result("connect-pointer", i, syscall(SYS_connect, fd, bad_pointers[i],
-						     (long)closed.len));
+		result("connect-pointer", i,
+		       syscall(SYS_connect, fd, bad_pointers[i], (long)closed.len));
 		result("connect-zero", i, syscall(SYS_connect, fd, bad_pointers[i], 0L));
 		close(fd);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
 		int fd = fresh(way);
 
-		result("connect-length", i, syscall(SYS_connect, fd, &closed, lengths[i]));
+		result("connect-length", i,
+		       syscall(SYS_connect, fd, &closed, lengths[i]));
 		close(fd);
 	}
 	result("connect-fd", 0, connect(-1, &closed.any, closed.len));
@@ -66,8 +68,9 @@ static void connects(const struct way *way)
 	for (int i = 0; i < 2; i++) {
 		int fd = fresh(way);
 
-		result("connect-page", i, syscall(SYS_connect, fd, page_end - closed.len,
-						  (long)closed.len + i));
+		result("connect-page", i,
+		       syscall(SYS_connect, fd, page_end - closed.len,
+			       (long)closed.len + i));
 		close(fd);
 	}
 }
@@ -80,7 +83,8 @@ static void binds(const struct way *way)
 	for (int i = 0; i < 6; i++) {
 		int fd = fresh(way);
 
-		result("bind-pointer", i, syscall(SYS_bind, fd, bad_pointers[i], (long)local.len));
+		result("bind-pointer", i,
+		       syscall(SYS_bind, fd, bad_pointers[i], (long)local.len));
 		close(fd);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++) {
@@ -101,23 +105,27 @@ static void sendtos(const struct way *way, int fd)
 	struct target allowed = target_allowed(way);
 
 	for (int i = 0; i < 6; i++) {
-		result("sendto-data", i, syscall(SYS_sendto, fd, bad_pointers[i], 8L, 0L,
-						 &allowed, (long)allowed.len));
+		result("sendto-data", i,
+		       syscall(SYS_sendto, fd, bad_pointers[i], 8L, 0L, &allowed,
+			       (long)allowed.len));
 		if (bad_pointers[i])
-			result("sendto-name", i, syscall(SYS_sendto, fd, "x", 1L, 0L,
-							 bad_pointers[i], (long)allowed.len));
+			result("sendto-name", i,
+			       syscall(SYS_sendto, fd, "x", 1L, 0L, bad_pointers[i],
+				       (long)allowed.len));
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(lengths); i++)
-		result("sendto-length", i, syscall(SYS_sendto, fd, "x", 1L, 0L, &allowed,
-						   lengths[i]));
-	result("sendto-size", 0, syscall(SYS_sendto, fd, page_end - 8, 1L << 31, 0L, &allowed,
-					 (long)allowed.len));
-	result("sendto-size", 1, syscall(SYS_sendto, fd, page_end - 8, 65536L, 0L, &allowed,
-					 (long)allowed.len));
-	result("sendto-size", 2, syscall(SYS_sendto, fd, "x", -1L, 0L, &allowed,
-					 (long)allowed.len));
-	result("sendto-size", 3, syscall(SYS_sendto, fd, NULL, 0L, 0L, &allowed,
-					 (long)allowed.len));
+		result("sendto-length", i,
+		       syscall(SYS_sendto, fd, "x", 1L, 0L, &allowed, lengths[i]));
+	result("sendto-size", 0,
+	       syscall(SYS_sendto, fd, page_end - 8, 1L << 31, 0L, &allowed,
+		       (long)allowed.len));
+	result("sendto-size", 1,
+	       syscall(SYS_sendto, fd, page_end - 8, 65536L, 0L, &allowed,
+		       (long)allowed.len));
+	result("sendto-size", 2,
+	       syscall(SYS_sendto, fd, "x", -1L, 0L, &allowed, (long)allowed.len));
+	result("sendto-size", 3,
+	       syscall(SYS_sendto, fd, NULL, 0L, 0L, &allowed, (long)allowed.len));
 }
 
 static void send_header(const char *name, int index, int fd, struct msghdr *header)
@@ -187,7 +195,8 @@ static void sendmmsgs(const struct way *way, int fd)
 		vector[i].msg_hdr.msg_iovlen = 1;
 	}
 	for (int i = 0; i < 6; i++)
-		result("sendmmsg-vector", i, syscall(SYS_sendmmsg, fd, bad_pointers[i], 2L, 0L));
+		result("sendmmsg-vector", i,
+		       syscall(SYS_sendmmsg, fd, bad_pointers[i], 2L, 0L));
 	vector[1].msg_hdr.msg_name = page_end;
 	sent = syscall(SYS_sendmmsg, fd, vector, 3L, 0L);
 	printf("errno sendmmsg-second.0 %ld\n", sent);

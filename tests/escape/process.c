@@ -116,8 +116,8 @@ static void take_descriptors(const struct way *way)
 
 static void expose(const struct way *way)
 {
-	static const char *const files[] = { "root/.", "cwd/.", "environ", "maps", "syscall",
-					     "map_files", "fdinfo/0" };
+	static const char *const files[] = { "root/.",  "cwd/.",     "environ", "maps",
+					     "syscall", "map_files", "fdinfo/0" };
 	int pids[N_VICTIMS];
 
 	(void)way;
@@ -221,13 +221,18 @@ int mode_victim(void)
 }
 
 const struct attempt attempts_process[] = {
-	{ "ptrace", WAY_NONE, 0, trace, "trace the supervisor, the front, a process outside" },
-	{ "process-memory", WAY_NONE, 0, memory, "/proc/PID/mem and process_vm_writev of these" },
+	{ "ptrace", WAY_NONE, 0, trace,
+	  "trace the supervisor, the front, a process outside" },
+	{ "process-memory", WAY_NONE, 0, memory,
+	  "/proc/PID/mem and process_vm_writev of these" },
 	{ "process-descriptors", WAY_NONE, 0, take_descriptors,
 	  "pidfd_getfd and /proc/PID/fd of these" },
-	{ "process-files", WAY_NONE, 0, expose, "/proc/PID/root, environ, maps ... of these" },
-	{ "kill-supervisor", WAY_ALL, ENDS_RUN, killed, "kill the supervisor, then connect" },
-	{ "stop-supervisor", WAY_ALL, 0, stopped, "stop the supervisor, connect, let it go on" },
+	{ "process-files", WAY_NONE, 0, expose,
+	  "/proc/PID/root, environ, maps ... of these" },
+	{ "kill-supervisor", WAY_ALL, ENDS_RUN, killed,
+	  "kill the supervisor, then connect" },
+	{ "stop-supervisor", WAY_ALL, 0, stopped,
+	  "stop the supervisor, connect, let it go on" },
 	{ "setuid", WAY_NONE, NEEDS_SETUID | NEEDS_USER, setuid_copy,
 	  "a set-user-ID program gains its owner's rights" },
 	{}

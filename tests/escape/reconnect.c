@@ -142,7 +142,8 @@ static void bound_then_connect(const struct way *way)
 static void any_bound_then_connect(const struct way *way)
 {
 	struct target canary = target_canary(way);
-	struct target local = target_make(way->family, way->family == AF_INET ? "127.0.0.1" : "::1", 0);
+	struct target local =
+		target_make(way->family, way->family == AF_INET ? "127.0.0.1" : "::1", 0);
 	struct target allowed = target_allowed(way);
 	int fd = fresh(way);
 
@@ -154,14 +155,18 @@ static void any_bound_then_connect(const struct way *way)
 }
 
 const struct attempt attempts_reconnect[] = {
-	{ "disconnect", WAY_ALL, 0, disconnect, "connect(AF_UNSPEC), then to the loopback" },
+	{ "disconnect", WAY_ALL, 0, disconnect,
+	  "connect(AF_UNSPEC), then to the loopback" },
 	{ "disconnect-denied", WAY_ALL, 0, disconnect_denied,
 	  "connect(AF_UNSPEC), then to a denied address" },
-	{ "disconnect-often", WAY_ALL, 0, disconnect_often, "the same, twenty times over" },
+	{ "disconnect-often", WAY_ALL, 0, disconnect_often,
+	  "the same, twenty times over" },
 	{ "reconnect-direct", WAY_UDP, 0, direct, "reconnect without disconnecting" },
-	{ "reconnect-shutdown", WAY_ALL, 0, after_shutdown, "after shutdown" },
-	{ "reconnect-listener", WAY_TCP, 0, from_listener, "a listener becomes a client" },
-	{ "reconnect-accepted", WAY_TCP, 0, from_accepted, "an accepted socket becomes a client" },
+	{ "reconnect-shutdown", WAY_TCP, 0, after_shutdown, "after shutdown" },
+	{ "reconnect-listener", WAY_TCP, 0, from_listener,
+	  "a listener becomes a client" },
+	{ "reconnect-accepted", WAY_TCP, 0, from_accepted,
+	  "an accepted socket becomes a client" },
 	{ "bind-after-disconnect", WAY_ALL, 0, bind_after_disconnect,
 	  "bind an unlisted port after connect(AF_UNSPEC)" },
 	{ "bound-then-connect", WAY_ALL, 0, bound_then_connect,

@@ -52,7 +52,8 @@ static int take(const char *path, const struct way *way)
 	if (seen("connect(AF_UNIX)",
 		 connect(via, (struct sockaddr *)&address, sizeof(address))) < 0)
 		return -1;
-	if (send(via, way->name, 4, MSG_NOSIGNAL) != 4 || recvmsg(via, &message, 0) != 1 ||
+	if (send(via, way->name, 4, MSG_NOSIGNAL) != 4 ||
+	    recvmsg(via, &message, 0) != 1 ||
 	    message.msg_controllen < CMSG_LEN(sizeof(int))) {
 		note("no descriptor came");
 		return -1;

@@ -13,7 +13,7 @@
 #include "modes.h"
 
 #ifndef IORING_FEAT_REG_REG_RING
-# define IORING_OP_SOCKET 45
+#	define IORING_OP_SOCKET 45
 #endif
 
 struct ring {
@@ -32,8 +32,9 @@ static int ring_map(struct ring *ring)
 		size = ring->params.sq_off.array + ring->params.sq_entries * 4;
 	ring->queue = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd,
 			   IORING_OFF_SQ_RING);
-	ring->entries = mmap(NULL, ring->params.sq_entries * sizeof(*ring->entries),
-			     PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQES);
+	ring->entries =
+		mmap(NULL, ring->params.sq_entries * sizeof(*ring->entries),
+		     PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, IORING_OFF_SQES);
 	return ring->queue == MAP_FAILED || ring->entries == MAP_FAILED ? -1 : 0;
 }
 
@@ -43,14 +44,16 @@ static long ring_do(struct ring *ring, const struct io_uring_sqe *entry)
 	uint32_t *tail = (uint32_t *)(ring->queue + p->sq_off.tail);
 	uint32_t *array = (uint32_t *)(ring->queue + p->sq_off.array);
 	uint32_t *head = (uint32_t *)(ring->queue + p->cq_off.head);
-	struct io_uring_cqe *results = (struct io_uring_cqe *)(ring->queue + p->cq_off.cqes);
+	struct io_uring_cqe *results =
+		(struct io_uring_cqe *)(ring->queue + p->cq_off.cqes);
 	uint32_t index = *tail & (p->sq_entries - 1);
 	int result;
 
 	ring->entries[index] = *entry;
 	array[index] = index;
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
+	if (syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) <
+	    0)
 		return seen("io_uring_enter", -1);
 	result = results[*head & (p->cq_entries - 1)].res;
 	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);

@@ -36,7 +36,8 @@ static int install(unsigned int action, unsigned int flags)
 	struct sock_fprog program = { ARRAY_SIZE(code), code };
 
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	return seen("seccomp", syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
+	return seen("seccomp",
+		    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program));
 }
 
 static void attack(int fd, const struct way *way)

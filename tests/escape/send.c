@@ -12,7 +12,8 @@ enum { N_MANY = 1024 };
 
 static void seen_sendto(int fd, const struct target *target, int flags)
 {
-	seen("sendto", sendto(fd, "x", 1, flags | MSG_NOSIGNAL, &target->any, target->len));
+	seen("sendto",
+	     sendto(fd, "x", 1, flags | MSG_NOSIGNAL, &target->any, target->len));
 }
 
 static void seen_sendmsg(int fd, struct target *target, int flags)
@@ -53,8 +54,9 @@ static void forms(const struct way *way)
 	size_t n_forms = is_v4 ? ARRAY_SIZE(forms4) : ARRAY_SIZE(forms6);
 
 	for (size_t i = 0; i < n_forms; i++) {
-		struct target target = target_make(
-			way->family, is_v4 ? forms4[i] : forms6[i], PORT_CANARY);
+		struct target target =
+			target_make(way->family, is_v4 ? forms4[i] : forms6[i],
+				    PORT_CANARY);
 
 		seen_sendto(host_socket(way), &target, 0);
 		seen_sendmsg(host_socket(way), &target, 0);
@@ -100,7 +102,8 @@ static void message(const struct way *way)
 	seen_sendmsg(host_socket(way), &canary, 0);
 }
 
-static void messages_to(int fd, struct target *targets, size_t n_targets, size_t n_messages)
+static void messages_to(int fd, struct target *targets, size_t n_targets,
+			size_t n_messages)
 {
 	static struct mmsghdr vector[N_MANY + 1];
 	struct iovec iov = { "x", 1 };
@@ -140,7 +143,8 @@ static void high_bits(const struct way *way)
 				 .msg_iov = &iov,
 				 .msg_iovlen = 1 };
 
-	seen("sendto", syscall(SYS_sendto, fd | high, "x", 1L, 0L, &canary, (long)canary.len));
+	seen("sendto",
+	     syscall(SYS_sendto, fd | high, "x", 1L, 0L, &canary, (long)canary.len));
 	seen("sendto", syscall(SYS_sendto, fd, "x", 1L, high, &canary, (long)canary.len));
 	seen("sendto", syscall(SYS_sendto, fd, "x", 1L, 0L, &canary, canary.len | high));
 	seen("sendto", syscall(SYS_sendto, fd, "x", 1L, 0L, &canary, -1L));
@@ -237,13 +241,15 @@ static void fastopen_connect(const struct way *way)
 const struct attempt attempts_send[] = {
 	{ "sendto", WAY_UDP, 0, plain, "sendto the host's loopback" },
 	{ "send-denied", WAY_UDP, 0, denied, "sendto and sendmsg to a denied address" },
-	{ "send-forms", WAY_UDP, 0, forms, "0.0.0.0, 127.1.2.3, [::] and the mapped forms" },
+	{ "send-forms", WAY_UDP, 0, forms,
+	  "0.0.0.0, 127.1.2.3, [::] and the mapped forms" },
 	{ "send-unspec", WAY_UDP4, 0, unspec, "AF_UNSPEC with the bytes of 127.0.0.1" },
 	{ "send-inet-on-inet6", WAY_UDP6, 0, inet_on_inet6,
 	  "an AF_INET address on an AF_INET6 socket" },
 	{ "send-connected", WAY_UDP, 0, connected, "connected to one, sent to another" },
 	{ "sendmsg", WAY_UDP, 0, message, "sendmsg to the host's loopback" },
-	{ "sendmmsg", WAY_UDP, 0, mixed, "allowed and forbidden destinations in one call" },
+	{ "sendmmsg", WAY_UDP, 0, mixed,
+	  "allowed and forbidden destinations in one call" },
 	{ "send-high-bits", WAY_UDP, 0, high_bits,
 	  "bits above 32 in descriptor, flags and length; negative lengths" },
 	{ "send-lengths", WAY_UDP, 0, lengths, "every address length from 1 to 200" },

@@ -31,12 +31,14 @@ static void *swap_number(void *context)
 
 	while (!race_is_over()) {
 		if (swap->address)
-			memcpy(swap->address, &swap->harmless, sizeof(struct sockaddr_in6));
+			memcpy(swap->address, &swap->harmless,
+			       sizeof(struct sockaddr_in6));
 		dup2(swap->decoy, NUMBER);
 		for (int i = rand() & 255; i; i--)
 			atomic_signal_fence(memory_order_seq_cst);
 		if (swap->address)
-			memcpy(swap->address, &swap->forbidden, sizeof(struct sockaddr_in6));
+			memcpy(swap->address, &swap->forbidden,
+			       sizeof(struct sockaddr_in6));
 		dup2(swap->real, NUMBER);
 		for (int i = rand() & 255; i; i--)
 			atomic_signal_fence(memory_order_seq_cst);
@@ -62,8 +64,8 @@ static void renew(struct swap *swap, int fd)
 	close(old);
 }
 
-static void swap_init(struct swap *swap, const struct way *way, int decoy, bool with_memory,
-		      struct target *shared)
+static void swap_init(struct swap *swap, const struct way *way, int decoy,
+		      bool with_memory, struct target *shared)
 {
 	swap->decoy = decoy;
 	swap->real = host_socket(way);
@@ -270,8 +272,8 @@ const struct attempt attempts_table[] = {
 	  "dup2 of a UNIX socket over the number during connect" },
 	{ "table-memory-connect", WAY_TCP, IS_RACE, unix_memory_connect,
 	  "the same, and the address changes its family" },
-	{ "table-memory-connect-udp", WAY_UDP, IS_RACE | IS_KNOWN_OPEN, unix_memory_connect,
-	  "the same for UDP" },
+	{ "table-memory-connect-udp", WAY_UDP, IS_RACE | IS_KNOWN_OPEN,
+	  unix_memory_connect, "the same for UDP" },
 	{ "table-own-connect", WAY_ALL, IS_RACE, own_connect,
 	  "dup2 of a socket of the own stack during connect" },
 	{ "table-file-connect", WAY_ALL, IS_RACE, file_connect,
@@ -288,7 +290,8 @@ const struct attempt attempts_table[] = {
 	  "dup2 of a UNIX socket over an MPTCP one during connect" },
 	{ "table-bind", WAY_TCP, IS_RACE, race_bind,
 	  "dup2 of a UNIX socket over the number during bind" },
-	{ "table-bind-udp", WAY_UDP, IS_RACE | IS_KNOWN_OPEN, race_bind, "the same for UDP" },
+	{ "table-bind-udp", WAY_UDP, IS_RACE | IS_KNOWN_OPEN, race_bind,
+	  "the same for UDP" },
 	{ "table-listen", WAY_TCP, IS_RACE, race_listen,
 	  "dup2 of a socket of the own stack during listen" },
 	{ "table-reuse", WAY_ALL, IS_RACE, reuse,
