@@ -201,6 +201,34 @@ static void steal(const struct way *way)
 	close(fd);
 }
 
+/* Bound where no rule looks, then taken along to the host by an allowed send. */
+static void carried_from(const struct way *way, const char *v4, const char *v6)
+{
+	struct target local =
+		target_make(way->family, way->family == AF_INET ? v4 : v6, PORT_UNLISTED);
+	struct target closed = target_closed(way);
+	int fd = fresh(way);
+
+	seen("bind", bind(fd, &local.any, local.len));
+	if (!way_is_stream(way))
+		seen("sendto", sendto(fd, "x", 1, 0, &closed.any, closed.len));
+	else if (seen_connect(fd, &closed) < 0)
+		seen("listen", listen(fd, 8));
+	check_listeners();
+	if (!way_is_stream(way)) {
+		seen_connect(fd, &closed);
+		seen_disconnect(fd);
+		check_listeners();
+	}
+	close(fd);
+}
+
+static void carried(const struct way *way)
+{
+	carried_from(way, "0.0.0.0", "::");
+	carried_from(way, "127.0.0.1", "::1");
+}
+
 const struct attempt attempts_bind[] = {
 	{ "bind", WAY_ALL, 0, wildcard, "bind an unlisted port" },
 	{ "bind-loopback", WAY_ALL, 0, loopback,
@@ -218,6 +246,8 @@ const struct attempt attempts_bind[] = {
 	{ "bind-lengths", WAY_ALL, 0, lengths, "every address length from 1 to 199" },
 	{ "bind-device", WAY_ALL, 0, device, "bound to lo, sharing the port" },
 	{ "bind-steal", WAY_ALL, 0, steal, "share the port of another service" },
+	{ "bind-carried", WAY_ALL, 0, carried,
+	  "bound in the own stack first, then used towards an allowed address" },
 	{ "listen", WAY_TCP, 0, listen_unbound, "listen without bind" },
 	{ "listen-refused", WAY_TCP, 0, listen_after_refused,
 	  "listen without bind, by a socket already in the host's stack" },

@@ -31,7 +31,6 @@ def host_make():
         'ip link set host0 up',
         'ip link set host1 up',
         'ip route add 239.0.0.0/8 dev lo',
-        'ip -6 route add multicast ff00::/8 dev lo table local',
     ):
         subprocess.run(command.split(), check=True)
     with open('/proc/sys/net/ipv4/ping_group_range', 'w') as file:
@@ -151,9 +150,6 @@ class Canary:
         group = self.add(v4, datagram, ('239.77.77.77', 7703), self.on_datagram)
         group.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
                          socket.inet_aton('239.77.77.77') + bytes(4) + LO.to_bytes(4, 'little'))
-        group = self.add(v6, datagram, ('ff05::7777', 7703, 0, LO), self.on_datagram)
-        group.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
-                         socket.inet_pton(v6, 'ff05::7777') + LO.to_bytes(4, 'little'))
         helper = socket.socket(socket.AF_UNIX, stream)
         helper.bind(str(self.helper_path))
         os.chmod(self.helper_path, 0o666)

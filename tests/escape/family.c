@@ -178,6 +178,25 @@ static void frame_fill(struct frame *frame)
 	frame->ip.check = ~(sum + (sum >> 16));
 }
 
+/* A raw socket that was let out to an allowed address writes its own headers. */
+static void raw_header(const struct way *way)
+{
+	struct target closed = target_closed(way);
+	int fd = socket_of(way, SOCK_RAW, IPPROTO_UDP, "socket(SOCK_RAW)"), one = 1;
+	struct frame frame = {};
+
+	frame_fill(&frame);
+	frame.ip.saddr = frame.ip.daddr = htonl(INADDR_LOOPBACK);
+	seen("IP_HDRINCL", setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &one, sizeof(one)));
+	closed.v4.sin_port = 0;
+	if (!seen_connect(fd, &closed))
+		seen("send",
+		     send(fd, &frame.ip, sizeof(frame) - sizeof(frame.ethernet), 0));
+	seen("sendto", sendto(fd, &frame.ip, sizeof(frame) - sizeof(frame.ethernet), 0,
+			      &closed.any, closed.len));
+	close(fd);
+}
+
 static void packet(const struct way *way)
 {
 	struct sockaddr_ll link = { .sll_family = AF_PACKET,
@@ -202,6 +221,8 @@ const struct attempt attempts_family[] = {
 	{ "ping", WAY_UDP, 0, ping, "an ICMP echo socket" },
 	{ "raw-ping", WAY_UDP, NEEDS_ROOT, raw_ping, "ICMP by a raw socket" },
 	{ "raw-udp", WAY_UDP, NEEDS_ROOT, raw_udp, "UDP by a raw socket" },
+	{ "raw-header", WAY_UDP4, NEEDS_ROOT, raw_header,
+	  "a forged header on a raw socket towards an allowed address" },
 	{ "packet", WAY_UDP4, NEEDS_ROOT, packet,
 	  "a frame put on lo by a packet socket" },
 	{}

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Other namespaces: nested ones, and the way back to the host's. */
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -168,6 +170,16 @@ static void enter_by_pidfd(const struct way *way)
 	reach(fresh(way), &canary);
 }
 
+/* A socket knows its namespace, and tells it to whoever may administer that. */
+static void of_socket(const struct way *way)
+{
+	struct target canary = target_canary(way);
+	int fd = host_socket(way), netns = seen("SIOCGSKNS", ioctl(fd, SIOCGSKNS));
+
+	if (netns >= 0 && seen("setns", setns(netns, CLONE_NEWNET)) == 0)
+		reach(fresh(way), &canary);
+}
+
 const struct attempt attempts_namespace[] = {
 	{ "nested", WAY_ALL, 0, nested, "a host socket used in a nested namespace" },
 	{ "nested-back", WAY_ALL, 0, nested_back,
@@ -178,6 +190,8 @@ const struct attempt attempts_namespace[] = {
 	  "clone with a new network namespace and the same descriptors" },
 	{ "setns", WAY_ALL, 0, enter_host,
 	  "setns to the supervisor's, its parent's and process 1's namespaces" },
+	{ "setns-socket", WAY_ALL, NEEDS_ROOT, of_socket,
+	  "setns to the namespace of a host socket" },
 	{ "setns-pidfd", WAY_ALL, 0, enter_by_pidfd, "the same by pidfd" },
 	{}
 };

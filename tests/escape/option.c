@@ -144,7 +144,7 @@ static void v6only_late(const struct way *way)
 	close(fd);
 }
 
-static void group4(const struct way *way)
+static void group(const struct way *way)
 {
 	struct target group = target_make(AF_INET, "239.77.77.77", PORT_GROUP);
 	struct ip_mreqn interface = { .imr_ifindex = LO };
@@ -154,27 +154,6 @@ static void group4(const struct way *way)
 	     setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof(interface)));
 	seen("sendto", sendto(fd, "x", 1, 0, &group.any, group.len));
 	close(fd);
-}
-
-static void group6(const struct way *way)
-{
-	struct target group = target_make(AF_INET6, "ff05::7777", PORT_GROUP);
-	int fd = host_socket(way), index = LO;
-
-	seen("IPV6_MULTICAST_IF",
-	     setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof(index)));
-	seen("sendto", sendto(fd, "x", 1, 0, &group.any, group.len));
-	group.v6.sin6_scope_id = LO;
-	seen("sendto", sendto(fd, "x", 1, 0, &group.any, group.len));
-	close(fd);
-}
-
-static void group(const struct way *way)
-{
-	if (way->family == AF_INET)
-		group4(way);
-	else
-		group6(way);
 }
 
 static void broadcast(const struct way *way)
@@ -198,7 +177,7 @@ const struct attempt attempts_option[] = {
 	  "IPV6_ADDRFORM turns the socket to IPv4" },
 	{ "v6only", WAY_TCP6, 0, v6only_late,
 	  "IPV6_V6ONLY set and cleared around connect" },
-	{ "multicast", WAY_UDP, 0, group, "a group that the host joined on lo" },
+	{ "multicast", WAY_UDP4, 0, group, "a group that the host joined on lo" },
 	{ "broadcast", WAY_UDP4, 0, broadcast, "127.255.255.255" },
 	{}
 };

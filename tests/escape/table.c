@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,18 +223,61 @@ static void race_bind(const struct way *way)
 	check_listeners();
 }
 
-static void race_listen(const struct way *way)
+static void listen_race(const struct way *way, int decoy)
 {
 	struct target shared;
 	struct swap swap;
 	struct race race;
 
-	swap_init(&swap, way, fresh(way), false, &shared);
+	swap_init(&swap, way, decoy, false, &shared);
 	race_start(&race, swap_number, &swap);
 	while (race_goes_on(&race))
 		listen(NUMBER, 8);
 	race_end(&race);
 	check_listeners();
+}
+
+static void race_listen(const struct way *way)
+{
+	listen_race(way, fresh(way));
+}
+
+static void race_unix_listen(const struct way *way)
+{
+	struct sockaddr_un abstract = { .sun_family = AF_UNIX, .sun_path = "\0escape" };
+	int decoy = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	seen("bind", bind(decoy, (struct sockaddr *)&abstract, sizeof(abstract)));
+	listen_race(way, decoy);
+}
+
+struct table {
+	const struct way *way;
+	int host;
+};
+
+/* A thread with a table of its own: the number means something else to its leader. */
+static void *leave_table(void *context)
+{
+	struct table *table = context;
+	struct target canary = target_canary(table->way);
+
+	seen("unshare(CLONE_FILES)", unshare(CLONE_FILES));
+	dup2(table->host, NUMBER);
+	if (!way_is_stream(table->way))
+		seen("sendto", sendto(NUMBER, "x", 1, 0, &canary.any, canary.len));
+	reach(NUMBER, &canary);
+	return NULL;
+}
+
+static void unshared(const struct way *way)
+{
+	struct table table = { way, host_socket(way) };
+	pthread_t thread;
+
+	dup2(socket(AF_UNIX, SOCK_DGRAM, 0), NUMBER);
+	pthread_create(&thread, NULL, leave_table, &table);
+	pthread_join(thread, NULL);
 }
 
 /* The number is closed and taken by something else all the time. */
@@ -294,6 +338,10 @@ const struct attempt attempts_table[] = {
 	  "the same for UDP" },
 	{ "table-listen", WAY_TCP, IS_RACE, race_listen,
 	  "dup2 of a socket of the own stack during listen" },
+	{ "table-unix-listen", WAY_TCP, IS_RACE, race_unix_listen,
+	  "dup2 of a UNIX socket during listen" },
+	{ "table-unshared", WAY_ALL, 0, unshared,
+	  "a thread whose table differs from its process's" },
 	{ "table-reuse", WAY_ALL, IS_RACE, reuse,
 	  "the number is closed and taken again during the call" },
 	{}
