@@ -146,6 +146,9 @@ class Canary:
                 self.add(family, datagram, (address, 7701), self.on_datagram, UDPLITE)
             except OSError:
                 pass
+        for family, address in ((v4, '127.0.0.1'), (v6, '::1')):
+            self.add(family, stream, (address, 40001), self.on_accept)
+            self.add(family, datagram, (address, 40001), self.on_datagram)
         self.add(v4, datagram, ('127.255.255.255', 7701), self.on_datagram)
         group = self.add(v4, datagram, ('239.77.77.77', 7703), self.on_datagram)
         group.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,

@@ -28,6 +28,7 @@ enum {
 	PORT_CLOSED = 7709,
 	PORT_GIVEN = 7710,
 	PORT_UNLISTED = 7799,
+	PORT_EPHEMERAL = 40001, /* a canary too, among the ports that clients get */
 };
 
 /* Descriptors that a wrapper leaves open for the attempt. */

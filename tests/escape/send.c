@@ -238,6 +238,22 @@ static void fastopen_connect(const struct way *way)
 	}
 }
 
+/* A server on a published port "answers" somebody who never asked. */
+static void unasked_answer(const struct way *way)
+{
+	struct target given = target_local(way, PORT_GIVEN), canary = target_canary(way);
+	struct target client = canary;
+	int fd = fresh(way);
+
+	client.v4.sin_port = htons(PORT_EPHEMERAL);
+	seen("bind", bind(fd, &given.any, given.len));
+	seen_sendto(fd, &canary, 0);
+	seen_sendto(fd, &client, 0);
+	seen_sendmsg(fd, &client, 0);
+	reach(fd, &client);
+	close(fd);
+}
+
 const struct attempt attempts_send[] = {
 	{ "sendto", WAY_UDP, 0, plain, "sendto the host's loopback" },
 	{ "send-denied", WAY_UDP, 0, denied, "sendto and sendmsg to a denied address" },
@@ -250,6 +266,8 @@ const struct attempt attempts_send[] = {
 	{ "sendmsg", WAY_UDP, 0, message, "sendmsg to the host's loopback" },
 	{ "sendmmsg", WAY_UDP, 0, mixed,
 	  "allowed and forbidden destinations in one call" },
+	{ "send-answer", WAY_UDP, 0, unasked_answer,
+	  "an answer from a published port that nobody asked for" },
 	{ "send-high-bits", WAY_UDP, 0, high_bits,
 	  "bits above 32 in descriptor, flags and length; negative lengths" },
 	{ "send-lengths", WAY_UDP, 0, lengths, "every address length from 1 to 200" },
