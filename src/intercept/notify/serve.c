@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,9 +220,6 @@ static void *worker_main(void *argument)
 	struct worker *worker = argument;
 	struct notify *notify = worker->notify;
 
-	/* A table of our own: carry_epoll() needs the program's very numbers in it. */
-	if (unshare(CLONE_FILES) < 0)
-		log_debug("cannot keep descriptors apart: %m");
 	for (;;) {
 		struct seccomp_notif request = { 0 };
 		int r = ioctl(notify->config.listener, SECCOMP_IOCTL_NOTIF_RECV,

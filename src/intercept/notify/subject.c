@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,14 +214,14 @@ static int install(const struct call *call, int fd, int number)
 	return 0;
 }
 
-static char *read_fdinfo(pid_t pid, const char *number)
+static char *read_fdinfo(pid_t pid, int number)
 {
 	char path[64], *text = NULL;
 	_cleanup_fclose_ FILE *file = NULL;
 	size_t size = 0;
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.16s", pid, number);
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", pid, number);
 	file = fopen(path, "re");
 	if (!file)
 		return NULL;
@@ -237,6 +238,7 @@ static char *read_fdinfo(pid_t pid, const char *number)
 struct sibling {
 	int number;
 	bool is_epoll;
+	int epoll; /* our reference to the instance, while registrations move */
 };
 
 /* Looks through the numbers of the calling process. Return: count, or -errno. */
@@ -277,31 +279,65 @@ static int find_siblings(const struct call *call, ino_t inode, struct sibling **
 			}
 			found = more;
 		}
-		found[n++] = (struct sibling){ atoi(entry->d_name), is_epoll };
+		found[n++] = (struct sibling){ atoi(entry->d_name), is_epoll, -1 };
 	}
 	closedir(dir);
 	*ret = found;
 	return (int)n;
 }
 
-/* Repeats in epoll instance @epoll of the program what it has for the old socket. */
-static void move_registrations(const struct call *call, int epoll_number,
-			       const struct sibling *siblings, int n, int old, int new)
-{
-	_cleanup_free_ char *info = NULL;
-	_cleanup_fd_ int epoll = -1;
-	char number[16];
+struct registrations {
+	const struct call *call;
+	struct sibling *siblings;
+	int n, old, new;
+};
 
-	snprintf(number, sizeof(number), "%d", epoll_number);
-	info = read_fdinfo(call->pid, number);
+/* Repeats in one epoll instance of the program what it has for the old socket. */
+static void move_registrations(const struct registrations *r,
+			       const struct sibling *instance)
+{
+	_cleanup_free_ char *info = read_fdinfo(r->call->pid, instance->number);
+
 	if (!info || !strstr(info, "tfd:"))
 		return;
-	epoll = target_get_fd(call, epoll_number);
-	if (epoll < 0)
-		return;
-	for (int i = 0; i < n; i++)
-		if (!siblings[i].is_epoll)
-			carry_epoll(epoll, info, siblings[i].number, old, new);
+	for (int i = 0; i < r->n; i++)
+		if (!r->siblings[i].is_epoll)
+			carry_epoll(instance->epoll, info, r->siblings[i].number, r->old,
+				    r->new);
+}
+
+/* carry_epoll() puts descriptors under numbers of the program's choosing: not in the
+ * table that the other threads use. */
+static void *move_apart(void *context)
+{
+	const struct registrations *r = context;
+
+	if (unshare(CLONE_FILES) < 0) {
+		log_limited(LOG_LEVEL_WARNING, "epoll registrations stay behind: %m");
+		return NULL;
+	}
+	for (int i = 0; i < r->n; i++)
+		if (r->siblings[i].epoll >= 0)
+			move_registrations(r, &r->siblings[i]);
+	return NULL;
+}
+
+static void move_all_registrations(struct registrations *r)
+{
+	bool any = false;
+	pthread_t thread;
+
+	for (int i = 0; i < r->n; i++)
+		if (r->siblings[i].is_epoll) {
+			r->siblings[i].epoll = target_get_fd(r->call, r->siblings[i].number);
+			any |= r->siblings[i].epoll >= 0;
+		}
+	if (any && pthread_create(&thread, NULL, move_apart, r) == 0)
+		pthread_join(thread, NULL);
+	else if (any)
+		log_limited(LOG_LEVEL_WARNING, "epoll registrations stay behind");
+	for (int i = 0; i < r->n; i++)
+		fd_close(r->siblings[i].epoll);
 }
 
 static int replace(struct call *call, struct subject *subject, int new)
@@ -323,10 +359,7 @@ static int replace(struct call *call, struct subject *subject, int new)
 	for (int i = 0; i < n; i++)
 		if (!siblings[i].is_epoll && siblings[i].number != subject->number)
 			install(call, new, siblings[i].number);
-	for (int i = 0; i < n; i++)
-		if (siblings[i].is_epoll)
-			move_registrations(call, siblings[i].number, siblings, n,
-					   subject->fd, new);
+	move_all_registrations(&(struct registrations){ call, siblings, n, subject->fd, new });
 	return 0;
 }
 
