@@ -177,7 +177,8 @@ const struct attempt attempts_option[] = {
 	  "IPV6_ADDRFORM turns the socket to IPv4" },
 	{ "v6only", WAY_TCP6, 0, v6only_late,
 	  "IPV6_V6ONLY set and cleared around connect" },
-	{ "multicast", WAY_UDP4, 0, group, "a group that the host joined on lo" },
+	{ "multicast", WAY_UDP4, NARROW_ONLY, group,
+	  "a group that the host joined on lo" },
 	{ "broadcast", WAY_UDP4, 0, broadcast, "127.255.255.255" },
 	{}
 };
