@@ -35,14 +35,14 @@ bool log_wants(enum log_level level);
 void log_line(enum log_level level, const char *format, ...) _printf_(2, 3);
 bool log_limit_pass(struct log_limit *limit, enum log_level level);
 
-#define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_error(...)   log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_info(...)    log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)   log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-#define log_limited(level, ...)                                                          \
-	do {                                                                             \
-		static struct log_limit limit_;                                          \
-		if (log_limit_pass(&limit_, (level)))                                    \
-			log_line((level), __VA_ARGS__);                                  \
+#define log_limited(level, ...)                         \
+	do {                                            \
+		static struct log_limit limit_;         \
+		if (log_limit_pass(&limit_, (level)))   \
+			log_line((level), __VA_ARGS__); \
 	} while (0)

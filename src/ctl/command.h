@@ -8,12 +8,7 @@
  */
 #pragma once
 
-enum {
-	EXIT_MISUSE = 2,
-	EXIT_GRAFT_FAILED = 125,
-	EXIT_CANNOT_EXECUTE = 126,
-	EXIT_NOT_FOUND = 127,
-};
+#include "run/exit.h"
 
 struct command {
 	const char *name;

@@ -55,6 +55,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].main(argc - 1, argv + 1);
-	fprintf(stderr, "graft: unknown command '%s'; `graft help` lists them\n", argv[1]);
+	fprintf(stderr, "graft: unknown command '%s'; `graft help` lists them\n",
+		argv[1]);
 	return EXIT_MISUSE;
 }

@@ -1,11 +1,157 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * graft run: the command line of a run.
+ */
+#include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "base/cleanup.h"
+#include "base/log.h"
 #include "ctl/command.h"
+#include "policy/policy.h"
+#include "run/options.h"
+#include "run/run.h"
+
+#define SUMMARY_MAX 512
+
+enum {
+	OPTION_NAME = 0x200,
+	OPTION_ENGINE,
+	OPTION_DNS,
+};
+
+static const struct option options[] = {
+	POLICY_OPTIONS_LONG,
+	{ "name", required_argument, NULL, OPTION_NAME },
+	{ "engine", required_argument, NULL, OPTION_ENGINE },
+	{ "dns", required_argument, NULL, OPTION_DNS },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+static void usage(FILE *to)
+{
+	fprintf(to,
+		"Usage: graft run [OPTION...] [--] PROGRAM [ARGUMENT...]\n\n"
+		"Runs PROGRAM in a network namespace of its own, on sockets of the host\n"
+		"where the options say so. Needs no privilege.\n\n"
+		"  -p, --publish [IP:]HOSTPORT:PORT[/udp]\n"
+		"                         PORT that the program binds becomes HOSTPORT here\n"
+		"  -e, --egress [tcp:|udp:]PREFIX/LEN=TARGET\n"
+		"                         where its connections to PREFIX are made\n"
+		"  -i, --ingress ADDR:PORT[-PORT]=TARGET\n"
+		"                         where its bind to ADDR:PORT is made\n"
+		"      --policy FILE      rules and endpoints from FILE, see graft-policy(5)\n"
+		"      --rule LINE        one more line of policy\n"
+		"      --engine ENGINE    auto (default) or notify\n"
+		"      --dns auto|none    whether the resolver's addresses answer inside\n"
+		"      --name NAME        what `graft ps` calls this run\n"
+		"  -v, --verbose          say what becomes of each call; twice for more\n"
+		"  -h, --help             show this help\n\n"
+		"TARGET is host, own, deny[:ERRNO] or an endpoint of the policy.\n"
+		"Ends as PROGRAM ends; 128+N by signal N; 125 graft failed; 126 cannot\n"
+		"execute; 127 not found; 2 bad usage.\n");
+}
+
+/* Keeps the policy options as they were given, for `graft ps`. */
+static void summarise(char *summary, int option, const char *argument)
+{
+	const char *name = NULL;
+	size_t used = strlen(summary);
+
+	for (size_t i = 0; options[i].name; i++)
+		if (options[i].val == option)
+			name = options[i].name;
+	if (option < 0x100)
+		snprintf(summary + used, SUMMARY_MAX - used, "%s-%c %s", used ? " " : "",
+			 option, argument);
+	else
+		snprintf(summary + used, SUMMARY_MAX - used, "%s--%s %s",
+			 used ? " " : "", name, argument);
+}
+
+static int misuse(const char *format, const char *argument)
+{
+	fprintf(stderr, "graft run: ");
+	fprintf(stderr, format, argument);
+	fputc('\n', stderr);
+	return -EINVAL;
+}
+
+static int take_option(struct run *run, int option, const char *argument)
+{
+	switch (option) {
+	case OPTION_NAME:
+		if (!*argument || strlen(argument) > POLICY_NAME_MAX)
+			return misuse("--name '%s': want 1 to 63 characters", argument);
+		run->name = (char *)argument;
+		return 0;
+	case OPTION_ENGINE:
+		if (strcmp(argument, "auto") != 0 && strcmp(argument, "notify") != 0)
+			return misuse("--engine '%s': want auto or notify", argument);
+		return 0;
+	case OPTION_DNS:
+		if (strcmp(argument, "auto") != 0 && strcmp(argument, "none") != 0)
+			return misuse("--dns '%s': want auto or none", argument);
+		run->has_dns = !strcmp(argument, "auto");
+		return 0;
+	case 'v':
+		run->verbosity++;
+		return 0;
+	default:
+		fprintf(stderr, "`graft run --help` shows the options\n");
+		return -EINVAL;
+	}
+}
+
+/* Return: 0, 1 when help was shown, or -EINVAL after one line. */
+static int parse(struct run *run, struct policy_options *policy, int argc, char **argv)
+{
+	int option, r;
+
+	/* '+': the program's own options are not ours. */
+	while ((option = getopt_long(argc, argv, "+" POLICY_OPTIONS_SHORT "vh", options,
+				     NULL)) != -1) {
+		if (option == 'h') {
+			usage(stdout);
+			return 1;
+		}
+		r = policy_options_take(policy, option, optarg);
+		if (r > 0)
+			summarise(run->summary, option, optarg);
+		if (r == 0)
+			r = take_option(run, option, optarg);
+		if (r < 0)
+			return r;
+	}
+	if (optind >= argc)
+		return misuse("no program to run%s", "; `graft run --help` shows how");
+	run->argv = argv + optind;
+	if (!run->name)
+		run->name = run->argv[0];
+	return policy_options_finish(policy);
+}
 
 int command_run(int argc, char **argv)
 {
-	(void)argc;
-	fprintf(stderr, "graft %s: being written\n", argv[0]);
-	return EXIT_GRAFT_FAILED;
+	char summary[SUMMARY_MAX] = "";
+	struct run run = { .has_dns = true, .summary = summary };
+	struct policy_options policy = { 0 };
+	int r;
+
+	argv[0] = (char *)"graft run";
+	r = parse(&run, &policy, argc, argv);
+	if (r != 0)
+		return r > 0 ? 0 : EXIT_MISUSE;
+	run.policy = policy.policy;
+	log_init(STDERR_FILENO,
+		 run.verbosity >= 2 ? LOG_LEVEL_DEBUG :
+		 run.verbosity	    ? LOG_LEVEL_INFO :
+				      LOG_LEVEL_WARNING,
+		 "graft run");
+	return front_main(&run);
 }

@@ -32,8 +32,17 @@
  *    an AF_INET socket, an ipv4 one for an IPV6_V6ONLY socket, a unix one for anything
  *    but SOCK_STREAM (tcp) and SOCK_DGRAM (udp). An ipv4 endpoint for a dual-stack
  *    AF_INET6 socket comes out as its IPv4-mapped address.
+ *  - One exception: an AF_INET socket can connect to the wildcard ipv6 endpoint [::]:PORT,
+ *    where a dual-stack server listens for both; it comes out as 127.0.0.1:PORT.
  *  - A rule naming a `bound` endpoint in connect is for the caller to pass over while
  *    nothing of its own is bound there (policy_resolve's @is_bound).
+ *
+ * What no socket could use is refused when it is read or sealed: a rule on an IPv4
+ * address to an ipv6 endpoint (but for connect and the exception above), "from" in a
+ * bind rule, with a unix endpoint or one of the other family, and connect to exactly
+ * 0.0.0.0 or [::], which is judged as loopback. NAME is of letters, digits, '_', '-' and
+ * '.', begins with none of the last two, and is not a target word. PATH is absolute, or
+ * "@NAME" for the abstract namespace. `deny` alone is deny:EACCES.
  */
 #pragma once
 
@@ -152,15 +161,29 @@ void policy_freep(struct policy **policy);
 /* @text need not be NUL-terminated; @source names it in messages. */
 int policy_add_text(struct policy *policy, const char *source, const char *text,
 		    size_t size, struct policy_error *error);
+
+/* Tells of one thing that is wrong. */
+typedef void policy_on_error(void *context, const struct policy_error *error);
+
+/*
+ * As policy_add_text and policy_seal, but they go on after an error and tell of every
+ * one; what is right is added, and the seal is put on only if nothing is wrong with the
+ * names. Return: the number of errors, or -ENOMEM, -E2BIG.
+ */
+int policy_check_text(struct policy *policy, const char *source, const char *text,
+		      size_t size, policy_on_error *on_error, void *context);
+int policy_check_seal(struct policy *policy, policy_on_error *on_error, void *context);
+
 /* [IP:]HOSTPORT[-HOSTPORT]:PORT[-PORT][/tcp|/udp], or PORT alone for a dynamic host
  * port; an IPv6 IP stands in brackets. */
 int policy_add_publish(struct policy *policy, const char *text, struct policy_error *error);
 /* ADDR:PORT[-PORT]=TARGET, the older `-i`; the last ':' splits address and port. */
 int policy_add_ingress(struct policy *policy, const char *text, struct policy_error *error);
 /* [tcp:|udp:]PREFIX/LEN=TARGET, the older `-e`: longest prefix first whatever the order
- * given; an endpoint as target is the source to use (from NAME). */
+ * given, tcp and udp before any; an endpoint as target is the source to use (from NAME). */
 int policy_add_egress(struct policy *policy, const char *text, struct policy_error *error);
-/* "ADDR:PORT=EP ADDR:PORT=EP ...", GRAFT_CONV_PAIRS: both bind and connect. */
+/* "ADDR:PORT=EP ADDR:PORT=EP ...", GRAFT_CONV_PAIRS: both bind and connect. A wildcard
+ * ADDR is reached by connect to loopback. */
 int policy_add_conv_pairs(struct policy *policy, const char *text,
 			  struct policy_error *error);
 int policy_seal(struct policy *policy, struct policy_error *error);
@@ -191,16 +214,18 @@ struct policy_query {
 enum policy_reason {
 	POLICY_R_RULE,	      /* @rule decided */
 	POLICY_R_DEFAULT,     /* no rule matched */
-	POLICY_R_LOOPBACK,    /* no rule, or only rules the loopback guard passed over */
-	POLICY_R_UNSERVABLE,  /* no rule, after passing over one whose endpoint cannot serve */
-	POLICY_R_UNBOUND,     /* no rule, after passing over a `bound` one */
+	/* Loopback, and no rule or only ones passed over, by the guard first. */
+	POLICY_R_LOOPBACK,
+	POLICY_R_UNSERVABLE, /* no rule, after passing over one whose endpoint cannot serve */
+	POLICY_R_UNBOUND,    /* no rule, after passing over a `bound` one */
 };
 
 struct policy_verdict {
 	enum policy_target target;
 	enum policy_reason reason;
-	const struct rule *rule;	 /* NULL unless POLICY_R_RULE; else the one passed
-					    over last, where the reason names one */
+	/* The one that decided. Without one: the first that was passed over, which is the
+	 * one @reason speaks of, or NULL if there was none. */
+	const struct rule *rule;
 	const struct endpoint *endpoint; /* ENDPOINT, FROM */
 	int deny_errno;			 /* DENY; positive */
 	/*
@@ -224,7 +249,7 @@ void policy_resolve(const struct policy *policy, const struct policy_query *quer
 		    policy_is_bound *is_bound, void *context,
 		    struct policy_verdict *ret_verdict);
 
-/* One sentence: why @verdict came out as it did. Return: length. */
+/* One sentence: why @verdict came out as it did. Return: length of what fitted. */
 size_t policy_explain(const struct policy_query *query,
 		      const struct policy_verdict *verdict, char *text, size_t size);
 

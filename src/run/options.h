@@ -24,12 +24,14 @@ enum {
 	POLICY_OPTION_POLICY = 0x100,
 	POLICY_OPTION_RULE,
 };
-#define POLICY_OPTIONS_LONG                                                              \
-	{ "policy", required_argument, NULL, POLICY_OPTION_POLICY },                     \
-		{ "rule", required_argument, NULL, POLICY_OPTION_RULE },                 \
-		{ "publish", required_argument, NULL, 'p' },                             \
-		{ "ingress", required_argument, NULL, 'i' },                             \
-		{ "egress", required_argument, NULL, 'e' }
+#define POLICY_OPTIONS_LONG                                              \
+	{ "policy", required_argument, NULL, POLICY_OPTION_POLICY },     \
+		{ "rule", required_argument, NULL, POLICY_OPTION_RULE }, \
+		{ "publish", required_argument, NULL, 'p' },             \
+		{ "ingress", required_argument, NULL, 'i' },             \
+	{                                                                \
+		"egress", required_argument, NULL, 'e'                   \
+	}
 
 /*
  * Return: 1 when @option was one of ours and taken, 0 when it is not ours, -EINVAL after

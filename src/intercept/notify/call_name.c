@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * socket, bind, connect, listen: answered on behalf of the program.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "intercept/notify/engine.h"
+#include "intercept/notify/kernel.h"
+#include "stack/stack.h"
+
+static bool is_inet(const struct subject *subject)
+{
+	return subject->domain == AF_INET || subject->domain == AF_INET6;
+}
+
+/* The best guess for a new socket: where the policy sends arbitrary destinations. Types
+ * and protocols that no host socket is made for fall to the kernel. */
+static bool is_guessed_host(const struct notify *notify, int family, int type,
+			    int protocol)
+{
+	unsigned int hosts = family == AF_INET ? notify->reach.default_host_v4
+					       : notify->reach.default_host_v6;
+
+	switch (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) {
+	case SOCK_STREAM:
+		return hosts & POLICY_TCP && (protocol == 0 || protocol == IPPROTO_TCP);
+	case SOCK_DGRAM:
+		return hosts & POLICY_UDP && (protocol == 0 || protocol == IPPROTO_UDP);
+	default:
+		return false;
+	}
+}
+
+static struct answer give(struct call *call, int fd, int type)
+{
+	struct seccomp_notif_addfd give = {
+		.id = call->id,
+		.flags = SECCOMP_ADDFD_FLAG_SEND,
+		.srcfd = (uint32_t)fd,
+		.newfd_flags = type & SOCK_CLOEXEC ? O_CLOEXEC : 0,
+	};
+
+	if (ioctl(call->notify->config.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give) >= 0)
+		return (struct answer){ ANSWER_SENT, 0 };
+	return answer_result(-errno);
+}
+
+struct answer call_socket(struct call *call)
+{
+	int family = (int)call->args[0], type = (int)call->args[1];
+	int protocol = (int)call->args[2];
+	_cleanup_fd_ int fd = -1;
+
+	if (!is_guessed_host(call->notify, family, type, protocol))
+		return answer_continue();
+	if (atomic_load_explicit(&call->notify->nested, memory_order_relaxed) &&
+	    target_is_nested(call))
+		return answer_continue();
+	fd = stack_socket(call->notify->config.host, family, type, protocol);
+	if (fd < 0)
+		return answer_result(fd);
+	return give(call, fd, type);
+}
+
+struct answer call_bind(struct call *call)
+{
+	struct route route = { .op = POLICY_BIND };
+	struct subject subject;
+	int64_t result;
+	int r;
+
+	r = subject_open(call, call->args[0], &subject);
+	if (r < 0)
+		return answer_result(r);
+	_cleanup_fd_ int fd = subject.fd;
+	if (!is_inet(&subject))
+		return answer_continue();
+	r = target_read_address(call, call->args[1], call->args[2], &route.asked,
+				&route.asked_size);
+	if (r < 0)
+		return answer_result(r);
+	/* The kernel takes AF_UNSPEC with 0.0.0.0 for AF_INET here. */
+	if (subject.domain == AF_INET && route.asked.any.sa_family == AF_UNSPEC &&
+	    route.asked.v4.sin_addr.s_addr == htonl(INADDR_ANY))
+		route.asked.any.sa_family = AF_INET;
+	r = prepare(call, &subject, &route);
+	result = r < 0 ? r : bind(subject.fd, &route.address.any, route.size);
+	if (r == 0 && result < 0)
+		result = -errno;
+	fd = subject.fd;
+	return conclude(call, &subject, &route, result);
+}
+
+struct connecting {
+	int fd;
+	const struct route *route;
+};
+
+static int64_t connect_again(void *context)
+{
+	const struct connecting *c = context;
+
+	return connect(c->fd, &c->route->address.any, c->route->size) < 0 ? -errno : 0;
+}
+
+static int64_t do_connect(struct call *call, const struct subject *subject,
+			  struct route *route)
+{
+	struct connecting c = { subject->fd, route };
+	int flags = 0;
+
+	if (subject->proto == POLICY_TCP)
+		flags = fcntl(subject->fd, F_GETFL);
+	else
+		flags = O_NONBLOCK; /* nothing to wait for */
+	if (flags & O_NONBLOCK)
+		return connect_again(&c);
+	return run_blocking(call, subject->fd, SO_SNDTIMEO, connect_again, &c);
+}
+
+struct answer call_connect(struct call *call)
+{
+	struct route route = { .op = POLICY_CONNECT };
+	struct subject subject;
+	int64_t result;
+	int r;
+
+	r = subject_open(call, call->args[0], &subject);
+	if (r < 0)
+		return answer_result(r);
+	_cleanup_fd_ int fd = subject.fd;
+	if (!is_inet(&subject))
+		return answer_continue();
+	r = target_read_address(call, call->args[1], call->args[2], &route.asked,
+				&route.asked_size);
+	if (r < 0)
+		return answer_result(r);
+	r = prepare(call, &subject, &route);
+	fd = subject.fd;
+	result = r < 0 ? r : do_connect(call, &subject, &route);
+	return conclude(call, &subject, &route, result);
+}
+
+/* The address that listen() on an unbound socket binds. */
+static void wildcard(const struct subject *subject, struct route *route)
+{
+	memset(&route->asked, 0, sizeof(route->asked));
+	route->asked.any.sa_family = (sa_family_t)subject->domain;
+	route->asked_size = subject->domain == AF_INET ? sizeof(struct sockaddr_in)
+						       : sizeof(struct sockaddr_in6);
+}
+
+static bool is_listening(const struct subject *subject)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	return getsockopt(subject->fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+	       info.tcpi_state == TCP_LISTEN;
+}
+
+/* A grafted socket listens where a rule bound it, and nowhere else: one that was not
+ * bound, or only to "any port", belongs to the program's own stack unless a rule for
+ * that very bind says otherwise. */
+static int place_listener(struct call *call, struct subject *subject)
+{
+	struct route route = { .op = POLICY_BIND };
+	union address local;
+	socklen_t size;
+	int r;
+
+	if (subject->place != PLACE_HOST || subject->proto != POLICY_TCP ||
+	    is_listening(subject) || bound_has(call->notify, subject_cookie(subject)))
+		return 0;
+	wildcard(subject, &route);
+	judge(call, subject, POLICY_BIND, &route.asked, &route.verdict);
+	if (!call_is_live(call))
+		return -ENOENT;
+	if (route.verdict.target == POLICY_DENY)
+		return -route.verdict.deny_errno;
+	if (route.verdict.target == POLICY_OWN)
+		return subject_move(call, subject, call->notify->config.own, false);
+	if (subject_local(subject, &local, &size) != 0)
+		return 0;
+	r = prepare(call, subject, &route);
+	if (r == 0 && bind(subject->fd, &route.address.any, route.size) < 0)
+		r = -errno;
+	conclude(call, subject, &route, r);
+	return r;
+}
+
+struct answer call_listen(struct call *call)
+{
+	struct subject subject;
+	int r;
+
+	r = subject_open(call, call->args[0], &subject);
+	if (r < 0)
+		return answer_result(r);
+	_cleanup_fd_ int fd = subject.fd;
+	if (!is_inet(&subject))
+		return answer_continue();
+	r = place_listener(call, &subject);
+	fd = subject.fd;
+	if (r == 0 && listen(subject.fd, (int)call->args[1]) < 0)
+		r = -errno;
+	return answer_result(r);
+}
+
+struct answer call_setsockopt(struct call *call)
+{
+	struct subject subject;
+	int r;
+
+	r = subject_open(call, call->args[0], &subject);
+	if (r < 0)
+		return answer_result(r);
+	fd_close(subject.fd);
+	/* A TCP program whose socket became AF_UNIX goes on setting TCP options. */
+	return subject.domain == AF_UNIX ? answer_result(0) : answer_continue();
+}
+
+struct answer call_namespace(struct call *call)
+{
+	atomic_store(&call->notify->nested, true);
+	return answer_continue();
+}

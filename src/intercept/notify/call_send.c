@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sendto, sendmsg, sendmmsg: the sends that can name an address.
+ *
+ * On a grafted datagram socket every such send is done by the supervisor, from its own
+ * copy of everything: the name, the vector, the data, the control messages. So is a
+ * stream send with MSG_FASTOPEN, which connects. Everything else (stream data, AF_UNIX)
+ * continues in the program: it has no name the kernel would use.
+ *
+ * A send of a stream may be cut to WORKER_BUFFER_SIZE, as any send may.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "intercept/notify/engine.h"
+
+#define CONTROL_MAX 4096
+#define BATCH_MAX   1024 /* messages of one sendmmsg; the kernel's own limit */
+
+#ifndef IPV6_2292RTHDR
+#	define IPV6_2292RTHDR 5
+#endif
+
+/* One message, all of it ours. */
+struct message {
+	struct route route; /* with asked_size 0: no name */
+	struct msghdr head;
+	struct iovec data;
+	union {
+		struct cmsghdr head;
+		char space[CONTROL_MAX];
+	} control;
+	int flags;
+};
+
+static char *buffer_of(struct worker *worker)
+{
+	if (!worker->buffer)
+		worker->buffer = malloc(WORKER_BUFFER_SIZE);
+	return worker->buffer;
+}
+
+static bool is_inet(const struct subject *subject)
+{
+	return subject->domain == AF_INET || subject->domain == AF_INET6;
+}
+
+/* Which sends the supervisor does itself. */
+enum course { COURSE_OURS, COURSE_CONTINUE, COURSE_REFUSE };
+
+static enum course course_of(const struct subject *subject, int flags)
+{
+	bool connects = flags & MSG_FASTOPEN;
+
+	if (!is_inet(subject))
+		/* No other family connects this way, so nobody misses it. */
+		return connects ? COURSE_REFUSE : COURSE_CONTINUE;
+	if (subject->proto == POLICY_TCP)
+		return connects ? COURSE_OURS : COURSE_CONTINUE;
+	return COURSE_OURS;
+}
+
+struct sending {
+	int fd;
+	const struct message *message;
+	int extra_flags;
+};
+
+static int64_t send_once(void *context)
+{
+	const struct sending *s = context;
+	/* SIGPIPE is the program's to get, not ours. */
+	ssize_t n = sendmsg(s->fd, &s->message->head,
+			    s->message->flags | s->extra_flags | MSG_NOSIGNAL);
+
+	return n < 0 ? -errno : n;
+}
+
+/* Sends what was prepared. Return: bytes or -errno. */
+static int64_t send_now(struct call *call, const struct subject *subject,
+			const struct message *message)
+{
+	struct sending s = { subject->fd, message, MSG_DONTWAIT };
+	bool may_wait = !(message->flags & MSG_DONTWAIT) &&
+			!(fcntl(subject->fd, F_GETFL) & O_NONBLOCK);
+	int64_t result;
+
+	/* A fast open that may not wait would come back with EINPROGRESS. */
+	if (may_wait && message->flags & MSG_FASTOPEN)
+		result = -EAGAIN;
+	else
+		result = send_once(&s);
+	if (result == -EAGAIN && may_wait) {
+		s.extra_flags = 0;
+		result = run_blocking(call, subject->fd, SO_SNDTIMEO, send_once, &s);
+	}
+	if (result == -EPIPE && !(message->flags & MSG_NOSIGNAL))
+		target_signal(call, SIGPIPE);
+	return result;
+}
+
+/* Source routes would take a packet by way of an address nobody judged. */
+static bool has_source_route(struct msghdr *head)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(head); c; c = CMSG_NXTHDR(head, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RETOPTS)
+			return true;
+		if (c->cmsg_level == IPPROTO_IPV6 &&
+		    (c->cmsg_type == IPV6_RTHDR || c->cmsg_type == IPV6_2292RTHDR))
+			return true;
+	}
+	return false;
+}
+
+/* Judges the name, if there is one, moves the socket if need be, and sends. */
+static int64_t deliver(struct call *call, struct subject *subject,
+		       struct message *message)
+{
+	struct route *route = &message->route;
+	int64_t result;
+	int r = 0;
+
+	message->head.msg_iov = &message->data;
+	message->head.msg_iovlen = 1;
+	if (has_source_route(&message->head))
+		return -EPERM;
+	if (route->asked_size) {
+		/* The kernel takes AF_UNSPEC for AF_INET here, on AF_INET sockets. */
+		if (subject->domain == AF_INET &&
+		    route->asked.any.sa_family == AF_UNSPEC &&
+		    !(message->flags & MSG_FASTOPEN))
+			route->asked.any.sa_family = AF_INET;
+		r = prepare(call, subject, route);
+		message->head.msg_name = &route->address;
+		message->head.msg_namelen = route->size;
+	} else if (!call_is_live(call)) {
+		r = -ENOENT;
+	}
+	result = r < 0 ? r : send_now(call, subject, message);
+	conclude(call, subject, route, result < 0 ? result : 0);
+	return result;
+}
+
+static int take_name(const struct call *call, struct message *message, uint64_t pointer,
+		     uint64_t size)
+{
+	if (!pointer || (uint32_t)size == 0)
+		return 0;
+	/* msg_namelen beyond the storage is cut by the kernel, not refused. */
+	if ((int)(uint32_t)size > (int)sizeof(message->route.asked.storage) &&
+	    call->nr != SYS_sendto)
+		size = sizeof(message->route.asked.storage);
+	return target_read_address(call, pointer, size, &message->route.asked,
+				   &message->route.asked_size);
+}
+
+struct answer call_sendto(struct call *call)
+{
+	struct message message = { .route.op = POLICY_CONNECT,
+				   .flags = (int)call->args[3] };
+	uint64_t size = call->args[2];
+	struct subject subject;
+	int64_t result;
+	int r;
+
+	r = subject_open(call, call->args[0], &subject);
+	if (r < 0)
+		return answer_result(r);
+	_cleanup_fd_ int fd = subject.fd;
+	switch (course_of(&subject, message.flags)) {
+	case COURSE_CONTINUE:
+		return answer_continue();
+	case COURSE_REFUSE:
+		return answer_result(-EOPNOTSUPP);
+	case COURSE_OURS:
+		break;
+	}
+	if (size > WORKER_BUFFER_SIZE - 1) {
+		if (subject.proto != POLICY_TCP)
+			return answer_result(-EMSGSIZE);
+		size = WORKER_BUFFER_SIZE - 1;
+	}
+	message.data = (struct iovec){ buffer_of(call->worker), size };
+	if (!message.data.iov_base)
+		return answer_result(-ENOBUFS);
+	r = target_read(call, call->args[1], message.data.iov_base, size);
+	if (r == 0)
+		r = take_name(call, &message, call->args[4], call->args[5]);
+	if (r < 0)
+		return answer_result(r);
+	result = deliver(call, &subject, &message);
+	fd = subject.fd;
+	return answer_result(result);
+}
+
+/* Gathers the program's vector into our buffer. Return: bytes or -errno. */
+static int64_t gather(const struct call *call, const struct msghdr *theirs, char *buffer,
+		      size_t capacity, bool may_cut)
+{
+	struct iovec vector[UIO_MAXIOV];
+	size_t size = 0;
+	int r;
+
+	if (theirs->msg_iovlen > UIO_MAXIOV)
+		return -EMSGSIZE;
+	r = target_read(call, (uintptr_t)theirs->msg_iov, vector,
+			theirs->msg_iovlen * sizeof(*vector));
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < theirs->msg_iovlen; i++) {
+		size_t part = vector[i].iov_len;
+
+		if (part > SSIZE_MAX)
+			return -EINVAL;
+		if (part > capacity - size) {
+			if (!may_cut)
+				return -EMSGSIZE;
+			part = capacity - size;
+		}
+		r = target_read(call, (uintptr_t)vector[i].iov_base, buffer + size, part);
+		if (r < 0)
+			return r;
+		size += part;
+	}
+	return (int64_t)size;
+}
+
+static int take_control(const struct call *call, const struct msghdr *theirs,
+			struct message *message)
+{
+	int r;
+
+	if (!theirs->msg_controllen)
+		return 0;
+	if (theirs->msg_controllen > sizeof(message->control))
+		return -ENOBUFS;
+	r = target_read(call, (uintptr_t)theirs->msg_control, &message->control,
+			theirs->msg_controllen);
+	if (r < 0)
+		return r;
+	message->head.msg_control = &message->control;
+	message->head.msg_controllen = theirs->msg_controllen;
+	return 0;
+}
+
+/* Copies the message at @pointer of the program and sends it.
+ * Return: bytes or -errno. */
+static int64_t send_message(struct call *call, struct subject *subject, uint64_t pointer,
+			    int flags)
+{
+	struct message message = { .route.op = POLICY_CONNECT, .flags = flags };
+	char *buffer = buffer_of(call->worker);
+	struct msghdr theirs;
+	int64_t size;
+	int r;
+
+	if (!buffer)
+		return -ENOBUFS;
+	r = target_read(call, pointer, &theirs, sizeof(theirs));
+	if (r == 0 && (int)theirs.msg_namelen < 0)
+		r = -EINVAL;
+	if (r == 0)
+		r = take_name(call, &message, (uintptr_t)theirs.msg_name,
+			      theirs.msg_namelen);
+	if (r == 0)
+		r = take_control(call, &theirs, &message);
+	if (r < 0)
+		return r;
+	size = gather(call, &theirs, buffer, WORKER_BUFFER_SIZE,
+		      subject->proto == POLICY_TCP);
+	if (size < 0)
+		return size;
+	message.data = (struct iovec){ buffer, (size_t)size };
+	return deliver(call, subject, &message);
+}
+
+struct answer call_sendmsg(struct call *call)
+{
+	int flags = (int)call->args[2];
+	struct subject subject;
+	int64_t result;
+	int r;
+
+	r = subject_open(call, call->args[0], &subject);
+	if (r < 0)
+		return answer_result(r);
+	_cleanup_fd_ int fd = subject.fd;
+	switch (course_of(&subject, flags)) {
+	case COURSE_CONTINUE:
+		return answer_continue();
+	case COURSE_REFUSE:
+		return answer_result(-EOPNOTSUPP);
+	case COURSE_OURS:
+		break;
+	}
+	result = send_message(call, &subject, call->args[1], flags);
+	fd = subject.fd;
+	return answer_result(result);
+}
+
+/* Return: messages sent, or -errno when the first one failed. */
+static int64_t send_batch(struct call *call, struct subject *subject)
+{
+	uint64_t at = call->args[1];
+	unsigned int n = (unsigned int)call->args[2];
+	int flags = (int)call->args[3];
+	unsigned int done;
+
+	if (n > BATCH_MAX)
+		n = BATCH_MAX;
+	for (done = 0; done < n; done++, at += sizeof(struct mmsghdr)) {
+		int64_t result = send_message(call, subject, at, flags);
+		unsigned int size = (unsigned int)result;
+
+		if (result < 0)
+			return done ? (int64_t)done : result;
+		if (target_write(call, at + offsetof(struct mmsghdr, msg_len), &size,
+				 sizeof(size)) < 0)
+			return done ? (int64_t)done : -EFAULT;
+	}
+	return done;
+}
+
+struct answer call_sendmmsg(struct call *call)
+{
+	struct subject subject;
+	int64_t result;
+	int r;
+
+	r = subject_open(call, call->args[0], &subject);
+	if (r < 0)
+		return answer_result(r);
+	_cleanup_fd_ int fd = subject.fd;
+	switch (course_of(&subject, (int)call->args[3])) {
+	case COURSE_CONTINUE:
+		return answer_continue();
+	case COURSE_REFUSE:
+		return answer_result(-EOPNOTSUPP);
+	case COURSE_OURS:
+		break;
+	}
+	result = send_batch(call, &subject);
+	fd = subject.fd;
+	return answer_result(result);
+}

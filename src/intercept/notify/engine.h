@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Inside the notify engine.
+ *
+ * Threads ("workers") all do the same: receive a notification, answer it, repeat. A
+ * worker that is about to block (a blocking connect to a far host, a full send buffer)
+ * first makes sure that another one is receiving; the spare ones leave again. No worker
+ * holds a lock while it makes a system call on behalf of the program, and none touches
+ * the program's descriptors by number later than the check that the call is still there
+ * (call_is_live).
+ *
+ * Lock order: blocked_lock and the lock inside bound.c are leaves.
+ */
+#pragma once
+
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "intercept/notify/notify.h"
+#include "policy/policy.h"
+
+#define PIDFD_CACHE_SIZE   64 /* per worker */
+#define WORKERS_MAX        512
+#define WORKER_BUFFER_SIZE (64 * 1024)
+#define WORKERS_SPARE      2 /* receiving at once, before one leaves */
+
+struct notify {
+	struct notify_config config;
+	struct policy_reach reach;
+	int tick_fd;
+	atomic_bool nested; /* somebody in the run entered another network namespace */
+	atomic_int n_workers, n_receiving;
+	pthread_mutex_t blocked_lock;
+	struct call *blocked; /* calls that may be blocking, newest first */
+	bool is_ticking;      /* guarded by blocked_lock */
+	unsigned int n_idle_ticks;
+	struct bound *bound; /* has a lock of its own */
+	atomic_uint_fast64_t n_calls, n_grafts, n_swaps, n_refused;
+};
+
+struct pidfd_slot {
+	pid_t pid;
+	int fd;
+};
+
+struct worker {
+	struct notify *notify;
+	pthread_t thread;
+	bool pidfd_is_exact; /* PIDFD_THREAD works: a slot dies with its thread */
+	struct pidfd_slot slots[PIDFD_CACHE_SIZE];
+	char *buffer; /* WORKER_BUFFER_SIZE, made on first use: copies of data to send */
+};
+
+/* One trapped call. */
+struct call {
+	struct notify *notify;
+	struct worker *worker;
+	uint64_t id;
+	pid_t pid; /* of the thread */
+	int nr;
+	uint64_t args[6];
+	/* Links of notify->blocked, guarded by blocked_lock. */
+	struct call *next;
+	bool is_listed, is_interrupted;
+};
+
+/* How a call ends. */
+enum answer_kind {
+	ANSWER_VALUE,
+	ANSWER_ERROR,    /* value is the negative errno */
+	ANSWER_CONTINUE, /* the kernel runs the call as the program made it */
+	ANSWER_SENT,     /* already answered (a descriptor was installed) */
+};
+
+struct answer {
+	enum answer_kind kind;
+	int64_t value;
+};
+
+static inline struct answer answer_result(int64_t result)
+{
+	return (struct answer){ result < 0 ? ANSWER_ERROR : ANSWER_VALUE, result };
+}
+
+static inline struct answer answer_continue(void)
+{
+	return (struct answer){ ANSWER_CONTINUE, 0 };
+}
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_un un;
+	struct sockaddr_storage storage;
+};
+
+/* What is known of the socket a call names. */
+enum place {
+	PLACE_HOST,  /* in the host's stack or an endpoint's: grafted */
+	PLACE_OWN,   /* in the program's own */
+	PLACE_OTHER, /* in a namespace that is none of our business */
+};
+
+struct subject {
+	int fd;     /* our reference to the program's socket */
+	int number; /* the program's number for it */
+	int domain, protocol;
+	enum policy_proto proto; /* valid for inet domains */
+	enum place place;
+	uint64_t netns; /* cookie */
+};
+
+/* --- serve.c --- */
+
+/* True while the program still waits for this call: what was read from it until now was
+ * its own. */
+bool call_is_live(const struct call *call);
+/* To be called around a system call that may block; see notify_tick. */
+void call_enter_blocking(struct call *call);
+void call_leave_blocking(struct call *call);
+bool call_was_interrupted(const struct call *call);
+
+/* --- target.c: reaching into the program --- */
+
+/* Copies @size bytes at @address of the program. Return: 0 or -EFAULT, -ESRCH. */
+int target_read(const struct call *call, uint64_t address, void *data, size_t size);
+int target_write(const struct call *call, uint64_t address, const void *data,
+		 size_t size);
+/* Duplicates descriptor @number of the program. Return: descriptor or -errno (-EBADF). */
+int target_get_fd(const struct call *call, int number);
+int target_signal(const struct call *call, int signal);
+/* Reads the address argument of a call, as the kernel would.
+ * Return: 0, -EINVAL (length), -EFAULT. */
+int target_read_address(const struct call *call, uint64_t pointer, uint64_t size,
+			union address *ret_address, socklen_t *ret_size);
+bool target_is_nested(const struct call *call);
+/* Whether the thread has a signal to take. Return: TARGET_SIGNAL_*. */
+enum target_signal {
+	TARGET_SIGNAL_NONE,
+	TARGET_SIGNAL_OWN,    /* pending for this very thread */
+	TARGET_SIGNAL_SHARED, /* pending for the process; another thread may take it */
+};
+enum target_signal target_pending_signal(pid_t thread);
+void target_close_all(struct worker *worker);
+
+/* --- subject.c: the socket a call names, and moving it between stacks --- */
+
+/*
+ * Takes hold of the socket at @number. A subject that is not an inet socket has its
+ * domain set and nothing else. Return: 0 or -errno; on success close subject->fd.
+ */
+int subject_open(const struct call *call, uint64_t number, struct subject *ret);
+/* The stack @verdict asks for; NULL: the program's own. */
+struct stack *subject_stack(const struct notify *notify,
+			    const struct policy_verdict *verdict);
+bool subject_is_v6only(const struct subject *subject);
+/* Is a port bound? Fills the local address. Return: port in host order, 0 if none. */
+uint16_t subject_local(const struct subject *subject, union address *ret_address,
+		       socklen_t *ret_size);
+/*
+ * Replaces the socket under every number the calling process has for it by a new one
+ * from @stack (AF_UNIX if @to_unix), with options, flags, binding and epoll
+ * registrations carried over, and makes @subject name the new one.
+ * Return: 0 or -errno.
+ */
+int subject_move(struct call *call, struct subject *subject, struct stack *stack,
+		 bool to_unix);
+bool subject_is_in(const struct subject *subject, const struct stack *stack);
+uint64_t subject_cookie(const struct subject *subject);
+
+/* --- carry.c, carry_epoll.c --- */
+
+void carry_options(int from, int to);
+void carry_flags(int from, int to);
+/* Repeats on @to, under number @number, what epoll instance @epoll has for @from.
+ * @info is the text of the instance's fdinfo. */
+void carry_epoll(int epoll, const char *info, int number, int from, int to);
+
+/* --- bound.c: which sockets a rule put on an address outside --- */
+
+struct bound *bound_new(void);
+struct bound *bound_free(struct bound *bound);
+/* @endpoint may be NULL (target host). */
+void bound_note(struct notify *notify, const struct subject *subject,
+		const struct endpoint *endpoint);
+/* Was this very socket bound by a rule? */
+bool bound_has(struct notify *notify, uint64_t cookie);
+/* The port a `dynamic` endpoint got. Return: port in host order, 0 when unknown. */
+uint16_t bound_port(struct notify *notify, const struct endpoint *endpoint);
+policy_is_bound bound_is_live; /* context: struct notify */
+
+/* --- judge.c: policy applied to a subject --- */
+
+/* Judges @address, AF_INET or AF_INET6, for @subject. */
+void judge(struct call *call, const struct subject *subject, enum policy_op op,
+	   const union address *address, struct policy_verdict *ret);
+/* Keeps the books after a call that ended with @result: who hears of a graft, and what
+ * --verbose says. */
+void judge_report(struct call *call, const struct subject *subject, enum policy_op op,
+		  const union address *asked, const struct policy_verdict *verdict,
+		  int64_t result);
+
+/* --- the calls --- */
+
+struct answer call_socket(struct call *call);
+struct answer call_bind(struct call *call);
+struct answer call_connect(struct call *call);
+struct answer call_listen(struct call *call);
+struct answer call_sendto(struct call *call);
+struct answer call_sendmsg(struct call *call);
+struct answer call_sendmmsg(struct call *call);
+struct answer call_setsockopt(struct call *call);
+struct answer call_namespace(struct call *call);
+
+/* --- prepare.c: what bind, connect and sends with a name share --- */
+
+/* An address on its way from the program to the kernel. */
+struct route {
+	enum policy_op op;
+	union address asked; /* our copy of what the program named */
+	socklen_t asked_size;
+	union address address; /* what to use on subject->fd */
+	socklen_t size;
+	bool is_judged; /* verdict is set; else the kernel refuses or dissolves */
+	struct policy_verdict verdict;
+};
+
+/*
+ * Judges route->asked and puts the socket where the verdict wants it. On return 0,
+ * subject->fd is the socket and route->address the address to use on it; else -errno is
+ * the program's answer.
+ */
+int prepare(struct call *call, struct subject *subject, struct route *route);
+/* Ends what prepare began: reports, and passes @result on. */
+struct answer conclude(struct call *call, const struct subject *subject,
+		       const struct route *route, int64_t result);
+/* Does the blocking part of a call again until it ends or the program has a signal to
+ * take. @again returns a result or -errno. Return: the program's answer. */
+int64_t run_blocking(struct call *call, int fd, int timeout_option,
+		     int64_t (*again)(void *context), void *context);

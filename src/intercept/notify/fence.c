@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The fence behind the filter.
+ *
+ * Every bind and connect on an inet socket is done by the supervisor, on its own copy of
+ * the address and its own reference to the socket. Calls on other families (AF_UNIX,
+ * netlink) must run in the program, for their paths and credentials are its own: the
+ * supervisor looks at the socket and lets the call continue. Between the look and the
+ * kernel's own lookup another thread may put a grafted TCP socket under the same number.
+ *
+ * Landlock's network rules (ABI 4, Linux 6.7) close that gap without privilege: the
+ * program's tasks may not bind or connect TCP at all, the supervisor's may. A call that
+ * lost the race is refused by the kernel with EACCES.
+ */
+#include <errno.h>
+#include <linux/landlock.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "intercept/notify/fence.h"
+#include "intercept/notify/kernel.h"
+
+#define LANDLOCK_ABI_NETWORK 4
+
+/* struct landlock_ruleset_attr as of ABI 4; older headers lack the second member. */
+struct fence_ruleset {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net;
+};
+
+int fence_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
+			   LANDLOCK_CREATE_RULESET_VERSION);
+
+	return abi < 0 ? 0 : (int)abi;
+}
+
+int fence_raise(void)
+{
+	struct fence_ruleset rules = {
+		.handled_access_net =
+			LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP,
+	};
+	_cleanup_fd_ int ruleset = -1;
+
+	if (fence_abi() < LANDLOCK_ABI_NETWORK)
+		return FENCE_E_UNAVAILABLE;
+	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
+	if (ruleset < 0)
+		return -errno;
+	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+		return -errno;
+	return 0;
+}

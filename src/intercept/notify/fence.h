@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Forbids the calling process and its descendants every TCP bind and connect of their
+ * own, for good, through Landlock. no_new_privs must be set.
+ * Return: 0, FENCE_E_UNAVAILABLE when this kernel has no Landlock network rules, or
+ * -errno.
+ */
+#define FENCE_E_UNAVAILABLE 1
+int fence_raise(void);
+
+/* The Landlock ABI of this kernel; 0 when there is none. */
+int fence_abi(void);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The `notify` engine, as its host process sees it.
+ *
+ *	child (the program to be)		supervisor
+ *	  filter_compile, filter_install
+ *	  writes the listener's number  ----->	takes the listener with pidfd_getfd
+ *						notify_new, notify_start
+ *	  reads "go", execs
+ *
+ * The engine never blocks its host: its own threads answer the notifications. The host
+ * waits for the listener to hang up (poll), which means that no process with the filter
+ * is left, and then exits.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct policy;
+struct rule;
+struct stack;
+
+/* What the host process hears of the engine's work. Called from the engine's threads,
+ * on the path of a call: must be short. */
+struct notify_ops {
+	/* Socket @cookie was put into a stack other than the program's own. */
+	void (*grafted)(void *context, uint64_t cookie, const struct rule *rule);
+};
+
+struct notify_config {
+	int listener;                /* taken over */
+	const struct policy *policy; /* sealed; outlives the engine */
+	struct stack *host;
+	struct stack *own;
+	/* Stacks of endpoints in other namespaces, by endpoint index; NULL entries mean
+	 * host. NULL when no endpoint names one. */
+	struct stack *const *endpoint_stacks;
+	dev_t own_dev; /* the program's network namespace, as stat() tells it */
+	ino_t own_ino;
+	bool fenced; /* Landlock stands behind the filter */
+	const struct notify_ops *ops;
+	void *context;
+};
+
+struct notify_counters {
+	uint64_t n_calls, n_grafts, n_swaps, n_refused;
+};
+
+struct notify;
+
+/* Return: 0 or -errno; the listener is taken over in either case. */
+int notify_new(struct notify **ret, const struct notify_config *config);
+/* Starts answering. Return: 0 or -errno. */
+int notify_start(struct notify *notify);
+/*
+ * Looks after calls that have been blocking for a while (a connect that waits for the
+ * network): those whose thread was signalled or killed are interrupted. To be called
+ * every NOTIFY_TICK_MS while it returns true.
+ */
+#define NOTIFY_TICK_MS 20
+bool notify_tick(struct notify *notify);
+/* True when calls may be blocking now, so that ticks are needed. Wakes are signalled on
+ * this eventfd whenever the answer turns true. Stays the engine's. */
+int notify_tick_fd(const struct notify *notify);
+void notify_get_counters(const struct notify *notify, struct notify_counters *ret);

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What bind, connect and sends with a name share: from the address a program named to
+ * the socket and address the kernel is given.
+ *
+ *	place of the socket	verdict's stack		what happens
+ *	the same		the same		nothing moves
+ *	own / host		another			subject_move, if it still can
+ *	other (nested netns)	-			no policy: done as asked
+ *
+ * An address is judged when the kernel would use it. All others (too short, of a family
+ * the socket does not speak, AF_UNSPEC in connect) are handed on unjudged, for the
+ * kernel refuses them or dissolves the association, and its errno is the right one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "intercept/notify/engine.h"
+#include "stack/stack.h"
+
+#define SIZE_V6_SHORTEST 24  /* RFC 2133's sockaddr_in6, which the kernel accepts */
+#define ERESTARTSYS      512 /* kernel-internal: restart, or EINTR, as the handler says */
+
+static bool is_wildcard(const union address *address)
+{
+	if (address->any.sa_family == AF_INET)
+		return address->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr) &&
+		address->v6.sin6_addr.s6_addr32[3] == 0);
+}
+
+static uint16_t port_of(const union address *address)
+{
+	return ntohs(address->any.sa_family == AF_INET ? address->v4.sin_port
+						       : address->v6.sin6_port);
+}
+
+static void set_port(union address *address, uint16_t port)
+{
+	if (address->any.sa_family == AF_INET)
+		address->v4.sin_port = htons(port);
+	else
+		address->v6.sin6_port = htons(port);
+}
+
+static bool is_usable(const struct subject *subject, const struct route *route)
+{
+	switch (route->asked.any.sa_family) {
+	case AF_INET:
+		return route->asked_size >= sizeof(struct sockaddr_in);
+	case AF_INET6:
+		return subject->domain == AF_INET6 &&
+		       route->asked_size >= SIZE_V6_SHORTEST;
+	default:
+		return false;
+	}
+}
+
+/* The TCP state in which a socket can change places. */
+static int can_move_tcp(const struct subject *subject, enum policy_op op)
+{
+	union address local;
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+
+	if (getsockopt(subject->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+		return -errno;
+	if (op == POLICY_BIND)
+		return info.tcpi_state != TCP_CLOSE ||
+				       subject_local(subject, &local, &size)
+			       ? -EINVAL
+			       : 0;
+	if (info.tcpi_state == TCP_SYN_SENT)
+		return -EALREADY;
+	return info.tcpi_state == TCP_CLOSE ? 0 : -EISCONN;
+}
+
+static int can_move(struct call *call, const struct subject *subject, enum policy_op op)
+{
+	union address local;
+	socklen_t size;
+
+	if (subject->proto == POLICY_TCP)
+		return can_move_tcp(subject, op);
+	if (op == POLICY_BIND)
+		return subject_local(subject, &local, &size) ? -EINVAL : 0;
+	/* Others count on finding it where the rule put it. */
+	if (bound_has(call->notify, subject_cookie(subject)))
+		return -ENETUNREACH;
+	return 0;
+}
+
+static bool is_ephemeral(uint16_t port)
+{
+	static int low, high; /* read once; racing readers read the same */
+
+	if (!high) {
+		char text[64] = "";
+		_cleanup_fd_ int fd = open("/proc/sys/net/ipv4/ip_local_port_range",
+					   O_RDONLY | O_CLOEXEC);
+		char *end;
+
+		if (fd >= 0 && fd_read_all(fd, text, sizeof(text) - 1) < 0)
+			return false;
+		low = (int)strtol(text, &end, 10);
+		high = (int)strtol(end, NULL, 10);
+	}
+	return port >= low && port <= high;
+}
+
+/*
+ * A datagram server that a rule put on the host answers whoever wrote to it, and its
+ * clients may sit on the host's loopback, which no rule opens. The kernel does not
+ * remember who wrote, so answers to loopback are told by their port: those that clients
+ * get (ip_local_port_range). Services on fixed ports stay out of reach.
+ */
+static bool is_answer(struct call *call, const struct subject *subject,
+		      const struct route *route)
+{
+	union address local;
+	socklen_t size;
+
+	return route->op == POLICY_CONNECT && subject->proto == POLICY_UDP &&
+	       subject->place == PLACE_HOST && route->verdict.target == POLICY_OWN &&
+	       is_ephemeral(port_of(&route->asked)) &&
+	       subject_local(subject, &local, &size) != 0 &&
+	       bound_has(call->notify, subject_cookie(subject));
+}
+
+/*
+ * bind to a wildcard address and port 0 with no rule for it says nothing about the
+ * stack: clients do it before they connect. The socket stays where it is, and connect or
+ * listen decides.
+ */
+static bool is_undecided(const struct route *route)
+{
+	return route->op == POLICY_BIND && route->verdict.target == POLICY_OWN &&
+	       !route->verdict.rule && port_of(&route->asked) == 0 &&
+	       is_wildcard(&route->asked);
+}
+
+static int bind_source(const struct subject *subject, const struct route *route)
+{
+	union address local;
+	socklen_t size;
+
+	if (subject_local(subject, &local, &size) != 0)
+		return 0;
+	if (bind(subject->fd, (const struct sockaddr *)&route->verdict.address,
+		 route->verdict.address_len) < 0)
+		return -errno;
+	return 0;
+}
+
+static int take_address(struct call *call, const struct subject *subject,
+			struct route *route)
+{
+	const struct policy_verdict *verdict = &route->verdict;
+
+	if (verdict->target == POLICY_FROM)
+		return bind_source(subject, route);
+	if (verdict->target != POLICY_ENDPOINT)
+		return 0;
+	route->address.storage = verdict->address;
+	route->size = verdict->address_len;
+	if (route->op == POLICY_CONNECT && verdict->endpoint->dynamic) {
+		uint16_t port = bound_port(call->notify, verdict->endpoint);
+
+		if (!port)
+			return -ECONNREFUSED;
+		set_port(&route->address, port);
+	}
+	return 0;
+}
+
+static int place(struct call *call, struct subject *subject, struct route *route)
+{
+	struct stack *stack = subject_stack(call->notify, &route->verdict);
+	bool to_unix = route->verdict.target == POLICY_ENDPOINT &&
+		       route->verdict.endpoint->kind == ENDPOINT_UNIX;
+	int r;
+
+	if (is_undecided(route) || is_answer(call, subject, route))
+		return 0;
+	if (subject_is_in(subject, stack) && !to_unix)
+		return 0;
+	r = can_move(call, subject, route->op);
+	if (r < 0)
+		return r;
+	return subject_move(call, subject, stack, to_unix);
+}
+
+int prepare(struct call *call, struct subject *subject, struct route *route)
+{
+	int r;
+
+	route->address = route->asked;
+	route->size = route->asked_size;
+	if (!is_usable(subject, route) || subject->place == PLACE_OTHER)
+		return call_is_live(call) ? 0 : -ENOENT;
+	judge(call, subject, route->op, &route->asked, &route->verdict);
+	route->is_judged = true;
+	if (!call_is_live(call))
+		return -ENOENT;
+	if (route->verdict.target == POLICY_DENY)
+		return -route->verdict.deny_errno;
+	r = place(call, subject, route);
+	if (r == 0)
+		r = take_address(call, subject, route);
+	return r;
+}
+
+struct answer conclude(struct call *call, const struct subject *subject,
+		       const struct route *route, int64_t result)
+{
+	if (route->is_judged)
+		judge_report(call, subject, route->op, &route->asked, &route->verdict,
+			     result);
+	return answer_result(result);
+}
+
+int64_t run_blocking(struct call *call, int fd, int timeout_option,
+		     int64_t (*again)(void *context), void *context)
+{
+	struct timeval timeout = { 0 };
+	socklen_t size = sizeof(timeout);
+	int64_t result;
+
+	call_enter_blocking(call);
+	for (;;) {
+		enum target_signal pending;
+
+		result = again(context);
+		if (result != -EINTR)
+			break;
+		if (!call_is_live(call))
+			break;
+		pending = target_pending_signal(call->pid);
+		if (pending == TARGET_SIGNAL_NONE)
+			continue;
+		/* As the kernel does: a call with a time limit is not restarted. And a
+		 * restart is safe to ask for only when the signal cannot go elsewhere. */
+		getsockopt(fd, SOL_SOCKET, timeout_option, &timeout, &size);
+		if (pending == TARGET_SIGNAL_OWN && !timeout.tv_sec && !timeout.tv_usec)
+			result = -ERESTARTSYS;
+		break;
+	}
+	call_leave_blocking(call);
+	return result;
+}

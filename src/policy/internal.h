@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of this folder share and nobody else sees.
+ */
+#pragma once
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "policy/policy.h"
+
+#define POLICY_NONE UINT32_MAX
+
+/* ids 0, 1, 2 ... by hash, in chains; the last one added can be taken back. */
+struct chains {
+	uint32_t *heads;
+	uint32_t n_heads;
+	uint32_t *next;
+	uint32_t *hashes;
+	uint32_t n;
+	uint32_t room;
+};
+
+int chains_add(struct chains *chains, uint32_t hash);
+void chains_cut(struct chains *chains, uint32_t n);
+void chains_deinit(struct chains *chains);
+uint32_t chains_first(const struct chains *chains, uint32_t hash);
+uint32_t chains_next(const struct chains *chains, uint32_t id);
+
+uint32_t hash_bytes(const void *data, size_t size, uint32_t seed);
+
+struct rule_slot {
+	struct rule rule;
+	unsigned int target_column; /* of TARGET's name, for messages */
+	bool egress;                /* judged after all others, longest prefix first */
+};
+
+struct policy_index;
+
+struct policy {
+	struct endpoint *endpoints;
+	size_t n_endpoints, endpoints_room;
+	struct chains names;
+
+	struct rule_slot *rules;
+	size_t n_rules, rules_room;
+	struct chains egress; /* id -> egress_rules[id] -> rules[] */
+	uint32_t *egress_rules;
+	size_t egress_room;
+
+	char **sources;
+	size_t n_sources, sources_room;
+
+	bool sealed;
+	struct policy_index *index[2]; /* by enum policy_op */
+};
+
+/* A point to go back to when a call that adds several things fails. */
+struct policy_mark {
+	size_t n_endpoints, n_rules;
+	uint32_t n_egress;
+};
+
+struct policy_mark policy_mark(const struct policy *policy);
+void policy_rollback(struct policy *policy, const struct policy_mark *mark);
+
+/* Remembers a copy of @source for the policy's life. NULL: no memory. */
+const char *policy_keep_source(struct policy *policy, const char *source);
+
+/* Take over what @endpoint or @slot own, on success only. */
+int policy_take_endpoint(struct policy *policy, struct endpoint *endpoint,
+			 struct policy_error *error);
+int policy_take_rule(struct policy *policy, struct rule_slot *slot,
+		     struct policy_error *error);
+int policy_room(void **array, size_t *room, size_t n, size_t item);
+
+void endpoint_deinit(struct endpoint *endpoint);
+bool endpoint_is_wildcard(const struct endpoint *endpoint);
+
+/* "SOURCE:LINE:COLUMN: sentence" in @error. Return: -EINVAL. */
+int policy_fail(struct policy_error *error, const struct policy_origin *at,
+		const char *format, ...) _printf_(3, 4);
+
+/* Part of a line; not NUL-terminated. */
+struct word {
+	const char *text;
+	size_t len;
+	unsigned int column;
+};
+
+bool word_is(const struct word *word, const char *text);
+/* printf arguments of "%.*s", cut so that a message stays one readable line. */
+#define WORD_MAX_SHOWN 60
+#define WORD(w)        (int)((w)->len > WORD_MAX_SHOWN ? WORD_MAX_SHOWN : (w)->len), (w)->text
+static inline struct word word_from(const struct word *word, size_t from, size_t len)
+{
+	return (struct word){ word->text + from, len,
+			      word->column ? word->column + (unsigned int)from : 0 };
+}
+
+/* @at with the column of @word. */
+struct policy_origin origin_at(const struct policy_origin *at, const struct word *word);
+
+/* address.c: pieces of ADDR[/LEN][:PORT[-PORT]]. @at is where the line starts. */
+int parse_address(const struct word *word, const struct policy_origin *at,
+		  int *ret_family, struct in6_addr *ret_address,
+		  struct policy_error *error);
+int parse_length(const struct word *word, const struct policy_origin *at, int family,
+		 uint8_t *ret_prefix, struct policy_error *error);
+int parse_port(const struct word *word, const struct policy_origin *at,
+	       uint16_t *ret_port, struct policy_error *error);
+int parse_ports(const struct word *word, const struct policy_origin *at,
+		uint16_t *ret_low, uint16_t *ret_high, struct policy_error *error);
+/* An IPv4-mapped prefix becomes its IPv4 form; bits set beyond the prefix are an error.
+ */
+int check_prefix(const struct word *word, const struct policy_origin *at,
+		 struct rule *rule, struct policy_error *error);
+int parse_selector(const struct word *word, const struct policy_origin *at,
+		   struct rule *rule, struct policy_error *error);
+void mask_address(int family, struct in6_addr *address, unsigned int prefix);
+bool is_any_address(int family, const struct in6_addr *address);
+
+/* endpoint.c, rule.c */
+bool name_is_valid(const struct word *word);
+int parse_target(struct rule_slot *slot, const struct word *word, bool from,
+		 const struct policy_origin *at, struct policy_error *error);
+/* Checks a complete rule, whose endpoint (if any) is known. */
+int check_rule(const struct rule_slot *slot, struct policy_error *error);
+/* What "deny" alone fails with. */
+#define DENY_DEFAULT EACCES
+
+bool rule_leaves(const struct rule *rule);
+int errno_from_name(const struct word *word);
+const char *errno_name(int number);
+
+/* The words of one line, in order. */
+struct scanner {
+	struct policy_origin at;
+	const char *line, *next, *end;
+	bool split_equals;
+};
+
+/* Return: 1 a word, 0 the end of the line, -EINVAL. */
+int scan_word(struct scanner *scanner, struct word *ret_word, struct policy_error *error);
+/* Any line of the format; @at without a line number for lines of our own making. */
+int parse_one_line(struct policy *policy, const struct policy_origin *at,
+		   const char *line, size_t len, struct policy_error *error);
+int parse_endpoint_line(struct policy *policy, struct scanner *scanner,
+			struct policy_error *error);
+int parse_rule_line(struct policy *policy, struct scanner *scanner, enum policy_op op,
+		    struct policy_error *error);
+
+/* A text being built in a fixed buffer; what does not fit is cut. */
+struct out {
+	char *text;
+	size_t size;
+	size_t len;
+};
+
+void out_printf(struct out *out, const char *format, ...) _printf_(2, 3);
+void out_address(struct out *out, int family, const void *address);
+void out_sockaddr(struct out *out, const struct sockaddr_storage *address,
+		  socklen_t address_len);
+
+/*
+ * index.c. A group is what must hold of the socket before a rule of it can be used; the
+ * order is that of policy_group_serves' cases only.
+ */
+enum rule_group {
+	GROUP_STAY,  /* own, deny: always, on loopback too */
+	GROUP_HOST,  /* host, and endpoints that serve every socket */
+	GROUP_IPV4,  /* not IPV6_V6ONLY */
+	GROUP_IPV6,  /* AF_INET6 */
+	GROUP_UNIX,  /* streams and datagrams */
+	GROUP_BOUND, /* asked one by one */
+	GROUP_N,
+};
+
+enum rule_group rule_group(const struct rule *rule);
+/* Which sockets its endpoint serves, `bound` or not. */
+enum rule_group endpoint_group(const struct rule *rule);
+
+struct index_key {
+	uint64_t high, low;
+};
+
+struct index_key index_key(int family, const struct in6_addr *address);
+int index_new(const struct policy *policy, enum policy_op op,
+	      struct policy_index **ret_index);
+struct policy_index *index_free(struct policy_index *index);
+
+/* Where an address falls; to be looked up once for any number of questions below. */
+uint32_t index_locate(const struct policy_index *index, const struct index_key *key);
+/* The least rule of @groups (a mask) that covers @port, if less than @best; else @best.
+ */
+uint32_t index_first(const struct policy_index *index, uint32_t place, unsigned int proto,
+		     unsigned int groups, uint16_t port, uint32_t best);
+/* The same among the rules that the loopback guard keeps away from @place. */
+uint32_t index_first_guarded(const struct policy_index *index, uint32_t place,
+			     unsigned int proto, unsigned int groups, uint16_t port,
+			     uint32_t best);
+/* The least rule of GROUP_BOUND greater than @after, or POLICY_NONE. */
+uint32_t index_next_bound(const struct policy_index *index, uint32_t place,
+			  unsigned int proto, uint16_t port, uint32_t after);
+
+/* Memory places looked at by this thread since it started: what tests measure instead
+ * of time. */
+extern _Thread_local uint64_t policy_n_probes;

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The stacks of one run: the host's, the program's own, those its endpoints name.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct policy;
+struct stack;
+
+struct stacks {
+	struct stack *host;
+	struct stack *own; /* NULL when nothing is supervised */
+	struct stack **by_endpoint; /* by endpoint index, NULL for host; or NULL */
+};
+
+/* @program: a process in the program's namespaces. Forks helpers, so call it before
+ * threads start. Return: 0, or -errno after logging. */
+int stacks_new(struct stacks *ret, const struct policy *policy, pid_t program,
+	       bool is_supervised);

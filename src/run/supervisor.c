@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The supervisor of one run: stays in the namespaces `graft run` was called in, answers
+ * the program's calls, and gives the run its life-cycle.
+ *
+ *	front process killed	-> every process of the run is killed, then we end
+ *	program ended		-> its status goes to the front process, which ends; we
+ *				   stay while anybody of the run is left to serve
+ *	nobody left		-> the listener hangs up, we end
+ *	we are killed		-> the kernel answers ENOSYS; sockets live on
+ *
+ * Threads: this one runs an event loop (signals, front, DNS, control socket, ticks); the
+ * notify engine has its own. Before the first of those is started, the helpers of
+ * namespace stacks are forked and everything we can do without is given up:
+ * capabilities (as root: all but those named in drop_privileges), being dumped or
+ * traced, and new privileges.
+ */
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/event.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "intercept/notify/filter.h"
+#include "intercept/notify/notify.h"
+#include "policy/policy.h"
+#include "run/census.h"
+#include "run/control.h"
+#include "run/dns.h"
+#include "run/grafts.h"
+#include "run/launch.h"
+#include "run/run.h"
+#include "run/stacks.h"
+#include "run/tree.h"
+#include "stack/stack.h"
+
+#define RESOLV_CONF "/etc/resolv.conf"
+#define RESOLV_MAX (64 * 1024)
+
+struct supervisor {
+	struct run *run;
+	struct launch launch;
+	struct stacks stacks;
+	struct event_loop loop;
+	struct event_source on_front, on_signal, on_listener, on_tick;
+	struct event_timer tick;
+	struct notify *notify;
+	struct dns *dns;
+	struct control *control;
+	struct grafts *grafts;
+	uint64_t started_ns;
+	int front, signals;
+	bool has_exited; /* the program's status was reported */
+	bool is_deserted; /* nobody with the filter is left */
+	bool is_over; /* the front process was killed, and everybody else */
+};
+
+static void report(const struct supervisor *self, enum run_event event, int value,
+		   int fd)
+{
+	struct run_report message = { event, value };
+
+	if (self->front >= 0)
+		fd_send(self->front, &message, sizeof(message), &fd, fd >= 0);
+}
+
+static _Noreturn void fail(struct supervisor *self)
+{
+	report(self, RUN_FAILED, 0, -1);
+	tree_kill();
+	_exit(EXIT_FAILURE);
+}
+
+/* --- events --- */
+
+static void go_quiet(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	/* Nobody is there to read, and a pipe kept open would keep its reader waiting. */
+	if (null >= 0)
+		dup2(null, STDERR_FILENO);
+	fd_close(null);
+}
+
+static void on_front(struct event_source *source, uint32_t events)
+{
+	struct supervisor *self = container_of(source, struct supervisor, on_front);
+
+	(void)events;
+	event_loop_del(&self->loop, self->front, &self->on_front);
+	self->front = fd_close(self->front);
+	go_quiet();
+	if (self->has_exited)
+		return;
+	tree_kill();
+	self->is_over = true;
+}
+
+static void on_signal(struct event_source *source, uint32_t events)
+{
+	struct supervisor *self = container_of(source, struct supervisor, on_signal);
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	(void)events;
+	while (read(self->signals, &info, sizeof(info)) == sizeof(info))
+		continue;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == self->launch.pid && !self->has_exited) {
+			self->has_exited = true;
+			report(self, RUN_EXITED, status, -1);
+		}
+	/* Without a filter there is no listener to tell that all are gone. */
+	if (pid < 0 && errno == ECHILD && !self->notify)
+		self->is_deserted = true;
+}
+
+static void on_listener(struct event_source *source, uint32_t events)
+{
+	struct supervisor *self = container_of(source, struct supervisor, on_listener);
+
+	if (!(events & EPOLLHUP))
+		return;
+	self->is_deserted = true;
+	event_loop_del(&self->loop, self->launch.listener, &self->on_listener);
+}
+
+static void on_tick_asked(struct event_source *source, uint32_t events)
+{
+	struct supervisor *self = container_of(source, struct supervisor, on_tick);
+	uint64_t n;
+
+	(void)events;
+	if (read(notify_tick_fd(self->notify), &n, sizeof(n)) == sizeof(n))
+		self->tick.deadline_ns = event_now_ns() + NOTIFY_TICK_MS * 1000000ULL;
+}
+
+static void on_tick(struct event_timer *timer, uint64_t now_ns)
+{
+	struct supervisor *self = container_of(timer, struct supervisor, tick);
+
+	if (notify_tick(self->notify))
+		timer->deadline_ns = now_ns + NOTIFY_TICK_MS * 1000000ULL;
+}
+
+/* --- what others ask --- */
+
+static void note_graft(void *context, uint64_t cookie, const struct rule *rule)
+{
+	struct supervisor *self = context;
+
+	grafts_note(self->grafts, cookie, rule ? rule->index : GRAFTS_NO_RULE,
+		    event_now_ns());
+}
+
+static const struct notify_ops notify_ops = { .grafted = note_graft };
+
+static size_t rule_text(void *context, uint32_t rule, char *text, size_t size)
+{
+	struct supervisor *self = context;
+
+	if (rule >= policy_n_rules(self->run->policy)) {
+		text[0] = '\0';
+		return 0;
+	}
+	return policy_print_rule(policy_rule(self->run->policy, rule), text, size);
+}
+
+static void describe_run(void *context, struct run_info *ret)
+{
+	struct supervisor *self = context;
+	struct notify_counters counters = { 0 };
+
+	if (self->notify)
+		notify_get_counters(self->notify, &counters);
+	*ret = (struct run_info){
+		.pid = self->run->front,
+		.supervisor = getpid(),
+		.program = self->launch.pid,
+		.uid = getuid(),
+		.name = self->run->name,
+		.command = self->run->argv[0],
+		.engine = self->notify ? "notify" : "none",
+		.policy = self->run->summary,
+		.started_ns = self->started_ns,
+		.n_traps = counters.n_calls,
+		.n_grafts = counters.n_grafts,
+		.n_swaps = counters.n_swaps,
+		.n_refused = counters.n_refused,
+	};
+}
+
+static int walk_grafts(void *context, control_emit *emit, void *emit_context)
+{
+	struct supervisor *self = context;
+	struct census census = {
+		.root = getpid(),
+		.program = self->has_exited ? 0 : self->launch.pid,
+		.host_cookie = self->stacks.host->cookie,
+		.grafts = self->grafts,
+		.rule_text = rule_text,
+		.context = self,
+	};
+
+	return census_walk(&census, emit, emit_context);
+}
+
+static const struct control_ops control_ops = {
+	.run = describe_run,
+	.grafts = walk_grafts,
+};
+
+/* --- setting up --- */
+
+static size_t read_resolv(const struct run *run, struct dns_server *servers)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_fd_ int fd = -1;
+	ssize_t n;
+
+	if (!run->has_dns)
+		return 0;
+	fd = open(RESOLV_CONF, O_RDONLY | O_CLOEXEC);
+	text = fd < 0 ? NULL : malloc(RESOLV_MAX);
+	if (!text)
+		return 0;
+	n = fd_read_all(fd, text, RESOLV_MAX);
+	return n < 0 ? 0 : dns_parse_resolv(text, (size_t)n, servers);
+}
+
+/*
+ * As root, what the work needs: taking descriptors of processes of any user (PTRACE,
+ * DAC_READ_SEARCH for their /proc/PID/fd), low ports, UNIX endpoints whose directories
+ * are not root's (DAC_OVERRIDE), killing the run. An ordinary user has none of these and
+ * needs none: owning the program's user namespace is enough.
+ */
+static void drop_privileges(bool has_unix)
+{
+	static const int kept[] = { CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH,
+				    CAP_NET_BIND_SERVICE, CAP_KILL };
+
+	capng_get_caps_process();
+	struct {
+		unsigned int cap;
+		bool keep;
+	} rows[ARRAY_SIZE(kept) + 1];
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		rows[i].cap = (unsigned int)kept[i];
+		rows[i].keep = capng_have_capability(CAPNG_PERMITTED, rows[i].cap);
+	}
+	rows[ARRAY_SIZE(kept)].cap = CAP_DAC_OVERRIDE;
+	rows[ARRAY_SIZE(kept)].keep =
+		has_unix && capng_have_capability(CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+	capng_clear(CAPNG_SELECT_BOTH);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].keep)
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+				     rows[i].cap);
+	if (capng_apply(CAPNG_SELECT_CAPS) < 0)
+		log_warning("cannot give up capabilities");
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_DUMPABLE, 0);
+}
+
+static void settle(void)
+{
+	struct rlimit limit;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sig != SIGCHLD)
+			signal(sig, SIG_IGN);
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		fd_close(null);
+	}
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (chdir("/") < 0)
+		log_debug("chdir: %m");
+}
+
+static int start_engine(struct supervisor *self)
+{
+	struct notify_config config = {
+		.listener = fcntl(self->launch.listener, F_DUPFD_CLOEXEC, 3),
+		.policy = self->run->policy,
+		.host = self->stacks.host,
+		.own = self->stacks.own,
+		.endpoint_stacks = self->stacks.by_endpoint,
+		.own_dev = self->launch.netns_dev,
+		.own_ino = self->launch.netns_ino,
+		.fenced = self->launch.fenced,
+		.ops = &notify_ops,
+		.context = self,
+	};
+	int r = notify_new(&self->notify, &config);
+
+	if (r == 0)
+		r = notify_start(self->notify);
+	if (r < 0)
+		log_error("cannot start the engine: %s", strerror(-r));
+	return r;
+}
+
+static int start_services(struct supervisor *self, const struct dns_server *servers,
+			  size_t n_servers)
+{
+	int r = control_new(&self->control, &self->loop, self->run->front, &control_ops,
+			    self);
+
+	/* A run works without them. */
+	if (r < 0)
+		log_warning("`graft ps` will not see this run: %s", strerror(-r));
+	if (!n_servers)
+		return 0;
+	r = dns_new(&self->dns, servers, self->launch.dns, n_servers);
+	memset(self->launch.dns, -1, sizeof(self->launch.dns));
+	if (r == 0)
+		r = dns_attach(self->dns, &self->loop);
+	if (r < 0)
+		log_warning("names will not resolve: %s", strerror(-r));
+	return 0;
+}
+
+static int watch(struct supervisor *self)
+{
+	sigset_t set;
+	int r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	self->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (self->signals < 0)
+		return -errno;
+	self->on_front.ready = on_front;
+	self->on_signal.ready = on_signal;
+	self->on_listener.ready = on_listener;
+	self->on_tick.ready = on_tick_asked;
+	r = event_loop_add(&self->loop, self->front, EPOLLIN, &self->on_front);
+	if (r == 0)
+		r = event_loop_add(&self->loop, self->signals, EPOLLIN, &self->on_signal);
+	if (r < 0 || self->launch.listener < 0)
+		return r;
+	/* Hang-up alone: the calls are the workers'. */
+	r = event_loop_add(&self->loop, self->launch.listener, 0, &self->on_listener);
+	if (r == 0)
+		r = event_loop_add(&self->loop, notify_tick_fd(self->notify), EPOLLIN,
+				   &self->on_tick);
+	self->tick.deadline_ns = EVENT_NEVER;
+	self->tick.expired = on_tick;
+	event_loop_add_timer(&self->loop, &self->tick);
+	return r;
+}
+
+static int set_up(struct supervisor *self)
+{
+	struct dns_server servers[DNS_SERVERS_MAX];
+	struct launch_request request = {
+		.argv = self->run->argv,
+		.mask = &self->run->mask,
+		.servers = servers,
+		.n_servers = read_resolv(self->run, servers),
+	};
+	struct policy_reach reach;
+	int r;
+
+	policy_get_reach(self->run->policy, &reach);
+	request.traps = filter_plan(&reach);
+	r = launch_prepare(&self->launch, &request);
+	if (r < 0)
+		return r;
+	settle();
+	r = stacks_new(&self->stacks, self->run->policy, self->launch.pid,
+		       request.traps != 0);
+	if (r < 0)
+		return r;
+	drop_privileges(reach.has_unix);
+	if (request.traps && !self->launch.fenced)
+		log_info("this kernel has no Landlock network rules: see SECURITY.md");
+	self->grafts = grafts_new();
+	r = self->grafts ? event_loop_init(&self->loop) : -ENOMEM;
+	if (r == 0 && request.traps)
+		r = start_engine(self);
+	if (r == 0)
+		r = start_services(self, servers, request.n_servers);
+	return r < 0 ? r : watch(self);
+}
+
+static void set_off(struct supervisor *self)
+{
+	int r = launch_go(&self->launch);
+
+	if (r < 0)
+		fail(self);
+	if (r > 0) {
+		report(self, RUN_EXEC_FAILED, r, -1);
+		self->has_exited = true;
+		return;
+	}
+	report(self, RUN_STARTED, self->launch.pid, self->launch.pidfd);
+}
+
+_Noreturn void supervisor_main(struct run *run, int front)
+{
+	static struct supervisor self;
+
+	self.run = run;
+	self.front = front;
+	self.launch.listener = -1;
+	self.started_ns = event_now_ns();
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	prctl(PR_SET_NAME, "graft-supervise");
+	if (set_up(&self) < 0)
+		fail(&self);
+	set_off(&self);
+	while (!self.is_over && !(self.has_exited && self.is_deserted))
+		if (event_loop_run_once(&self.loop, -1) < 0)
+			fail(&self);
+	_exit(EXIT_SUCCESS);
+}
