@@ -156,7 +156,7 @@ static void filter(struct ctx *t)
 	};
 	struct sock_fprog program = { ARRAY_SIZE(code), code };
 	struct address address = at_lo(t, 0);
-	int fd = xsocket(t), peer = xsocket(t);
+	int fd = xsocket(t), peer = xsocket(t), unused = 0;
 	char byte = 0;
 
 	want_rc(t, "attach", 0,
@@ -168,7 +168,8 @@ static void filter(struct ctx *t)
 	want_rc(t, "recv", 1, recv(fd, &byte, 1, 0));
 	want(t, "passed", "x", "%c", byte);
 	want_rc(t, "no-more", -EAGAIN, recv(fd, &byte, 1, MSG_DONTWAIT));
-	want_rc(t, "detach", 0, setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, NULL, 0));
+	want_rc(t, "detach", 0, 
+		setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)));
 }
 
 static void device(struct ctx *t)
