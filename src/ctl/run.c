@@ -70,8 +70,8 @@ static void summarise(char *summary, int option, const char *argument)
 		snprintf(summary + used, SUMMARY_MAX - used, "%s-%c %s", used ? " " : "",
 			 option, argument);
 	else
-		snprintf(summary + used, SUMMARY_MAX - used, "%s--%s %s",
-			 used ? " " : "", name, argument);
+		snprintf(summary + used, SUMMARY_MAX - used, "%s--%s %s", used ? " " : "",
+			 name, argument);
 }
 
 static int misuse(const char *format, const char *argument)
@@ -149,9 +149,9 @@ int command_run(int argc, char **argv)
 		return r > 0 ? 0 : EXIT_MISUSE;
 	run.policy = policy.policy;
 	log_init(STDERR_FILENO,
-		 run.verbosity >= 2 ? LOG_LEVEL_DEBUG :
-		 run.verbosity	    ? LOG_LEVEL_INFO :
-				      LOG_LEVEL_WARNING,
+		 run.verbosity >= 2 ? LOG_LEVEL_DEBUG
+		 : run.verbosity    ? LOG_LEVEL_INFO
+				    : LOG_LEVEL_WARNING,
 		 "graft run");
 	return front_main(&run);
 }

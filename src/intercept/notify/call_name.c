@@ -38,18 +38,22 @@ static bool is_guessed_host(const struct call *call, int family, int type, int p
 	}
 }
 
+/*
+ * Installs @fd as the result of socket(). Not with SECCOMP_ADDFD_FLAG_SEND: when that
+ * ioctl is interrupted (the supervisor is stopped, frozen, or the machine suspended)
+ * before the program took the descriptor, the kernel has already let the call return 0.
+ */
 static struct answer give(struct call *call, int fd, int type)
 {
 	struct seccomp_notif_addfd give = {
 		.id = call->id,
-		.flags = SECCOMP_ADDFD_FLAG_SEND,
 		.srcfd = (uint32_t)fd,
 		.newfd_flags = type & SOCK_CLOEXEC ? O_CLOEXEC : 0,
 	};
+	int number =
+		ioctl(call->notify->config.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give);
 
-	if (ioctl(call->notify->config.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give) >= 0)
-		return (struct answer){ ANSWER_SENT, 0 };
-	return answer_result(-errno);
+	return answer_result(number < 0 ? -errno : number);
 }
 
 struct answer call_socket(struct call *call)

@@ -32,7 +32,7 @@
 #define WORKERS_PARKED_MAX 4 /* more of them leave */
 
 #define GUESS_SLOTS 1024
-#define GUESS_ROWS 4 /* {v4, v6} x {tcp, udp} */
+#define GUESS_ROWS  4 /* {v4, v6} x {tcp, udp} */
 
 struct guess {
 	atomic_int thread;
@@ -47,7 +47,7 @@ struct notify {
 	pthread_mutex_t worker_lock; /* for the four below */
 	pthread_cond_t worker_wanted;
 	int n_workers, n_parked, n_wanted;
-	bool is_received; /* somebody receives, or was told to */
+	bool is_received;     /* somebody receives, or was told to */
 	atomic_int eagerness; /* above 0: calls block lately, hand over at once */
 	pthread_mutex_t blocked_lock;
 	struct call *blocked; /* calls that may be blocking, newest first */
@@ -139,7 +139,7 @@ struct subject {
 	int domain, protocol;
 	enum policy_proto proto; /* valid for inet domains */
 	enum place place;
-	uint64_t netns; /* cookie */
+	uint64_t netns;  /* cookie */
 	uint64_t cookie; /* of the socket; 0: not asked yet */
 };
 

@@ -26,7 +26,8 @@ void guess_init(struct notify *notify)
 	const struct policy_reach *reach = &notify->reach;
 
 	for (size_t row = 0; row < GUESS_ROWS; row++) {
-		unsigned int hosts = row & 2 ? reach->default_host_v6 : reach->default_host_v4;
+		unsigned int hosts =
+			row & 2 ? reach->default_host_v6 : reach->default_host_v4;
 		bool host = hosts & (row & 1 ? POLICY_UDP : POLICY_TCP);
 
 		atomic_store(&notify->guess_run[row], host ? 1 : -1);

@@ -34,12 +34,12 @@
 #include "intercept/notify/engine.h"
 #include "intercept/notify/kernel.h"
 
-#define WORKER_STACK_SIZE (256 * 1024)
-#define INTERRUPT_SIGNAL  SIGUSR2
-#define TICKS_AFTER	   100 /* goes on this long, so that calls need not ask again */
+#define WORKER_STACK_SIZE  (256 * 1024)
+#define INTERRUPT_SIGNAL   SIGUSR2
+#define TICKS_AFTER        100 /* goes on this long, so that calls need not ask again */
 #define HAND_OVER_AFTER_NS 1000000 /* a call that takes longer is blocking */
-#define CHECK_EVERY_NS	   20000000
-#define EAGER_CALLS	   64
+#define CHECK_EVERY_NS     20000000
+#define EAGER_CALLS        64
 
 static const struct handler {
 	int nr;

@@ -370,7 +370,8 @@ static void move_all_registrations(struct registrations *r)
 
 	for (int i = 0; i < r->n; i++)
 		if (r->siblings[i].is_epoll) {
-			r->siblings[i].epoll = target_get_fd(r->call, r->siblings[i].number);
+			r->siblings[i].epoll =
+				target_get_fd(r->call, r->siblings[i].number);
 			any |= r->siblings[i].epoll >= 0;
 		}
 	if (any && pthread_create(&thread, NULL, move_apart, r) == 0)
@@ -400,7 +401,8 @@ static int replace(struct call *call, struct subject *subject, int new)
 	for (int i = 0; i < n; i++)
 		if (!siblings[i].is_epoll && siblings[i].number != subject->number)
 			install(call, new, siblings[i].number);
-	move_all_registrations(&(struct registrations){ call, siblings, n, subject->fd, new });
+	move_all_registrations(
+		&(struct registrations){ call, siblings, n, subject->fd, new });
 	return 0;
 }
 
