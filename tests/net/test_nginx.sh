@@ -7,6 +7,7 @@
 #	                                             +--> python3 (own side, 127.0.0.1:9100)
 . "$(dirname "$0")/../lib.sh"
 enter_host "$@"
+root_needs_root
 need nginx curl ip
 
 config() # DIRECTORY SERVERS: an nginx.conf that writes nowhere else
@@ -33,14 +34,15 @@ END
 
 start_backend()
 {
-	local WHO=root
-	mkdir -p "$T/backend"
+	local WHO=${USERS%% *}
+	own_dir "$T/backend"
 	config "$T/backend" "server {
 		listen $HOST4:9000;
 		root $T/www;
 		location /upstream { return 200 'from the host\n'; }
 	}" >"$T/backend.conf"
-	spawn backend nginx -e stderr -c "$T/backend.conf"
+	identity "$WHO"
+	spawn backend "${IDENTITY[@]}" nginx -e stderr -c "$T/backend.conf"
 	wait_for_port backend "$HOST4" 9000
 }
 
@@ -77,10 +79,16 @@ not_listening()
 	! is_listening tcp "$1"
 }
 
+# The backend's log from here on.
+skip_log()
+{
+	SKIP=$(wc -l <"$T/backend/access.log")
+}
+
 # Requests and the connections they used, as the backend saw them.
 upstream_use()
 {
-	awk '{ used[$1] = 1 } END { for (c in used) n++; print NR, n + 0 }' \
+	awk -v skip="$SKIP" 'NR > skip { used[$1] = 1 } END { for (c in used) n++; print NR - skip, n + 0 }' \
 		"$T/backend/access.log"
 }
 
@@ -103,7 +111,7 @@ as_proxy()
 		$PYTHON $T/bin/http_server.py 127.0.0.1 9100 'from the own side' &
 		exec nginx -e stderr -c $T/proxy.conf"
 	wait_for_port proxy "$HOST4" 8080 || return
-	: >"$T/backend/access.log"
+	skip_log
 	equal "proxy, $WHO: sixty requests to the host-side upstream" 60 \
 		"$(host curl -sS "http://$HOST4:8080/upstream?[1-60]" |
 			grep -c 'from the host')"

@@ -6,6 +6,7 @@
 # passwd and shadow describe are replaced, for the test alone, by ones that may log in.
 . "$(dirname "$0")/../lib.sh"
 enter_host "$@"
+root_needs_root
 SSHD=/usr/sbin/sshd
 need ssh scp ssh-keygen ip "$PYTHON"
 [ -x "$SSHD" ] || skip "sshd is not installed"
