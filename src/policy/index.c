@@ -3,80 +3,84 @@
  * Finding the first rule that matches, without looking at the others.
  *
  * Theory of operation. One index per operation. A rule is a rectangle: a prefix of
- * addresses by an interval of ports; the question is for the least rule number among the
- * rectangles over one point.
+ * addresses by an interval of ports; the question is for the least rule number among
+ * the rectangles over one point.
  *
- *  addresses	Prefixes either nest or are apart, so they form a tree. IPv4 prefixes
- *stand in it as IPv4-mapped ones, below a node that inherits nothing from the IPv6
- *		prefixes around it. Cut at every prefix's ends, the address line falls into
- *at most 2n + 1 segments, and each belongs to exactly one node: its innermost prefix. A
- *binary search over the segments finds it.
+ * Addresses. Prefixes either nest or are apart, so they form a tree of nodes. IPv4
+ * prefixes stand in it as IPv4-mapped ones, below a node that inherits nothing from
+ * the IPv6 prefixes around it. Cut at every prefix's ends, the address line falls into
+ * at most 2n + 1 segments, and each belongs to exactly one node: its innermost prefix.
+ * A binary search over the segments finds it.
  *
- *  ports	Each node has, by protocol and group, a binary tree over 0-65535 in which
- *a rule stands at the topmost blocks that make up its interval (at most 30). The answer
- *is the least number met between the root and the port's leaf: 17 steps, fewer where a
- *subtree is empty or has nothing below what is known.
+ * Ports. Each node has, by protocol and group, a port tree (ports.h) of the rules on
+ * its own prefix and on all those around it. It starts as its parent's tree and copies
+ * only what it changes: a rule costs the memory of its own paths however many prefixes
+ * lie within its own, and no question has to climb the tree of prefixes.
  *
- *		A node's tree holds the rules of all prefixes around it too. It starts as
- *its parent's tree and copies only the path it changes, so a rule costs the memory of its
- *own paths (17 blocks of 16 bytes for one port) however many prefixes lie within its own,
- *and no question has to climb the tree of prefixes. A rule behind one that covers it
- *costs nothing.
+ * Groups. Whether a rule is passed over follows from the socket and the rule's group
+ * (enum rule_group). One tree has the rules of all groups but GROUP_BOUND, and its
+ * answer nearly always serves; if not, each group has a tree of its own, and those that
+ * cannot serve are not asked. The loopback guard lies in the tree of prefixes: the nodes
+ * 127.0.0.0/8 and ::1 inherit GROUP_STAY alone, and remember whom they did not inherit
+ * from.
  *
- *  groups	Whether a rule is passed over follows from the socket and the rule's group
- *		(enum rule_group), so each group has trees of its own and those that
- *cannot serve are not asked. The loopback guard lies in the tree of prefixes: the nodes
- *		127.0.0.0/8 and ::1 inherit GROUP_STAY alone and remember whom they did
- *not inherit from.
+ * Bound. Rules on `bound` endpoints are asked for one after the other, because only the
+ * caller knows the answer. Each node lists its own by (protocol, block of ports,
+ * number); the next one after a given number takes 17 binary searches in each node with
+ * such rules around the address. What that costs grows with the number of such rules in
+ * front of the deciding one that match address and port, and with no others.
  *
- *  bound	Rules on `bound` endpoints are asked for one after the other, because only
- *the caller knows the answer. Each node lists its own by (protocol, block, number); the
- *next one after a given number takes 17 binary searches in each node with such rules
- *around the address. What that costs grows with the number of such rules in front of the
- *deciding one that match address and port, and with no others.
- *
- * Bounds, n rules: log2(2n + 1) + groups x 17 steps for a question. Memory: 16 bytes x
- * at most 64 blocks for a rule (17 for one port), three times that if it is an `any` rule
- * among rules for one protocol; 88 bytes per distinct prefix.
+ * Bounds, n rules: a question takes log2(2n + 1) steps and 17 for each tree asked.
+ * Memory for a rule: twice 20 bytes x at most 60 blocks (for one port: as many as there
+ * are branches on its way, at most 17), three times that if it is an `any` rule among
+ * rules for one protocol; about 150 bytes per distinct prefix.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/internal.h"
+#include "policy/ports.h"
 
-#define PORT_BITS  16
-#define N_PROTOS   3
-#define BLOCK_NONE 0 /* also the sentinel that stands for "nothing below" */
+#define N_PROTOS 3
+#define FIRST4   0xffff00000000u /* ::ffff:0.0.0.0 */
 
-struct block {
-	uint32_t child[2];
-	uint32_t here;  /* least rule that covers the whole block */
-	uint32_t below; /* least rule in this block and under it */
-};
-
-struct blocks {
-	struct block *array;
-	uint32_t n, room;
-	uint32_t shared; /* blocks below this number belong to other trees too */
-	bool failed;
+/* What a question reads of a node: one cache line's half by protocol. */
+struct roots {
+	uint32_t of[N_PROTOS][8]; /* GROUP_N, rounded up */
 };
 
 struct node {
-	uint32_t roots[N_PROTOS][GROUP_N];
 	uint32_t outside; /* the node the loopback guard cut this one from, or NONE */
 	uint32_t bound;   /* nearest node, this one or around it, with bound rules */
 	uint32_t bound_up;
 	uint32_t bound_from, bound_n; /* own entries in index->bound */
 };
 
+struct segment4 {
+	uint32_t start;
+	uint32_t place;
+};
+
+/* Every so many segments one start is copied apart, so that the search stays in few
+ * cache lines until the last steps. */
+#define SAMPLE4 8
+#define SAMPLE6 16
+
 struct policy_index {
-	struct blocks blocks;
+	struct port_blocks blocks;
+	struct roots *roots; /* by node */
 	struct node *nodes;
 	uint32_t n_nodes;
-	struct index_key *starts; /* of segments, ascending */
-	uint32_t *places;         /* segment -> node */
+	uint64_t *starts;     /* of segments, ascending: the upper halves ... */
+	uint64_t *starts_low; /* ... and the lower ones, seldom looked at */
+	uint32_t *places;     /* ... and the nodes they belong to */
 	uint32_t n_segments;
+	struct segment4
+		*segments4; /* the IPv4 ones, a stretch in the middle, once more */
+	uint32_t n_segments4;
+	uint32_t *samples4;
+	struct index_key *samples6;
 	uint64_t *bound; /* per node: protocol, block, rule; ascending */
 	size_t n_bound, bound_room;
 };
@@ -106,7 +110,7 @@ struct index_key index_key(int family, const struct in6_addr *address)
 	const uint8_t *b = address->s6_addr;
 
 	if (family == AF_INET)
-		return (struct index_key){ 0, 0xffff00000000u | (uint64_t)b[0] << 24 |
+		return (struct index_key){ 0, FIRST4 | (uint64_t)b[0] << 24 |
 						      (uint64_t)b[1] << 16 |
 						      (uint64_t)b[2] << 8 | b[3] };
 	return (struct index_key){ load_be64(b), load_be64(b + 8) };
@@ -126,84 +130,6 @@ static struct index_key last_key(const struct index_key *key, unsigned int len)
 	uint64_t low = len <= 64 ? UINT64_MAX : len == 128 ? 0 : UINT64_MAX >> (len - 64);
 
 	return (struct index_key){ key->high | high, key->low | low };
-}
-
-static uint32_t block_new(struct blocks *blocks, const struct block *copy)
-{
-	if (blocks->n == blocks->room) {
-		uint32_t room = blocks->room ? blocks->room * 2 : 64;
-		struct block *moved = NULL;
-
-		if (room > blocks->room)
-			moved = reallocarray(blocks->array, room, sizeof(*moved));
-		if (!moved) {
-			blocks->failed = true;
-			return BLOCK_NONE;
-		}
-		blocks->array = moved;
-		blocks->room = room;
-	}
-	blocks->array[blocks->n] = *copy;
-	return blocks->n++;
-}
-
-/*
- * Puts @rule on ports @low-@high of the tree @id, a block of @width ports that starts at
- * 0. Return: the tree's new root.
- */
-static uint32_t block_put(struct blocks *blocks, uint32_t id, uint32_t width,
-			  uint32_t low, uint32_t high, uint32_t rule)
-{
-	struct block block = blocks->array[id];
-	uint32_t half = width / 2;
-
-	if (block.here <= rule || blocks->failed)
-		return id;
-	if (id < blocks->shared || id == BLOCK_NONE) {
-		id = block_new(blocks, &block);
-		if (id == BLOCK_NONE)
-			return id;
-	}
-	if (rule < block.below)
-		block.below = rule;
-	if (low == 0 && high == width - 1) {
-		block.here = rule;
-		for (int i = 0; i < 2; i++)
-			if (blocks->array[block.child[i]].below > rule)
-				block.child[i] = BLOCK_NONE;
-	} else {
-		if (low < half)
-			block.child[0] = block_put(blocks, block.child[0], half, low,
-						   high < half ? high : half - 1, rule);
-		if (high >= half)
-			block.child[1] =
-				block_put(blocks, block.child[1], half,
-					  low < half ? 0 : low - half, high - half, rule);
-	}
-	blocks->array[id] = block;
-	return id;
-}
-
-static inline uint32_t block_least(const struct block *array, uint32_t id, uint16_t port,
-				   uint32_t best)
-{
-	unsigned int bit = 1u << (PORT_BITS - 1), n = 0;
-
-	for (;;) {
-		const struct block *block = &array[id];
-
-		n++;
-		if (block->below >= best)
-			break;
-		if (block->here < best)
-			best = block->here;
-		if (!bit)
-			break;
-		id = block->child[(port & bit) != 0];
-		bit >>= 1;
-	}
-	policy_n_probes += n;
-	return best;
 }
 
 enum rule_group rule_group(const struct rule *rule)
@@ -235,29 +161,36 @@ enum rule_group endpoint_group(const struct rule *rule)
 	return GROUP_UNIX;
 }
 
-static void put_rule(struct blocks *blocks, struct node *node, const struct rule *rule)
+static void put_group(struct port_blocks *blocks, struct roots *roots, unsigned int group,
+		      const struct rule *rule)
 {
-	enum rule_group group = rule_group(rule);
-	uint32_t *tcp = &node->roots[0][group], *udp = &node->roots[1][group],
-		 *other = &node->roots[2][group];
-	uint32_t *roots[N_PROTOS] = { tcp, udp, other };
-	bool same = *tcp == *udp && *udp == *other;
+	uint32_t *tree[N_PROTOS] = { &roots->of[0][group], &roots->of[1][group],
+				     &roots->of[2][group] };
+	bool same = *tree[0] == *tree[1] && *tree[1] == *tree[2];
 
 	if (same && rule->proto == POLICY_ANY) {
-		*tcp = block_put(blocks, *tcp, 1 << PORT_BITS, rule->port_low,
-				 rule->port_high, rule->index);
-		*udp = *other = *tcp;
+		ports_put(blocks, tree[0], rule->port_low, rule->port_high, rule->index);
+		*tree[1] = *tree[2] = *tree[0];
 		return;
 	}
 	for (int i = 0; i < N_PROTOS; i++) {
 		if (!(rule->proto & 1u << i))
 			continue;
 		/* Whatever one protocol's tree has in common with another's stays. */
-		if (*roots[i] == *roots[(i + 1) % 3] || *roots[i] == *roots[(i + 2) % 3])
-			blocks->shared = blocks->n;
-		*roots[i] = block_put(blocks, *roots[i], 1 << PORT_BITS, rule->port_low,
-				      rule->port_high, rule->index);
+		if (*tree[i] == *tree[(i + 1) % 3] || *tree[i] == *tree[(i + 2) % 3])
+			ports_share(blocks);
+		ports_put(blocks, tree[i], rule->port_low, rule->port_high, rule->index);
 	}
+}
+
+static void put_rule(struct port_blocks *blocks, struct roots *roots,
+		     const struct rule *rule)
+{
+	enum rule_group group = rule_group(rule);
+
+	put_group(blocks, roots, group, rule);
+	if (group != GROUP_BOUND)
+		put_group(blocks, roots, GROUP_ALL, rule);
 }
 
 static uint64_t bound_entry(unsigned int proto, uint32_t block, uint32_t rule)
@@ -275,26 +208,15 @@ static int add_bound(struct policy_index *index, uint64_t entry)
 	return r;
 }
 
-/* Blocks are numbered as in a heap: 1 is all ports, 65536 + port a single one. */
 static int put_bound(struct policy_index *index, const struct rule *rule)
 {
-	uint32_t low = rule->port_low + (1u << PORT_BITS);
-	uint32_t high = rule->port_high + (1u << PORT_BITS);
+	uint32_t parts[PORTS_PARTS_MAX];
+	unsigned int n = ports_split(rule->port_low, rule->port_high, parts);
 	int r = 0;
 
-	for (; r == 0 && low <= high; low >>= 1, high >>= 1) {
-		uint32_t ends[2];
-		int n = 0;
-
-		if (low & 1)
-			ends[n++] = low++;
-		if (!(high & 1) && low <= high)
-			ends[n++] = high--;
-		for (unsigned int p = 0; r == 0 && p < N_PROTOS; p++)
-			for (int i = 0; r == 0 && rule->proto & 1u << p && i < n; i++)
-				r = add_bound(index,
-					      bound_entry(p, ends[i], rule->index));
-	}
+	for (unsigned int p = 0; p < N_PROTOS; p++)
+		for (unsigned int i = 0; r == 0 && rule->proto & 1u << p && i < n; i++)
+			r = add_bound(index, bound_entry(p, parts[i], rule->index));
 	return r;
 }
 
@@ -320,18 +242,20 @@ static void inherit(struct policy_index *index, uint32_t id, uint32_t parent,
 	struct node *node = &index->nodes[id];
 	const struct node *from = parent == POLICY_NONE ? NULL : &index->nodes[parent];
 
-	memset(node, 0, sizeof(*node));
+	memset(&index->roots[id], 0, sizeof(index->roots[id]));
 	node->outside = POLICY_NONE;
 	node->bound = node->bound_up = POLICY_NONE;
 	if (!from || prefix->border)
 		return;
 	if (prefix->guard) {
 		for (int p = 0; p < N_PROTOS; p++)
-			node->roots[p][GROUP_STAY] = from->roots[p][GROUP_STAY];
+			index->roots[id].of[p][GROUP_ALL] =
+				index->roots[id].of[p][GROUP_STAY] =
+					index->roots[parent].of[p][GROUP_STAY];
 		node->outside = parent;
 		return;
 	}
-	memcpy(node->roots, from->roots, sizeof(node->roots));
+	index->roots[id] = index->roots[parent];
 	node->outside = from->outside;
 	node->bound = node->bound_up = from->bound;
 }
@@ -342,13 +266,13 @@ static int fill_node(struct build *build, uint32_t id, const struct prefix *pref
 	struct node *node = &index->nodes[id];
 	int r = 0;
 
-	index->blocks.shared = index->blocks.n;
+	ports_share(&index->blocks);
 	node->bound_from = (uint32_t)index->n_bound;
 	for (uint32_t i = 0; r == 0 && i < prefix->n; i++) {
 		const struct rule *rule =
 			&build->policy->rules[build->refs[prefix->from + i]].rule;
 
-		put_rule(&index->blocks, node, rule);
+		put_rule(&index->blocks, &index->roots[id], rule);
 		if (rule_group(rule) == GROUP_BOUND)
 			r = put_bound(index, rule);
 	}
@@ -366,9 +290,11 @@ static void add_segment(struct policy_index *index, const struct index_key *star
 {
 	uint32_t n = index->n_segments;
 
-	if (n == 0 || compare_keys(&index->starts[n - 1], start) != 0)
+	if (n == 0 || index->starts[n - 1] != start->high ||
+	    index->starts_low[n - 1] != start->low)
 		index->n_segments = ++n;
-	index->starts[n - 1] = *start;
+	index->starts[n - 1] = start->high;
+	index->starts_low[n - 1] = start->low;
 	index->places[n - 1] = node;
 }
 
@@ -512,22 +438,60 @@ static int build_prefixes(struct build *build)
 	return 0;
 }
 
+static void build_samples(struct policy_index *index)
+{
+	for (uint32_t i = 0; i < index->n_segments4; i += SAMPLE4)
+		index->samples4[i / SAMPLE4] = index->segments4[i].start;
+	for (uint32_t i = 0; i < index->n_segments; i += SAMPLE6)
+		index->samples6[i / SAMPLE6] =
+			(struct index_key){ index->starts[i], index->starts_low[i] };
+}
+
+/* The segments of ::ffff:0:0/96, where a node always starts, by their last 32 bits. */
+static void build_segments4(struct policy_index *index)
+{
+	uint32_t i = 0;
+
+	while (index->starts[i] != 0 || index->starts_low[i] != FIRST4)
+		i++;
+	for (; i < index->n_segments && index->starts[i] == 0 &&
+	       index->starts_low[i] >> 32 == FIRST4 >> 32;
+	     i++)
+		index->segments4[index->n_segments4++] =
+			(struct segment4){ (uint32_t)index->starts_low[i],
+					   index->places[i] };
+}
+
 static int build_index(struct build *build)
 {
 	struct policy_index *index = build->index;
-	const struct block nothing = { .here = POLICY_NONE, .below = POLICY_NONE };
+	size_t n_segments;
 	int r = build_prefixes(build);
 
 	if (r < 0)
 		return r;
-	block_new(&index->blocks, &nothing);
+	n_segments = 2 * (size_t)build->n_prefixes;
 	index->n_nodes = build->n_prefixes;
+	index->roots = aligned_alloc(sizeof(struct roots) / N_PROTOS,
+				     build->n_prefixes * sizeof(struct roots));
 	index->nodes = calloc(build->n_prefixes, sizeof(struct node));
-	index->starts = calloc(2 * (size_t)build->n_prefixes, sizeof(struct index_key));
-	index->places = calloc(2 * (size_t)build->n_prefixes, sizeof(uint32_t));
-	if (!index->nodes || !index->starts || !index->places || index->blocks.failed)
+	index->starts = calloc(n_segments, sizeof(uint64_t));
+	index->starts_low = calloc(n_segments, sizeof(uint64_t));
+	index->segments4 = aligned_alloc(SAMPLE4 * sizeof(struct segment4),
+					 (n_segments + SAMPLE4) / SAMPLE4 * SAMPLE4 *
+						 sizeof(struct segment4));
+	index->samples4 = calloc(n_segments / SAMPLE4 + 1, sizeof(uint32_t));
+	index->samples6 = calloc(n_segments / SAMPLE6 + 1, sizeof(struct index_key));
+	index->places = calloc(n_segments, sizeof(uint32_t));
+	if (!index->roots || !index->nodes || !index->starts || !index->starts_low ||
+	    !index->segments4 || !index->samples4 || !index->samples6 || !index->places)
 		return -ENOMEM;
-	return build_nodes(build);
+	r = build_nodes(build);
+	if (r == 0)
+		build_segments4(index);
+	if (r == 0)
+		build_samples(index);
+	return r;
 }
 
 int index_new(const struct policy *policy, enum policy_op op,
@@ -557,30 +521,71 @@ struct policy_index *index_free(struct policy_index *index)
 {
 	if (!index)
 		return NULL;
-	free(index->blocks.array);
+	ports_deinit(&index->blocks);
+	free(index->roots);
 	free(index->nodes);
 	free(index->starts);
+	free(index->starts_low);
+	free(index->segments4);
+	free(index->samples4);
+	free(index->samples6);
 	free(index->places);
 	free(index->bound);
 	free(index);
 	return NULL;
 }
 
+/* The last of @n ascending starts that is not above what is wanted; the first is taken
+ * not to be. */
+#define SEARCH(n, is_above)                                       \
+	__extension__({                                           \
+		uint32_t at_ = 0, n_ = (n);                       \
+		while (n_ > 1) {                                  \
+			uint32_t half_ = n_ / 2, i = at_ + half_; \
+			at_ = (is_above) ? at_ : i;               \
+			n_ -= half_;                              \
+			policy_n_probes++;                        \
+		}                                                 \
+		at_;                                              \
+	})
+
+static uint32_t n_samples(uint32_t n, uint32_t every)
+{
+	return (n + every - 1) / every;
+}
+
+static uint32_t n_sampled(uint32_t n, uint32_t from, uint32_t every)
+{
+	return n - from < every ? n - from : every;
+}
+
+static uint32_t search4(const struct policy_index *index, uint32_t wanted)
+{
+	uint32_t n = index->n_segments4;
+	uint32_t from =
+		SAMPLE4 * SEARCH(n_samples(n, SAMPLE4), index->samples4[i] > wanted);
+	const struct segment4 *few = index->segments4 + from;
+
+	return few[SEARCH(n_sampled(n, from, SAMPLE4), few[i].start > wanted)].place;
+}
+
+static uint32_t search6(const struct policy_index *index, const struct index_key *key)
+{
+	uint32_t n = index->n_segments;
+	uint32_t from = SAMPLE6 * SEARCH(n_samples(n, SAMPLE6),
+					 compare_keys(&index->samples6[i], key) > 0);
+	const uint64_t *high = index->starts + from, *low = index->starts_low + from;
+
+	return index->places[from + SEARCH(n_sampled(n, from, SAMPLE6),
+					   high[i] > key->high || (high[i] == key->high &&
+								   low[i] > key->low))];
+}
+
 uint32_t index_locate(const struct policy_index *index, const struct index_key *key)
 {
-	const struct index_key *base = index->starts;
-	uint32_t n = index->n_segments, probes = 0;
-
-	/* The last segment that starts at or before @key; the first starts at zero. */
-	while (n > 1) {
-		uint32_t half = n / 2;
-
-		base = compare_keys(&base[half], key) <= 0 ? base + half : base;
-		n -= half;
-		probes++;
-	}
-	policy_n_probes += probes;
-	return index->places[base - index->starts];
+	if (key->high == 0 && key->low >> 32 == FIRST4 >> 32)
+		return search4(index, (uint32_t)key->low);
+	return search6(index, key);
 }
 
 static unsigned int proto_number(unsigned int proto)
@@ -591,11 +596,11 @@ static unsigned int proto_number(unsigned int proto)
 uint32_t index_first(const struct policy_index *index, uint32_t place, unsigned int proto,
 		     unsigned int groups, uint16_t port, uint32_t best)
 {
-	const uint32_t *roots = index->nodes[place].roots[proto_number(proto)];
+	const uint32_t *roots = index->roots[place].of[proto_number(proto)];
 
 	for (unsigned int g = 0; g < GROUP_N; g++)
-		if (groups & 1u << g && roots[g] != BLOCK_NONE)
-			best = block_least(index->blocks.array, roots[g], port, best);
+		if (groups & 1u << g && roots[g] != PORTS_NONE)
+			best = ports_least(&index->blocks, roots[g], port, best);
 	return best;
 }
 

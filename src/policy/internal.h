@@ -42,6 +42,22 @@ struct rule_slot {
 
 struct policy_index;
 
+/* What judging a call reads of a rule and its endpoint: half a cache line. */
+struct outcome {
+	uint8_t target; /* enum policy_target */
+	uint8_t group;  /* enum rule_group */
+	uint8_t kind;   /* enum endpoint_kind */
+	bool wildcard;
+	uint16_t port;
+	int16_t deny_errno;
+	const struct endpoint *endpoint; /* or NULL */
+	union {
+		struct in_addr v4;
+		struct in6_addr v6;
+		const char *path;
+	};
+};
+
 struct policy {
 	struct endpoint *endpoints;
 	size_t n_endpoints, endpoints_room;
@@ -58,6 +74,7 @@ struct policy {
 
 	bool sealed;
 	struct policy_index *index[2]; /* by enum policy_op */
+	struct outcome *outcomes;      /* by rule, after policy_seal */
 };
 
 /* A point to go back to when a call that adds several things fails. */
@@ -168,8 +185,7 @@ void out_sockaddr(struct out *out, const struct sockaddr_storage *address,
 		  socklen_t address_len);
 
 /*
- * index.c. A group is what must hold of the socket before a rule of it can be used; the
- * order is that of policy_group_serves' cases only.
+ * index.c. A group is what must hold of the socket before a rule of it can be used.
  */
 enum rule_group {
 	GROUP_STAY,  /* own, deny: always, on loopback too */
@@ -178,8 +194,12 @@ enum rule_group {
 	GROUP_IPV6,  /* AF_INET6 */
 	GROUP_UNIX,  /* streams and datagrams */
 	GROUP_BOUND, /* asked one by one */
+	GROUP_ALL,   /* all of the above but GROUP_BOUND */
 	GROUP_N,
 };
+
+/* NULL: no memory. Caller frees. */
+struct outcome *outcomes_new(const struct policy *policy);
 
 enum rule_group rule_group(const struct rule *rule);
 /* Which sockets its endpoint serves, `bound` or not. */
