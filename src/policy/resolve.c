@@ -263,16 +263,9 @@ static void set_endpoint(struct policy_verdict *verdict, const struct policy_que
 	}
 }
 
-static void set_outcome(struct outcome *outcome, const struct rule *rule)
+static void set_outcome_endpoint(struct outcome *outcome, const struct endpoint *endpoint)
 {
-	const struct endpoint *endpoint = rule->endpoint;
-
-	outcome->target = (uint8_t)rule->target;
-	outcome->group = (uint8_t)rule_group(rule);
-	outcome->deny_errno = (int16_t)rule->deny_errno;
 	outcome->endpoint = endpoint;
-	if (!endpoint)
-		return;
 	outcome->kind = (uint8_t)endpoint->kind;
 	outcome->wildcard = endpoint_is_wildcard(endpoint);
 	outcome->port = endpoint->port;
@@ -282,6 +275,15 @@ static void set_outcome(struct outcome *outcome, const struct rule *rule)
 		outcome->v6 = endpoint->v6;
 	else
 		outcome->path = endpoint->path;
+}
+
+static void set_outcome(struct outcome *outcome, const struct rule *rule)
+{
+	outcome->target = (uint8_t)rule->target;
+	outcome->group = (uint8_t)rule_group(rule);
+	outcome->deny_errno = (int16_t)rule->deny_errno;
+	if (rule->endpoint)
+		set_outcome_endpoint(outcome, rule->endpoint);
 }
 
 struct outcome *outcomes_new(const struct policy *policy)
@@ -334,4 +336,19 @@ void policy_resolve(const struct policy *policy, const struct policy_query *quer
 		set_endpoint(verdict, query, outcome);
 	else
 		set_asked(verdict, query);
+}
+
+void policy_endpoint_verdict(const struct endpoint *endpoint, enum policy_op op,
+			     int family, struct policy_verdict *ret_verdict)
+{
+	const struct policy_query query = { .op = op, .family = family };
+	struct outcome outcome = { .target = POLICY_ENDPOINT };
+
+	set_outcome_endpoint(&outcome, endpoint);
+	*ret_verdict = (struct policy_verdict){
+		.target = POLICY_ENDPOINT,
+		.reason = POLICY_R_RULE,
+		.endpoint = endpoint,
+	};
+	set_endpoint(ret_verdict, &query, &outcome);
 }
