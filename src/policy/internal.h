@@ -172,6 +172,18 @@ int parse_endpoint_line(struct policy *policy, struct scanner *scanner,
 int parse_rule_line(struct policy *policy, struct scanner *scanner, enum policy_op op,
 		    struct policy_error *error);
 
+/* notation.c, for the short notations. */
+struct word word_of(const char *text);
+/* Splits at the first or last @c. Return: whether there is one. */
+bool split_first(const struct word *word, char c, struct word *before,
+		 struct word *after);
+bool split_last(const struct word *word, char c, struct word *before, struct word *after);
+/* Remembers "@flag TEXT" as where things came from. */
+int keep_origin(struct policy *policy, const char *flag, const struct word *text,
+		struct policy_origin *ret_at);
+/* Says so in @error if @r is -ENOMEM. Return: @r. */
+int no_memory(int r, struct policy_error *error);
+
 /* A text being built in a fixed buffer; what does not fit is cut. */
 struct out {
 	char *text;

@@ -259,7 +259,7 @@ void policy_resolve(const struct policy *policy, const struct policy_query *quer
 
 /* The verdict for a socket of @family as if a rule had said "= NAME". */
 void policy_endpoint_verdict(const struct endpoint *endpoint, enum policy_op op,
-				  int family, struct policy_verdict *ret_verdict);
+			     int family, struct policy_verdict *ret_verdict);
 
 /* One sentence: why @verdict came out as it did. Return: length of what fitted. */
 size_t policy_explain(const struct policy_query *query,
