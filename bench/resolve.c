@@ -47,14 +47,15 @@ static uint32_t draw(uint32_t n)
 }
 
 static void fill_query(struct drawn *drawn, bool v4, const uint8_t *bytes,
-		       unsigned int port)
+		       unsigned int proto, unsigned int port)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)&drawn->query.address;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&drawn->query.address;
 
 	memset(&drawn->query, 0, sizeof(drawn->query));
 	drawn->query.op = POLICY_CONNECT;
-	drawn->query.proto = draw(2) ? POLICY_TCP : POLICY_UDP;
+	drawn->query.proto =
+		proto == 0 || (proto == 2 && draw(2)) ? POLICY_TCP : POLICY_UDP;
 	drawn->query.family = v4 ? AF_INET : AF_INET6;
 	drawn->query.address.ss_family = v4 ? AF_INET : AF_INET6;
 	in->sin_port = htons((uint16_t)port);
@@ -70,7 +71,7 @@ static void draw_rule(struct drawn *drawn, unsigned int n, enum order order)
 	bool v4 = draw(2);
 	unsigned int bits = v4 ? 32 : 128;
 	unsigned int len = order == ORDER_HOSTS || draw(2) ? bits : 1 + draw(bits);
-	unsigned int low = draw(65536), high = low;
+	unsigned int low = draw(65536), high = low, proto = draw(3);
 	uint8_t bytes[16], network[16];
 	char text[INET6_ADDRSTRLEN], target[32];
 
@@ -85,9 +86,9 @@ static void draw_rule(struct drawn *drawn, unsigned int n, enum order order)
 	snprintf(target, sizeof(target), n % 4 ? "e%u" : "host", v4 ? n - n % 4 + 1 : n);
 	snprintf(drawn->line, sizeof(drawn->line),
 		 v4 ? "connect %s %s/%u:%u-%u = %s\n" : "connect %s [%s/%u]:%u-%u = %s\n",
-		 protos[draw(3)], text, len, low, high, target);
+		 protos[proto], text, len, low, high, target);
 	drawn->len = v4 ? len * 4 : len;
-	fill_query(drawn, v4, bytes, low + draw(high - low + 1));
+	fill_query(drawn, v4, bytes, proto, low + draw(high - low + 1));
 }
 
 static void print_endpoint(FILE *to, unsigned int n)

@@ -42,6 +42,22 @@ struct rule_slot {
 
 struct policy_index;
 
+/* What judging a call reads of a rule and its endpoint: half a cache line. */
+struct outcome {
+	uint8_t target; /* enum policy_target */
+	uint8_t group;  /* enum rule_group */
+	uint8_t kind;   /* enum endpoint_kind */
+	bool wildcard;
+	uint16_t port;
+	int16_t deny_errno;
+	const struct endpoint *endpoint; /* or NULL */
+	union {
+		struct in_addr v4;
+		struct in6_addr v6;
+		const char *path;
+	};
+};
+
 struct policy {
 	struct endpoint *endpoints;
 	size_t n_endpoints, endpoints_room;
@@ -58,6 +74,7 @@ struct policy {
 
 	bool sealed;
 	struct policy_index *index[2]; /* by enum policy_op */
+	struct outcome *outcomes;      /* by rule, after policy_seal */
 };
 
 /* A point to go back to when a call that adds several things fails. */
@@ -155,6 +172,18 @@ int parse_endpoint_line(struct policy *policy, struct scanner *scanner,
 int parse_rule_line(struct policy *policy, struct scanner *scanner, enum policy_op op,
 		    struct policy_error *error);
 
+/* notation.c, for the short notations. */
+struct word word_of(const char *text);
+/* Splits at the first or last @c. Return: whether there is one. */
+bool split_first(const struct word *word, char c, struct word *before,
+		 struct word *after);
+bool split_last(const struct word *word, char c, struct word *before, struct word *after);
+/* Remembers "@flag TEXT" as where things came from. */
+int keep_origin(struct policy *policy, const char *flag, const struct word *text,
+		struct policy_origin *ret_at);
+/* Says so in @error if @r is -ENOMEM. Return: @r. */
+int no_memory(int r, struct policy_error *error);
+
 /* A text being built in a fixed buffer; what does not fit is cut. */
 struct out {
 	char *text;
@@ -168,8 +197,7 @@ void out_sockaddr(struct out *out, const struct sockaddr_storage *address,
 		  socklen_t address_len);
 
 /*
- * index.c. A group is what must hold of the socket before a rule of it can be used; the
- * order is that of policy_group_serves' cases only.
+ * index.c. A group is what must hold of the socket before a rule of it can be used.
  */
 enum rule_group {
 	GROUP_STAY,  /* own, deny: always, on loopback too */
@@ -178,8 +206,12 @@ enum rule_group {
 	GROUP_IPV6,  /* AF_INET6 */
 	GROUP_UNIX,  /* streams and datagrams */
 	GROUP_BOUND, /* asked one by one */
+	GROUP_ALL,   /* all of the above but GROUP_BOUND */
 	GROUP_N,
 };
+
+/* NULL: no memory. Caller frees. */
+struct outcome *outcomes_new(const struct policy *policy);
 
 enum rule_group rule_group(const struct rule *rule);
 /* Which sockets its endpoint serves, `bound` or not. */

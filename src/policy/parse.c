@@ -252,11 +252,16 @@ static int seal(struct policy *policy, struct reporter *reporter,
 		      compare_slots);
 	for (size_t i = 0; i < policy->n_rules; i++)
 		policy->rules[i].rule.index = (uint32_t)i;
+	policy->outcomes = outcomes_new(policy);
+	if (!policy->outcomes)
+		return -ENOMEM;
 	r = index_new(policy, POLICY_BIND, &bind);
 	if (r == 0)
 		r = index_new(policy, POLICY_CONNECT, &connect);
 	if (r < 0) {
 		index_free(bind);
+		free(policy->outcomes);
+		policy->outcomes = NULL;
 		return r;
 	}
 	policy->index[POLICY_BIND] = bind;

@@ -35,6 +35,7 @@ struct policy *policy_free(struct policy *policy)
 	chains_deinit(&policy->names);
 	chains_deinit(&policy->egress);
 	free(policy->egress_rules);
+	free(policy->outcomes);
 	free(policy->sources);
 	free(policy->endpoints);
 	free(policy->rules);

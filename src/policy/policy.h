@@ -257,6 +257,10 @@ void policy_resolve(const struct policy *policy, const struct policy_query *quer
 		    policy_is_bound *is_bound, void *context,
 		    struct policy_verdict *ret_verdict);
 
+/* The verdict for a socket of @family as if a rule had said "= NAME". */
+void policy_endpoint_verdict(const struct endpoint *endpoint, enum policy_op op,
+			     int family, struct policy_verdict *ret_verdict);
+
 /* One sentence: why @verdict came out as it did. Return: length of what fitted. */
 size_t policy_explain(const struct policy_query *query,
 		      const struct policy_verdict *verdict, char *text, size_t size);

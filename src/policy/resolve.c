@@ -4,6 +4,7 @@
  * and from that rule to the address to use.
  */
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -138,7 +139,7 @@ static void find_passed(const struct policy_index *index,
 			const struct policy_query *query, const struct point *point,
 			unsigned int serving, struct judgement *judgement)
 {
-	const unsigned int all = (1u << GROUP_N) - 1;
+	const unsigned int all = (1u << GROUP_ALL) - 1;
 	const unsigned int leaving = all & ~(1u << GROUP_STAY);
 	uint32_t id;
 
@@ -152,6 +153,18 @@ static void find_passed(const struct policy_index *index,
 	}
 }
 
+static uint32_t first_serving(const struct policy *policy,
+			      const struct policy_query *query, const struct point *point,
+			      unsigned int serving)
+{
+	const struct policy_index *index = policy->index[query->op];
+	uint32_t id = first_at(index, point, query->proto, 1u << GROUP_ALL, POLICY_NONE);
+
+	if (id == POLICY_NONE || serving & 1u << policy->outcomes[id].group)
+		return id;
+	return first_at(index, point, query->proto, serving, POLICY_NONE);
+}
+
 static struct judgement judge(const struct policy *policy,
 			      const struct policy_query *query, policy_is_bound *is_bound,
 			      void *context)
@@ -163,7 +176,7 @@ static struct judgement judge(const struct policy *policy,
 
 	for (unsigned int i = 0; i < point.n_keys; i++)
 		point.places[i] = index_locate(index, &point.keys[i]);
-	judgement.rule = first_at(index, &point, query->proto, serving, POLICY_NONE);
+	judgement.rule = first_serving(policy, query, &point, serving);
 	if (query->op == POLICY_CONNECT)
 		ask_bound(policy, query, &point, serving, is_bound, context, &judgement);
 	if (judgement.rule != POLICY_NONE)
@@ -224,31 +237,62 @@ static void set_endpoint4(struct policy_verdict *verdict,
 	set_in6(verdict, &mapped, port);
 }
 
-static void set_endpoint(struct policy_verdict *verdict, const struct policy_query *query)
+static void set_endpoint(struct policy_verdict *verdict, const struct policy_query *query,
+			 const struct outcome *outcome)
 {
-	const struct endpoint *endpoint = verdict->endpoint;
-	bool to_loopback = query->op == POLICY_CONNECT &&
-			   verdict->target == POLICY_ENDPOINT &&
-			   endpoint_is_wildcard(endpoint);
+	bool to_loopback = query->op == POLICY_CONNECT && outcome->wildcard &&
+			   outcome->target == POLICY_ENDPOINT;
 	const struct in_addr loopback4 = { htonl(INADDR_LOOPBACK) };
 
 	memset(&verdict->address, 0, sizeof(verdict->address));
-	switch (endpoint->kind) {
+	switch ((enum endpoint_kind)outcome->kind) {
 	case ENDPOINT_IPV4:
-		set_endpoint4(verdict, query, to_loopback ? loopback4 : endpoint->v4,
-			      endpoint->port);
+		set_endpoint4(verdict, query, to_loopback ? loopback4 : outcome->v4,
+			      outcome->port);
 		return;
 	case ENDPOINT_IPV6:
 		if (query->family == AF_INET)
-			set_in4(verdict, loopback4, endpoint->port);
+			set_in4(verdict, loopback4, outcome->port);
 		else
-			set_in6(verdict, to_loopback ? &in6addr_loopback : &endpoint->v6,
-				endpoint->port);
+			set_in6(verdict, to_loopback ? &in6addr_loopback : &outcome->v6,
+				outcome->port);
 		return;
 	case ENDPOINT_UNIX:
-		set_unix(verdict, endpoint->path);
+		set_unix(verdict, outcome->path);
 		return;
 	}
+}
+
+static void set_outcome_endpoint(struct outcome *outcome, const struct endpoint *endpoint)
+{
+	outcome->endpoint = endpoint;
+	outcome->kind = (uint8_t)endpoint->kind;
+	outcome->wildcard = endpoint_is_wildcard(endpoint);
+	outcome->port = endpoint->port;
+	if (endpoint->kind == ENDPOINT_IPV4)
+		outcome->v4 = endpoint->v4;
+	else if (endpoint->kind == ENDPOINT_IPV6)
+		outcome->v6 = endpoint->v6;
+	else
+		outcome->path = endpoint->path;
+}
+
+static void set_outcome(struct outcome *outcome, const struct rule *rule)
+{
+	outcome->target = (uint8_t)rule->target;
+	outcome->group = (uint8_t)rule_group(rule);
+	outcome->deny_errno = (int16_t)rule->deny_errno;
+	if (rule->endpoint)
+		set_outcome_endpoint(outcome, rule->endpoint);
+}
+
+struct outcome *outcomes_new(const struct policy *policy)
+{
+	struct outcome *outcomes = calloc(policy->n_rules + 1, sizeof(*outcomes));
+
+	for (size_t i = 0; outcomes && i < policy->n_rules; i++)
+		set_outcome(&outcomes[i], &policy->rules[i].rule);
+	return outcomes;
 }
 
 static void set_asked(struct policy_verdict *verdict, const struct policy_query *query)
@@ -266,7 +310,7 @@ void policy_resolve(const struct policy *policy, const struct policy_query *quer
 {
 	struct policy_verdict *verdict = ret_verdict;
 	struct judgement judgement;
-	const struct rule *rule;
+	const struct outcome *outcome;
 
 	assert(policy->sealed);
 	judgement = judge(policy, query, is_bound, context);
@@ -282,14 +326,29 @@ void policy_resolve(const struct policy *policy, const struct policy_query *quer
 		set_asked(verdict, query);
 		return;
 	}
-	rule = &policy->rules[judgement.rule].rule;
-	verdict->target = rule->target;
+	outcome = &policy->outcomes[judgement.rule];
+	verdict->target = (enum policy_target)outcome->target;
 	verdict->reason = POLICY_R_RULE;
-	verdict->rule = rule;
-	verdict->endpoint = rule->endpoint;
-	verdict->deny_errno = rule->deny_errno;
-	if (rule->endpoint)
-		set_endpoint(verdict, query);
+	verdict->rule = &policy->rules[judgement.rule].rule;
+	verdict->endpoint = outcome->endpoint;
+	verdict->deny_errno = outcome->deny_errno;
+	if (outcome->endpoint)
+		set_endpoint(verdict, query, outcome);
 	else
 		set_asked(verdict, query);
+}
+
+void policy_endpoint_verdict(const struct endpoint *endpoint, enum policy_op op,
+			     int family, struct policy_verdict *ret_verdict)
+{
+	const struct policy_query query = { .op = op, .family = family };
+	struct outcome outcome = { .target = POLICY_ENDPOINT };
+
+	set_outcome_endpoint(&outcome, endpoint);
+	*ret_verdict = (struct policy_verdict){
+		.target = POLICY_ENDPOINT,
+		.reason = POLICY_R_RULE,
+		.endpoint = endpoint,
+	};
+	set_endpoint(ret_verdict, &query, &outcome);
 }

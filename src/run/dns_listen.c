@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "run/dns.h"
+#include "run/loopback.h"
 
 #define DNS_PORT        53
 #define DNS_BACKLOG     32
@@ -119,64 +120,6 @@ static bool is_loopback(const struct dns_server *server)
 	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
-/* RTM_NEWADDR and its answer. */
-struct address_request {
-	struct nlmsghdr head;
-	struct ifaddrmsg address;
-	struct rtattr attribute;
-	struct in6_addr value;
-};
-
-static size_t fill_request(struct address_request *request,
-			   const struct dns_server *server)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&server->address;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&server->address;
-	bool is_v4 = server->address.ss_family == AF_INET;
-	size_t size = is_v4 ? sizeof(v4->sin_addr) : sizeof(v6->sin6_addr);
-
-	memset(request, 0, sizeof(*request));
-	request->head.nlmsg_type = RTM_NEWADDR;
-	request->head.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-	request->head.nlmsg_len =
-		(uint32_t)(offsetof(struct address_request, value) + size);
-	request->address.ifa_family = (uint8_t)server->address.ss_family;
-	request->address.ifa_prefixlen = (uint8_t)(size * 8);
-	request->address.ifa_flags = is_v4 ? 0 : IFA_F_NODAD;
-	request->address.ifa_scope = RT_SCOPE_HOST;
-	request->address.ifa_index = if_nametoindex("lo");
-	request->attribute.rta_type = IFA_LOCAL;
-	request->attribute.rta_len = (uint16_t)RTA_LENGTH(size);
-	memcpy(&request->value,
-	       is_v4 ? (const void *)&v4->sin_addr : (const void *)&v6->sin6_addr, size);
-	return request->head.nlmsg_len;
-}
-
-static int add_address(const struct dns_server *server)
-{
-	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	struct address_request request;
-	struct {
-		struct nlmsghdr head;
-		struct nlmsgerr error;
-		char rest[256];
-	} answer;
-	size_t size = fill_request(&request, server);
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	if (send(fd, &request, size, 0) < 0)
-		return -errno;
-	n = recv(fd, &answer, sizeof(answer), 0);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n < sizeof(answer.head) + sizeof(answer.error) ||
-	    answer.head.nlmsg_type != NLMSG_ERROR)
-		return -EPROTO;
-	return answer.error.error == -EEXIST ? 0 : answer.error.error;
-}
-
 static int open_socket(const struct dns_server *server, int type)
 {
 	static const int one = 1;
@@ -202,7 +145,7 @@ int dns_open(const struct dns_server *servers, size_t n, int (*ret_fds)[2])
 	size_t n_made = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = is_loopback(&servers[i]) ? 0 : add_address(&servers[i]);
+		int r = is_loopback(&servers[i]) ? 0 : loopback_add((const struct sockaddr *)&(&servers[i])->address);
 
 		for (size_t j = 0; j < 2; j++) {
 			int fd = r < 0 ? r : open_socket(&servers[i], types[j]);

@@ -7,8 +7,8 @@
  * It does next to nothing, so that it can be killed, stopped and waited for as if it
  * were the program:
  *
- *  - signals sent to it are passed to the program; those a terminal sends reach the
- *    program by themselves, being meant for the whole group;
+ *  - signals sent to it are passed to the program; those that keys at the terminal send
+ *    reach it by themselves, being meant for the whole group;
  *  - it ends with the program's status;
  *  - when it is killed, the supervisor sees the pair close and kills the whole run;
  *  - when the supervisor is killed, the program becomes this process's child
@@ -53,9 +53,10 @@ static int status_of(int wait_status)
 
 static void forward(const struct front *front, const struct signalfd_siginfo *info)
 {
-	bool from_terminal = info->ssi_code == SI_KERNEL;
+	/* A hang-up goes to the session's leader alone, and that may be us. */
+	bool reaches_all = info->ssi_code == SI_KERNEL && info->ssi_signo != SIGHUP;
 
-	if (from_terminal || front->program_fd < 0)
+	if (reaches_all || front->program_fd < 0)
 		return;
 	if (syscall(SYS_pidfd_send_signal, front->program_fd, info->ssi_signo, NULL, 0) <
 	    0)

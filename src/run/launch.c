@@ -119,7 +119,7 @@ static _Noreturn void child_main(int channel, const struct launch_request *reque
 		child_fail(channel, -r, "create user and network namespaces");
 	fd_write_all(channel, &report, sizeof(report));
 	go = child_wait(channel);
-	r = namespaces_furnish(go.is_whole);
+	r = namespaces_furnish(&request->wish, go.is_whole);
 	if (r < 0)
 		child_fail(channel, -r, "bring loopback up");
 	if (request->n_servers) {

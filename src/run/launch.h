@@ -10,11 +10,13 @@
 #include <sys/types.h>
 
 #include "run/dns.h"
+#include "run/namespaces.h"
 
 struct launch_request {
 	char *const *argv;
 	const sigset_t *mask; /* the signal mask the program starts with */
 	unsigned int traps;   /* 0: no filter, no fence */
+	struct namespaces_wish wish;
 	const struct dns_server *servers;
 	size_t n_servers;
 };

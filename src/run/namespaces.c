@@ -6,17 +6,19 @@
  * still become another user, change owners and open files as before, but has no power
  * over any network namespace other than its own.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "run/loopback.h"
 #include "run/namespaces.h"
 
 #define MAP_MAX 4096
@@ -115,27 +117,52 @@ int namespaces_map(pid_t child, bool *ret_is_whole)
 	return map_self(child);
 }
 
-static int raise_loopback(void)
+/*
+ * Name look-ups ask the interfaces which families are worth asking for (AI_ADDRCONFIG)
+ * and count only addresses outside loopback. Where the host has a family, the program's
+ * namespace gets an address of it that no packet ever bears: RFC 7600's IPv4 dummy, and
+ * one of our own random IPv6 prefix (RFC 4193).
+ */
+static void add_placeholders(const struct namespaces_wish *wish)
 {
-	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = { .ifr_name = "lo" };
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
 
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
-		return -errno;
-	request.ifr_flags |= IFF_UP;
-	return ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+	inet_pton(AF_INET, "192.0.0.8", &v4.sin_addr);
+	inet_pton(AF_INET6, "fdc9:1f3e:82d4::8", &v6.sin6_addr);
+	if (wish->has_v4)
+		loopback_add((const struct sockaddr *)&v4);
+	if (wish->has_v6)
+		loopback_add((const struct sockaddr *)&v6);
 }
 
-int namespaces_furnish(bool is_whole)
+void namespaces_look(struct namespaces_wish *ret)
+{
+	struct ifaddrs *list;
+
+	*ret = (struct namespaces_wish){ 0 };
+	if (getifaddrs(&list) < 0)
+		return;
+	for (const struct ifaddrs *at = list; at; at = at->ifa_next) {
+		if (!at->ifa_addr || at->ifa_flags & IFF_LOOPBACK)
+			continue;
+		ret->has_v4 |= at->ifa_addr->sa_family == AF_INET;
+		ret->has_v6 |= at->ifa_addr->sa_family == AF_INET6;
+	}
+	freeifaddrs(list);
+}
+
+int namespaces_furnish(const struct namespaces_wish *wish, bool is_whole)
 {
 	char text[64];
 	int r;
 
-	r = raise_loopback();
-	if (r < 0 || is_whole)
+	r = loopback_up();
+	if (r < 0)
 		return r;
+	add_placeholders(wish);
+	if (is_whole)
+		return 0;
 	/* Comfort: a kernel that has not got them gives what it gives. */
 	write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0\n");
 	snprintf(text, sizeof(text), "%u %u\n", getegid(), getegid());

@@ -15,6 +15,13 @@ int namespaces_enter(void);
  * all of them when we may (root), else the caller's own two. Return: 0 or -errno.
  */
 int namespaces_map(pid_t child, bool *ret_is_whole);
-/* Called inside, after the mapping: loopback up, and what a program without
+/* What the program's network namespace should look like. */
+struct namespaces_wish {
+	bool has_v4, has_v6; /* the host has addresses of that family outside loopback */
+};
+
+/* Looks at the namespace of the caller. */
+void namespaces_look(struct namespaces_wish *ret);
+/* Called inside, after the mapping: loopback up, addresses, and what a program without
  * capabilities may do there (@is_whole false: low ports, ping). Return: 0 or -errno. */
-int namespaces_furnish(bool is_whole);
+int namespaces_furnish(const struct namespaces_wish *wish, bool is_whole);

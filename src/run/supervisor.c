@@ -379,6 +379,7 @@ static int set_up(struct supervisor *self)
 
 	policy_get_reach(self->run->policy, &reach);
 	request.traps = filter_plan(&reach);
+	namespaces_look(&request.wish);
 	r = launch_prepare(&self->launch, &request);
 	if (r < 0)
 		return r;

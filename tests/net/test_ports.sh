@@ -173,6 +173,7 @@ iperf3_ports()
 	wait_for_listener direct 5201 && {
 		check "$WHO: -p 127.0.0.1:5201:5201, TCP" \
 			host iperf3 -c 127.0.0.1 -n 16M
+		wait_for_listener direct 5201 # iperf3 listens anew for each client
 		check "$WHO: -p 127.0.0.1:5201:5201, UDP" \
 			host iperf3 -c 127.0.0.1 -u -b 20M -t 1 -l 1400
 		check "$WHO: and on no other address" refused "$HOST4" 5201

@@ -482,7 +482,6 @@ static void test_probes_stay_bounded(void **state)
 		if (probes > most)
 			most = probes;
 	}
-	print_message("most probes: %u\n", (unsigned int)most);
 	/* 18 for each of two addresses, 17 for each of the groups on the way. */
 	assert_in_range(most, 1, 2 * 18 + 2 * GROUP_N * 17);
 }

@@ -154,10 +154,6 @@ static int add_traps(scmp_filter_ctx ctx, unsigned int traps)
 		  { SCMP_SYS(sendmmsg), notify, 1, { HAS_BITS(3, MSG_FASTOPEN) } } },
 		{ TRAP_OPTIONS,
 		  { SCMP_SYS(setsockopt), notify, 1, { IS_INT(1, IPPROTO_TCP) } } },
-		{ TRAP_OPTIONS,
-		  { SCMP_SYS(setsockopt), notify, 1, { IS_INT(1, IPPROTO_IP) } } },
-		{ TRAP_OPTIONS,
-		  { SCMP_SYS(setsockopt), notify, 1, { IS_INT(1, IPPROTO_IPV6) } } },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

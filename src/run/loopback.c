@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/fd.h"
+#include "run/loopback.h"
+
+int loopback_up(void)
+{
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_name = "lo" };
+
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, SIOCGIFFLAGS, &request) < 0)
+		return -errno;
+	request.ifr_flags |= IFF_UP;
+	return ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+}
+
+/* RTM_NEWADDR */
+struct address_request {
+	struct nlmsghdr head;
+	struct ifaddrmsg address;
+	struct rtattr attribute;
+	struct in6_addr value;
+};
+
+static size_t fill_request(struct address_request *request,
+			   const struct sockaddr *address)
+{
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+	bool is_v4 = address->sa_family == AF_INET;
+	size_t size = is_v4 ? sizeof(v4->sin_addr) : sizeof(v6->sin6_addr);
+
+	memset(request, 0, sizeof(*request));
+	request->head.nlmsg_type = RTM_NEWADDR;
+	request->head.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+	request->head.nlmsg_len =
+		(uint32_t)(offsetof(struct address_request, value) + size);
+	request->address.ifa_family = (uint8_t)address->sa_family;
+	request->address.ifa_prefixlen = (uint8_t)(size * 8);
+	request->address.ifa_flags = is_v4 ? 0 : IFA_F_NODAD;
+	request->address.ifa_scope = RT_SCOPE_HOST;
+	request->address.ifa_index = if_nametoindex("lo");
+	request->attribute.rta_type = IFA_LOCAL;
+	request->attribute.rta_len = (uint16_t)RTA_LENGTH(size);
+	memcpy(&request->value,
+	       is_v4 ? (const void *)&v4->sin_addr : (const void *)&v6->sin6_addr, size);
+	return request->head.nlmsg_len;
+}
+
+int loopback_add(const struct sockaddr *address)
+{
+	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct address_request request;
+	struct {
+		struct nlmsghdr head;
+		struct nlmsgerr error;
+		char rest[256];
+	} answer;
+	size_t size = fill_request(&request, address);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	if (send(fd, &request, size, 0) < 0)
+		return -errno;
+	n = recv(fd, &answer, sizeof(answer), 0);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n < sizeof(answer.head) + sizeof(answer.error) ||
+	    answer.head.nlmsg_type != NLMSG_ERROR)
+		return -EPROTO;
+	return answer.error.error == -EEXIST ? 0 : answer.error.error;
+}
