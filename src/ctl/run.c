@@ -127,7 +127,8 @@ static int parse(struct run *run, struct policy_options *policy, int argc, char 
 			return r;
 	}
 	if (optind >= argc) {
-		fprintf(stderr, "graft run: no program to run; `graft run --help` shows how\n");
+		fprintf(stderr,
+			"graft run: no program to run; `graft run --help` shows how\n");
 		return -EINVAL;
 	}
 	run->argv = argv + optind;

@@ -272,8 +272,8 @@ size_t policy_explain(const struct policy_query *query,
 struct policy_reach {
 	unsigned int bind_leaves;
 	unsigned int connect_leaves;
-	/* The same without rules naming `bound` endpoints, which serve a program that talks
-	 * to itself. */
+	/* The same without rules naming `bound` endpoints, which serve a program that
+	 * talks to itself. */
 	unsigned int connect_roams;
 	unsigned int denies;
 	bool has_unix;  /* a rule can end in a UNIX socket */

@@ -5,10 +5,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/if_addr.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
@@ -145,7 +141,9 @@ int dns_open(const struct dns_server *servers, size_t n, int (*ret_fds)[2])
 	size_t n_made = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = is_loopback(&servers[i]) ? 0 : loopback_add((const struct sockaddr *)&(&servers[i])->address);
+		const struct sockaddr *address =
+			(const struct sockaddr *)&servers[i].address;
+		int r = is_loopback(&servers[i]) ? 0 : loopback_add(address);
 
 		for (size_t j = 0; j < 2; j++) {
 			int fd = r < 0 ? r : open_socket(&servers[i], types[j]);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ifaddrs.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/number.h"
 #include "run/loopback.h"
 #include "run/namespaces.h"
 
@@ -54,20 +56,29 @@ static int write_proc(pid_t child, const char *name, const char *text)
 /* Our own map with each range on itself: what is mapped here stays mapped there. */
 static int identity_map(const char *own, char *text, size_t size)
 {
-	_cleanup_fclose_ FILE *file = fopen(own, "re");
-	unsigned int inside, outside, count;
+	_cleanup_fd_ int fd = open(own, O_RDONLY | O_CLOEXEC);
+	uint64_t inside, outside, count;
+	char theirs[MAP_MAX];
+	const char *at = theirs;
 	size_t used = 0;
+	ssize_t n;
 
-	if (!file)
+	if (fd < 0)
 		return -errno;
+	n = fd_read_all(fd, theirs, sizeof(theirs) - 1);
+	if (n < 0)
+		return (int)n;
+	theirs[n] = '\0';
 	text[0] = '\0';
-	while (fscanf(file, "%u %u %u", &inside, &outside, &count) == 3) {
-		int n = snprintf(text + used, size - used, "%u %u %u\n", inside, inside,
-				 count);
+	while (number_take(&at, 10, &inside) && number_take(&at, 10, &outside) &&
+	       number_take(&at, 10, &count)) {
+		int written = snprintf(text + used, size - used,
+				       "%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", inside,
+				       inside, count);
 
-		if (n < 0 || (size_t)n >= size - used)
+		if (written < 0 || (size_t)written >= size - used)
 			return -E2BIG;
-		used += (size_t)n;
+		used += (size_t)written;
 	}
 	return used ? 0 : -EINVAL;
 }

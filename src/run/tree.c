@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/number.h"
 #include "run/tree.h"
 
 #define TREE_MAX 65536
@@ -28,8 +29,8 @@ static pid_t read_parent(pid_t pid)
 	char path[40], text[512];
 	_cleanup_fd_ int fd = -1;
 	const char *after;
+	uint64_t parent;
 	ssize_t n;
-	int parent;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -39,9 +40,10 @@ static pid_t read_parent(pid_t pid)
 	text[n] = '\0';
 	/* PID (COMM) STATE PPID; COMM may hold anything, ')' too. */
 	after = strrchr(text, ')');
-	if (!after || sscanf(after, ") %*c %d", &parent) != 1)
+	if (!after || strlen(after) < 4)
 		return -1;
-	return parent;
+	after += 3;
+	return number_take(&after, 10, &parent) ? (pid_t)parent : -1;
 }
 
 static size_t list_processes(struct process *list, size_t max)

@@ -145,7 +145,8 @@ static void to_nobody(struct ctx *t)
 
 static void broadcast(struct ctx *t)
 {
-	struct address address = at_text("10.77.0.255", t->port), any = at_any(t, t->port);
+	struct address address = at_text("10.77.0.255", t->port),
+		       any = at_any(t, t->port);
 	int receiver = serve_at(t, &any, &any), fd = xsocket(t);
 
 	want_rc(t, "without", -EACCES, send_to(fd, &address));
@@ -254,7 +255,8 @@ static void bad_arguments(struct ctx *t)
 	message.msg_iovlen = UIO_MAXIOV + 1;
 	want_rc(t, "parts", -EMSGSIZE, sendmsg(fd, &message, 0));
 	want_rc(t, "not-open", -EBADF, sendto(800, "x", 1, 0, &server.sa, server.len));
-	want_rc(t, "pipe", -ENOTSOCK, sendto(pipes[1], "x", 1, 0, &server.sa, server.len));
+	want_rc(t, "pipe", -ENOTSOCK,
+		sendto(pipes[1], "x", 1, 0, &server.sa, server.len));
 	see_rc(t, "oob", sendto(fd, "x", 1, MSG_OOB, &server.sa, server.len));
 	want_rc(t, "good", 1, send_to(fd, &server));
 }
@@ -275,7 +277,8 @@ static void sizes(struct ctx *t)
 	want_int(t, "same", 0, memcmp(room, back, largest));
 	want_rc(t, "larger", -EMSGSIZE,
 		sendto(fd, room, largest + 1, 0, &server.sa, server.len));
-	want_rc(t, "70000", -EMSGSIZE, sendto(fd, room, 70000, 0, &server.sa, server.len));
+	want_rc(t, "70000", -EMSGSIZE,
+		sendto(fd, room, 70000, 0, &server.sa, server.len));
 }
 
 static void gathered(struct ctx *t)
@@ -340,7 +343,8 @@ static void many_partly(struct ctx *t)
 	char byte;
 
 	for (int i = 0; i < 4; i++)
-		all[i] = (struct mmsghdr){ .msg_hdr = { &server.sa, server.len, &part, 1 } };
+		all[i] = (struct mmsghdr){ .msg_hdr = { &server.sa, server.len, &part,
+							1 } };
 	all[2].msg_hdr.msg_name = &zero.sa;
 	want_rc(t, "third-bad", 2, sendmmsg(fd, all, 4, 0));
 	want_int(t, "lengths", 110,
@@ -371,25 +375,33 @@ static void many_connected(struct ctx *t)
 const struct test_case sendmsg_cases[] = {
 	{ "sendmsg.named", INET | DGRAM, named, "sendto on a fresh socket binds it" },
 	{ "sendmsg.bound", INET | DGRAM, bound, "the bound address is the source" },
-	{ "sendmsg.two_targets", INET | DGRAM, two_targets, "one socket, three targets, one port" },
+	{ "sendmsg.two_targets", INET | DGRAM, two_targets,
+	  "one socket, three targets, one port" },
 	{ "sendmsg.reply", INET | DGRAM, reply, "answering where a datagram came from" },
 	{ "sendmsg.unnamed", INET | DGRAM, unnamed, "EDESTADDRREQ" },
 	{ "sendmsg.connected_named", INET | DGRAM, connected_named,
 	  "a name overrides the peer once" },
-	{ "sendmsg.then_connect", INET | DGRAM, then_connect, "sendto, then connect: one port" },
+	{ "sendmsg.then_connect", INET | DGRAM, then_connect,
+	  "sendto, then connect: one port" },
 	{ "sendmsg.to_any", INET | DGRAM, to_any, "0.0.0.0 and [::] mean loopback" },
 	{ "sendmsg.to_nobody", INET | DGRAM, to_nobody, "closed port, port 0, no route" },
 	{ "sendmsg.broadcast", V4 | DGRAM, broadcast, "EACCES without SO_BROADCAST" },
-	{ "sendmsg.to_mapped", V6 | DGRAM, to_mapped, "::ffff:127.0.0.1, there and back" },
+	{ "sendmsg.to_mapped", V6 | DGRAM, to_mapped,
+	  "::ffff:127.0.0.1, there and back" },
 	{ "sendmsg.lengths", INET | DGRAM, lengths, "sendto: every address length" },
-	{ "sendmsg.name_lengths", INET | DGRAM, name_lengths, "sendmsg: every address length" },
-	{ "sendmsg.wrong_family", INET | DGRAM, wrong_family, "addresses of other families" },
-	{ "sendmsg.bad_arguments", INET | DGRAM, bad_arguments, "bad pointers and descriptors" },
+	{ "sendmsg.name_lengths", INET | DGRAM, name_lengths,
+	  "sendmsg: every address length" },
+	{ "sendmsg.wrong_family", INET | DGRAM, wrong_family,
+	  "addresses of other families" },
+	{ "sendmsg.bad_arguments", INET | DGRAM, bad_arguments,
+	  "bad pointers and descriptors" },
 	{ "sendmsg.sizes", INET | DGRAM, sizes, "0 bytes, the largest, EMSGSIZE" },
 	{ "sendmsg.gathered", INET | DGRAM, gathered, "one datagram from four parts" },
 	{ "sendmsg.corked", INET | DGRAM, corked, "MSG_MORE joins two sends" },
 	{ "sendmsg.many", INET | DGRAM, many, "sendmmsg to two targets" },
-	{ "sendmsg.many_partly", INET | DGRAM, many_partly, "sendmmsg stops at the bad one" },
-	{ "sendmsg.many_connected", INET | DGRAM, many_connected, "sendmmsg without names" },
+	{ "sendmsg.many_partly", INET | DGRAM, many_partly,
+	  "sendmmsg stops at the bad one" },
+	{ "sendmsg.many_connected", INET | DGRAM, many_connected,
+	  "sendmmsg without names" },
 };
 CASES(sendmsg);

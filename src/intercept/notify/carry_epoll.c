@@ -14,8 +14,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -23,27 +21,38 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "intercept/notify/engine.h"
 
 #define NUMBER_SAFE 3 /* nothing of ours is looked up by number below this */
+
+struct registration {
+	uint64_t number, events, data, inode;
+};
+
+static bool take_registration(const char *at, struct registration *ret)
+{
+	uint64_t position;
+
+	return number_skip_word(&at, "tfd:") && number_take(&at, 10, &ret->number) &&
+	       number_skip_word(&at, "events:") && number_take(&at, 16, &ret->events) &&
+	       number_skip_word(&at, "data:") && number_take(&at, 16, &ret->data) &&
+	       number_skip_word(&at, "pos:") && number_take(&at, 10, &position) &&
+	       number_skip_word(&at, "ino:") && number_take(&at, 16, &ret->inode);
+}
 
 /* Finds the registration of file @inode under @number. */
 static bool find_registration(const char *info, int number, ino_t inode,
 			      struct epoll_event *ret)
 {
 	for (const char *at = strstr(info, "tfd:"); at; at = strstr(at + 1, "tfd:")) {
-		unsigned long ino;
-		unsigned int events;
-		uint64_t data;
-		int tfd;
+		struct registration found;
 
-		if (sscanf(at, "tfd: %d events: %x data: %" SCNx64 " pos:%*d ino:%lx",
-			   &tfd, &events, &data, &ino) != 4)
+		if (!take_registration(at, &found) || found.number != (uint64_t)number ||
+		    found.inode != inode)
 			continue;
-		if (tfd != number || ino != inode)
-			continue;
-		ret->events = events;
-		ret->data.u64 = data;
+		ret->events = (uint32_t)found.events;
+		ret->data.u64 = found.data;
 		return true;
 	}
 	return false;

@@ -320,7 +320,8 @@ static int find_siblings(const struct call *call, ino_t inode, struct sibling **
 			}
 			found = more;
 		}
-		found[n++] = (struct sibling){ atoi(entry->d_name), is_epoll, -1 };
+		found[n++] = (struct sibling){ (int)strtol(entry->d_name, NULL, 10),
+					       is_epoll, -1 };
 	}
 	closedir(dir);
 	*ret = found;
@@ -391,8 +392,8 @@ static int replace(struct call *call, struct subject *subject, int new)
 	if (fstat(subject->fd, &st) < 0)
 		return -errno;
 	n = find_siblings(call, st.st_ino, &siblings);
-	if (n < 0)
-		return n;
+	if (n < 0 || !siblings)
+		return n < 0 ? n : -EBADF;
 	if (!call_is_live(call))
 		return -ENOENT;
 	r = install(call, new, subject->number);

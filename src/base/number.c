@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/number.h"
+
+bool number_take(const char **text, int base, uint64_t *ret)
+{
+	const char *start = *text + strspn(*text, " \t\n");
+	unsigned long long value;
+	char *end;
+
+	if (*start == '-' || *start == '+')
+		return false;
+	errno = 0;
+	value = strtoull(start, &end, base);
+	if (end == start || errno)
+		return false;
+	*text = end;
+	*ret = value;
+	return true;
+}
+
+bool number_skip_word(const char **text, const char *word)
+{
+	const char *start = *text + strspn(*text, " \t\n");
+	size_t size = strlen(word);
+
+	if (strncmp(start, word, size) != 0)
+		return false;
+	*text = start + size;
+	return true;
+}
