@@ -1,11 +1,319 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * graft explain: what one call would become under a policy, and why, without making it.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <json.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
 
+#include "base/cleanup.h"
 #include "ctl/command.h"
+#include "policy/policy.h"
+#include "run/options.h"
+
+#define TRAPS_MAX 8
+
+enum {
+	OPTION_V6ONLY = 0x200,
+	OPTION_BOUND,
+	OPTION_JSON,
+};
+
+struct request {
+	struct policy_options policy;
+	struct policy_query query;
+	bool v6only;
+	bool bound; /* take everything `bound` as bound */
+	bool json;
+};
+
+static void usage(FILE *to)
+{
+	fprintf(to,
+		"Usage: graft explain [OPTION...] bind|connect tcp|udp ADDR:PORT\n\n"
+		"Says what a call would become, and why. An IPv6 ADDR stands in brackets.\n\n"
+		"  --policy FILE        a policy file\n"
+		"  --rule LINE          one line of a policy\n"
+		"  -p, --publish [IP:]HOSTPORT:PORT[/udp]\n"
+		"  -i, --ingress ADDR:PORT[-PORT]=TARGET\n"
+		"  -e, --egress [tcp:|udp:]PREFIX/LEN=TARGET\n"
+		"  --v6only             the socket is IPV6_V6ONLY\n"
+		"  --bound              the program is bound to every 'bound' endpoint\n"
+		"  --json               for programs\n"
+		"  --help               show this help\n\n"
+		"Exit status: 0 allowed, 1 denied, 2 misuse or a bad policy.\n");
+}
+
+static bool always_bound(void *context, const struct endpoint *endpoint)
+{
+	return true;
+}
+
+/* ADDR:PORT, [ADDR]:PORT. */
+static int parse_address_port(const char *text, struct sockaddr_storage *ret_address)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ret_address;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret_address;
+	const char *colon = strrchr(text, ':');
+	char address[INET6_ADDRSTRLEN + 2];
+	unsigned long port;
+	size_t len;
+	char *end;
+
+	if (!colon || colon[1] < '0' || colon[1] > '9')
+		return -EINVAL;
+	port = strtoul(colon + 1, &end, 10);
+	len = (size_t)(colon - text);
+	if (*end || port > 65535 || len == 0 || len >= sizeof(address))
+		return -EINVAL;
+	memcpy(address, text, len);
+	address[len] = '\0';
+	if (address[0] != '[') {
+		in->sin_family = AF_INET;
+		in->sin_port = htons((uint16_t)port);
+		return inet_pton(AF_INET, address, &in->sin_addr) == 1 ? 0 : -EINVAL;
+	}
+	if (address[len - 1] != ']')
+		return -EINVAL;
+	address[len - 1] = '\0';
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons((uint16_t)port);
+	return inet_pton(AF_INET6, address + 1, &in6->sin6_addr) == 1 ? 0 : -EINVAL;
+}
+
+static int parse_call(struct request *request, char **words, int n_words)
+{
+	struct policy_query *query = &request->query;
+
+	if (n_words != 3) {
+		usage(stderr);
+		return -EINVAL;
+	}
+	if (!strcmp(words[0], "bind")) {
+		query->op = POLICY_BIND;
+	} else if (!strcmp(words[0], "connect")) {
+		query->op = POLICY_CONNECT;
+	} else {
+		fprintf(stderr, "graft explain: '%s' is neither bind nor connect\n",
+			words[0]);
+		return -EINVAL;
+	}
+	if (!strcmp(words[1], "tcp")) {
+		query->proto = POLICY_TCP;
+	} else if (!strcmp(words[1], "udp")) {
+		query->proto = POLICY_UDP;
+	} else {
+		fprintf(stderr, "graft explain: '%s' is neither tcp nor udp\n", words[1]);
+		return -EINVAL;
+	}
+	if (parse_address_port(words[2], &query->address) < 0) {
+		fprintf(stderr,
+			"graft explain: '%s' is not ADDR:PORT (an IPv6 ADDR stands in "
+			"brackets)\n",
+			words[2]);
+		return -EINVAL;
+	}
+	query->family = query->address.ss_family;
+	query->v6only = request->v6only && query->family == AF_INET6;
+	return 0;
+}
+
+/* What the notify engine has to see for this policy. Return: how many. */
+static size_t traps_of(const struct policy_reach *reach, const char *traps[TRAPS_MAX])
+{
+	unsigned int moved = reach->bind_leaves | reach->connect_leaves | reach->denies;
+	size_t n = 0;
+
+	if (reach->default_host_v4 || reach->default_host_v6)
+		traps[n++] = "socket";
+	if (!moved)
+		return n;
+	traps[n++] = "bind";
+	traps[n++] = "connect";
+	traps[n++] = "listen";
+	traps[n++] = "sendto";
+	if (moved & (POLICY_UDP | POLICY_OTHER)) {
+		traps[n++] = "sendmsg";
+		traps[n++] = "sendmmsg";
+	}
+	return n;
+}
+
+static size_t format_address(const struct policy_verdict *verdict, char *text,
+			     size_t size)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&verdict->address;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&verdict->address;
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&verdict->address;
+	char address[INET6_ADDRSTRLEN];
+
+	switch (verdict->address.ss_family) {
+	case AF_INET:
+		inet_ntop(AF_INET, &in->sin_addr, address, sizeof(address));
+		return (size_t)snprintf(text, size, "%s:%u", address,
+					ntohs(in->sin_port));
+	case AF_INET6:
+		inet_ntop(AF_INET6, &in6->sin6_addr, address, sizeof(address));
+		return (size_t)snprintf(text, size, "[%s]:%u", address,
+					ntohs(in6->sin6_port));
+	}
+	return (size_t)snprintf(text, size, "%s%s", un->sun_path[0] ? "" : "@",
+				un->sun_path + !un->sun_path[0]);
+}
+
+static const char *const target_names[] = {
+	[POLICY_OWN] = "own",   [POLICY_HOST] = "host", [POLICY_ENDPOINT] = "endpoint",
+	[POLICY_FROM] = "from", [POLICY_DENY] = "deny",
+};
+
+static const char *const reason_names[] = {
+	[POLICY_R_RULE] = "rule",         [POLICY_R_DEFAULT] = "default",
+	[POLICY_R_LOOPBACK] = "loopback", [POLICY_R_UNSERVABLE] = "unservable",
+	[POLICY_R_UNBOUND] = "unbound",
+};
+
+static void add_string(struct json_object *to, const char *key, const char *value)
+{
+	json_object_object_add(to, key, value ? json_object_new_string(value) : NULL);
+}
+
+static void add_rule(struct json_object *to, const struct policy_verdict *verdict)
+{
+	const struct rule *rule = verdict->rule;
+	char line[512], origin[512];
+
+	if (!rule)
+		return;
+	policy_print_rule(rule, line, sizeof(line));
+	policy_print_origin(&rule->origin, origin, sizeof(origin));
+	add_string(to, verdict->reason == POLICY_R_RULE ? "rule" : "passed_over", line);
+	add_string(to, "origin", origin);
+}
+
+static void show_json(const struct request *request, const struct policy_verdict *verdict,
+		      const char *sentence, const char *const *traps, size_t n_traps)
+{
+	struct json_object *top = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+	char address[INET6_ADDRSTRLEN + sizeof(struct sockaddr_un)];
+
+	add_string(top, "op", request->query.op == POLICY_BIND ? "bind" : "connect");
+	add_string(top, "proto", request->query.proto == POLICY_TCP ? "tcp" : "udp");
+	add_string(top, "verdict", target_names[verdict->target]);
+	add_string(top, "reason", reason_names[verdict->reason]);
+	add_rule(top, verdict);
+	if (verdict->endpoint)
+		add_string(top, "endpoint", verdict->endpoint->name);
+	if (verdict->target == POLICY_DENY) {
+		json_object_object_add(top, "errno",
+				       json_object_new_int(verdict->deny_errno));
+	} else {
+		format_address(verdict, address, sizeof(address));
+		add_string(top, "address", address);
+	}
+	add_string(top, "sentence", sentence);
+	add_string(top, "engine", n_traps ? "notify" : NULL);
+	for (size_t i = 0; i < n_traps; i++)
+		json_object_array_add(list, json_object_new_string(traps[i]));
+	json_object_object_add(top, "traps", list);
+	printf("%s\n",
+	       json_object_to_json_string_ext(top,
+					      JSON_C_TO_STRING_PRETTY |
+						      JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(top);
+}
+
+static void show_text(const char *sentence, const char *const *traps, size_t n_traps)
+{
+	printf("%s\n", sentence);
+	if (!n_traps) {
+		printf("engine: none needed; no rule moves or denies a socket\n");
+		return;
+	}
+	printf("engine: notify; traps");
+	for (size_t i = 0; i < n_traps; i++)
+		printf(" %s", traps[i]);
+	printf("\n");
+}
+
+static int explain(const struct request *request)
+{
+	const struct policy *policy = request->policy.policy;
+	const char *traps[TRAPS_MAX];
+	struct policy_verdict verdict;
+	struct policy_reach reach;
+	char sentence[1024];
+	size_t n_traps;
+
+	policy_resolve(policy, &request->query, request->bound ? always_bound : NULL,
+		       NULL, &verdict);
+	policy_explain(&request->query, &verdict, sentence, sizeof(sentence));
+	policy_get_reach(policy, &reach);
+	n_traps = traps_of(&reach, traps);
+	if (request->json)
+		show_json(request, &verdict, sentence, traps, n_traps);
+	else
+		show_text(sentence, traps, n_traps);
+	return verdict.target == POLICY_DENY ? EXIT_FAILURE : 0;
+}
+
+/* Return: 0 go on, 1 done (help), -EINVAL. */
+static int parse_options(struct request *request, int argc, char **argv)
+{
+	static const struct option options[] = {
+		POLICY_OPTIONS_LONG,
+		{ "v6only", no_argument, NULL, OPTION_V6ONLY },
+		{ "bound", no_argument, NULL, OPTION_BOUND },
+		{ "json", no_argument, NULL, OPTION_JSON },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL },
+	};
+	int c, r;
+
+	while ((c = getopt_long(argc, argv, POLICY_OPTIONS_SHORT "h", options, NULL)) !=
+	       -1) {
+		r = policy_options_take(&request->policy, c, optarg);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			continue;
+		switch (c) {
+		case OPTION_V6ONLY:
+			request->v6only = true;
+			break;
+		case OPTION_BOUND:
+			request->bound = true;
+			break;
+		case OPTION_JSON:
+			request->json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return 1;
+		default:
+			usage(stderr);
+			return -EINVAL;
+		}
+	}
+	r = policy_options_finish(&request->policy);
+	return r < 0 ? r : parse_call(request, argv + optind, argc - optind);
+}
 
 int command_explain(int argc, char **argv)
 {
-	(void)argc;
-	fprintf(stderr, "graft %s: being written\n", argv[0]);
-	return EXIT_GRAFT_FAILED;
+	struct request request = { 0 };
+	int r = parse_options(&request, argc, argv);
+
+	if (r == 0)
+		r = explain(&request);
+	else
+		r = r > 0 ? 0 : EXIT_MISUSE;
+	policy_free(request.policy.policy);
+	free(request.policy.waiting);
+	return r;
 }

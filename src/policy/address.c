@@ -193,6 +193,7 @@ static int split_brackets(const struct word *word, const struct policy_origin *a
 		*length = word_from(address, len + 1, address->len - len - 1);
 		address->len = len;
 	}
+	here = origin_at(at, address);
 	if (!memchr(address->text, ':', address->len))
 		return policy_fail(error, &here,
 				   "'%.*s': only IPv6 addresses stand in brackets",

@@ -32,7 +32,7 @@
  *    an AF_INET socket, an ipv4 one for an IPV6_V6ONLY socket, a unix one for anything
  *    but SOCK_STREAM (tcp) and SOCK_DGRAM (udp). An ipv4 endpoint for a dual-stack
  *    AF_INET6 socket comes out as its IPv4-mapped address.
- *  - One exception: an AF_INET socket can connect to the wildcard ipv6 endpoint [::]:PORT,
+ *  - One exception: an AF_INET socket can connect to a wildcard ipv6 endpoint, [::]:PORT,
  *    where a dual-stack server listens for both; it comes out as 127.0.0.1:PORT.
  *  - A rule naming a `bound` endpoint in connect is for the caller to pass over while
  *    nothing of its own is bound there (policy_resolve's @is_bound).
@@ -82,7 +82,8 @@ enum netns_kind {
 enum endpoint_option {
 	ENDPOINT_HOLD = 1 << 0,
 	ENDPOINT_SHARE = 1 << 1,
-	ENDPOINT_BOUND = 1 << 2, /* connect reaches it only while this run is bound there */
+	/* Connect reaches it only while this run is bound there. */
+	ENDPOINT_BOUND = 1 << 2,
 };
 
 /* Where a line came from: "p.conf", 3, 1 or "-p 8080:80", 0, 0. */
@@ -124,13 +125,13 @@ enum policy_target {
 
 struct rule {
 	enum policy_op op;
-	unsigned int proto; /* mask */
-	int family;	    /* AF_INET or AF_INET6 */
+	unsigned int proto;      /* mask */
+	int family;              /* AF_INET or AF_INET6 */
 	struct in6_addr address; /* AF_INET: the first four bytes */
 	uint8_t prefix;
 	uint16_t port_low, port_high; /* 0-65535 when the rule names no port */
 	enum policy_target target;
-	char *endpoint_name; /* ENDPOINT, FROM */
+	char *endpoint_name;             /* ENDPOINT, FROM */
 	const struct endpoint *endpoint; /* after policy_seal */
 	int deny_errno;
 	uint32_t index;
@@ -147,8 +148,8 @@ struct policy;
 
 /* Limits on what one policy may hold; beyond them policy_add_* fails with -E2BIG. */
 #define POLICY_ENDPOINTS_MAX 1000000
-#define POLICY_RULES_MAX 1000000
-#define POLICY_NAME_MAX 63
+#define POLICY_RULES_MAX     1000000
+#define POLICY_NAME_MAX      63
 
 /*
  * All of these return 0, or -EINVAL with a sentence in @error for bad input, -ENOMEM,
@@ -176,12 +177,16 @@ int policy_check_seal(struct policy *policy, policy_on_error *on_error, void *co
 
 /* [IP:]HOSTPORT[-HOSTPORT]:PORT[-PORT][/tcp|/udp], or PORT alone for a dynamic host
  * port; an IPv6 IP stands in brackets. */
-int policy_add_publish(struct policy *policy, const char *text, struct policy_error *error);
+int policy_add_publish(struct policy *policy, const char *text,
+		       struct policy_error *error);
 /* ADDR:PORT[-PORT]=TARGET, the older `-i`; the last ':' splits address and port. */
-int policy_add_ingress(struct policy *policy, const char *text, struct policy_error *error);
+int policy_add_ingress(struct policy *policy, const char *text,
+		       struct policy_error *error);
 /* [tcp:|udp:]PREFIX/LEN=TARGET, the older `-e`: longest prefix first whatever the order
- * given, tcp and udp before any; an endpoint as target is the source to use (from NAME). */
-int policy_add_egress(struct policy *policy, const char *text, struct policy_error *error);
+ * given, tcp and udp before any; an endpoint as target is the source to use (from NAME).
+ */
+int policy_add_egress(struct policy *policy, const char *text,
+		      struct policy_error *error);
 /* "ADDR:PORT=EP ADDR:PORT=EP ...", GRAFT_CONV_PAIRS: both bind and connect. A wildcard
  * ADDR is reached by connect to loopback. */
 int policy_add_conv_pairs(struct policy *policy, const char *text,
@@ -200,24 +205,27 @@ size_t policy_n_rules(const struct policy *policy);
 size_t policy_n_endpoints(const struct policy *policy);
 const struct rule *policy_rule(const struct policy *policy, size_t index);
 const struct endpoint *policy_endpoint(const struct policy *policy, size_t index);
-const struct endpoint *policy_find_endpoint(const struct policy *policy, const char *name);
+const struct endpoint *policy_find_endpoint(const struct policy *policy,
+					    const char *name);
 
 /* What a program asks for. @address: AF_INET or AF_INET6. */
 struct policy_query {
 	enum policy_op op;
 	enum policy_proto proto; /* one bit */
-	int family;		 /* of the socket */
-	bool v6only;		 /* of the socket; AF_INET6 only */
+	int family;              /* of the socket */
+	bool v6only;             /* of the socket; AF_INET6 only */
 	struct sockaddr_storage address;
 };
 
 enum policy_reason {
-	POLICY_R_RULE,	      /* @rule decided */
-	POLICY_R_DEFAULT,     /* no rule matched */
+	POLICY_R_RULE,    /* @rule decided */
+	POLICY_R_DEFAULT, /* no rule matched */
 	/* Loopback, and no rule or only ones passed over, by the guard first. */
 	POLICY_R_LOOPBACK,
-	POLICY_R_UNSERVABLE, /* no rule, after passing over one whose endpoint cannot serve */
-	POLICY_R_UNBOUND,    /* no rule, after passing over a `bound` one */
+	/* No rule, after passing over one whose endpoint cannot serve. */
+	POLICY_R_UNSERVABLE,
+	/* No rule, after passing over one with a `bound` endpoint. */
+	POLICY_R_UNBOUND,
 };
 
 struct policy_verdict {
@@ -227,7 +235,7 @@ struct policy_verdict {
 	 * one @reason speaks of, or NULL if there was none. */
 	const struct rule *rule;
 	const struct endpoint *endpoint; /* ENDPOINT, FROM */
-	int deny_errno;			 /* DENY; positive */
+	int deny_errno;                  /* DENY; positive */
 	/*
 	 * The address to use in the verdict's stack, valid for the socket's family, or
 	 * AF_UNIX. OWN and HOST: the address asked for. ENDPOINT: the endpoint's (a
@@ -260,8 +268,11 @@ size_t policy_explain(const struct policy_query *query,
 struct policy_reach {
 	unsigned int bind_leaves;
 	unsigned int connect_leaves;
+	/* The same without rules naming `bound` endpoints, which serve a program that talks
+	 * to itself. */
+	unsigned int connect_roams;
 	unsigned int denies;
-	bool has_unix;	/* a rule can end in a UNIX socket */
+	bool has_unix;  /* a rule can end in a UNIX socket */
 	bool has_netns; /* or in a namespace other than the host's */
 	/* Protocols whose connect to an arbitrary outside address (neither loopback nor
 	 * link-local) ends in the host's stack: the best guess at socket() time. */

@@ -17,6 +17,9 @@ static void add_rule(struct policy_reach *reach, const struct rule *rule)
 		reach->bind_leaves |= rule->proto;
 	else
 		reach->connect_leaves |= rule->proto;
+	if (rule->op == POLICY_CONNECT &&
+	    !(rule->endpoint && rule->endpoint->options & ENDPOINT_BOUND))
+		reach->connect_roams |= rule->proto;
 	if (!rule->endpoint)
 		return;
 	if (rule->endpoint->kind == ENDPOINT_UNIX)

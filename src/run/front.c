@@ -35,13 +35,13 @@ struct front {
 	struct run *run;
 	pid_t supervisor, program;
 	int pair, signals, program_fd;
-	int status;  /* exit status to end with */
+	int status; /* exit status to end with */
 	bool is_done;
 };
 
 static const int forwarded[] = {
-	SIGHUP,	 SIGINT,  SIGQUIT, SIGTERM,  SIGUSR1, SIGUSR2, SIGALRM,
-	SIGCONT, SIGPIPE, SIGIO,   SIGVTALRM, SIGWINCH,
+	SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGUSR1,   SIGUSR2,
+	SIGALRM, SIGCONT, SIGPIPE, SIGIO,   SIGVTALRM, SIGWINCH,
 };
 
 static int status_of(int wait_status)
@@ -57,7 +57,8 @@ static void forward(const struct front *front, const struct signalfd_siginfo *in
 
 	if (from_terminal || front->program_fd < 0)
 		return;
-	if (syscall(SYS_pidfd_send_signal, front->program_fd, info->ssi_signo, NULL, 0) < 0)
+	if (syscall(SYS_pidfd_send_signal, front->program_fd, info->ssi_signo, NULL, 0) <
+	    0)
 		log_debug("signal %u: %m", info->ssi_signo);
 }
 

@@ -46,8 +46,8 @@ enum step {
 
 struct report {
 	enum step step;
-	int error;	      /* FAILED: positive errno */
-	char what[48];	      /* FAILED: what could not be done */
+	int error;            /* FAILED: positive errno */
+	char what[48];        /* FAILED: what could not be done */
 	int listener, fenced; /* READY: numbers in the child, -1 for none */
 	int dns[DNS_SERVERS_MAX][2];
 };

@@ -6,16 +6,27 @@
  *
  * and GRAFT_CONV_PAIRS. Order of judgement: --rule and --policy as given, then -p, then
  * -i, then GRAFT_CONV_PAIRS, then -e (longest prefix first).
+ *
+ * A struct policy_options begins as all zeroes. The policy in it is the caller's to free;
+ * arguments are kept by pointer until policy_options_finish.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct policy;
 
 struct policy_options {
 	struct policy *policy;
 	bool any; /* at least one was given */
+
+	/* -p, -i and -e, waiting for their turn in policy_options_finish. */
+	struct policy_option_argument {
+		int option;
+		const char *text;
+	} * waiting;
+	size_t n_waiting;
 };
 
 /* The getopt_long characters and values of the shared options. */
@@ -38,5 +49,13 @@ enum {
  * printing one line to stderr.
  */
 int policy_options_take(struct policy_options *options, int option, const char *argument);
-/* Adds GRAFT_CONV_PAIRS and seals. Return: 0, or -EINVAL after one line to stderr. */
+/* Adds what waited and GRAFT_CONV_PAIRS, and seals. Return: 0, or -EINVAL after one line
+ * to stderr. */
 int policy_options_finish(struct policy_options *options);
+
+/* The text of the policy file @path, NUL-terminated, for the caller to free. Return: 0 or
+ * -errno; -EFBIG beyond POLICY_FILE_MAX bytes. */
+#define POLICY_FILE_MAX (64u << 20)
+int policy_file_read(const char *path, char **ret_text, size_t *ret_size);
+/* Why it failed, for people. */
+const char *policy_file_error(int error);

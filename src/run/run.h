@@ -23,10 +23,10 @@ struct run {
 
 /* What the supervisor tells the front process, over a SOCK_SEQPACKET pair. */
 enum run_event {
-	RUN_STARTED,	 /* pid of the program, with its pidfd */
-	RUN_EXITED,	 /* wait status of the program */
+	RUN_STARTED,     /* pid of the program, with its pidfd */
+	RUN_EXITED,      /* wait status of the program */
 	RUN_EXEC_FAILED, /* errno of exec */
-	RUN_FAILED,	 /* graft itself failed; it has said why */
+	RUN_FAILED,      /* graft itself failed; it has said why */
 };
 
 struct run_report {

@@ -12,7 +12,7 @@ struct stack;
 
 struct stacks {
 	struct stack *host;
-	struct stack *own; /* NULL when nothing is supervised */
+	struct stack *own;          /* NULL when nothing is supervised */
 	struct stack **by_endpoint; /* by endpoint index, NULL for host; or NULL */
 };
 

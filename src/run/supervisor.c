@@ -43,7 +43,7 @@
 #include "stack/stack.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
-#define RESOLV_MAX (64 * 1024)
+#define RESOLV_MAX  (64 * 1024)
 
 struct supervisor {
 	struct run *run;
@@ -58,13 +58,12 @@ struct supervisor {
 	struct grafts *grafts;
 	uint64_t started_ns;
 	int front, signals;
-	bool has_exited; /* the program's status was reported */
+	bool has_exited;  /* the program's status was reported */
 	bool is_deserted; /* nobody with the filter is left */
-	bool is_over; /* the front process was killed, and everybody else */
+	bool is_over;     /* the front process was killed, and everybody else */
 };
 
-static void report(const struct supervisor *self, enum run_event event, int value,
-		   int fd)
+static void report(const struct supervisor *self, enum run_event event, int value, int fd)
 {
 	struct run_report message = { event, value };
 

@@ -39,7 +39,7 @@ static inline uint32_t random_below(struct random *random, uint32_t n)
 static inline uint32_t random_v4(struct random *random)
 {
 	static const uint32_t edges[] = {
-		0,	    0x7f000000, 0x7f000001, 0x7fffffff, 0x80000000, 0x7effffff,
+		0,          0x7f000000, 0x7f000001, 0x7fffffff, 0x80000000, 0x7effffff,
 		0x0a000000, 0x0a000001, 0x0affffff, 0x0b000000, 0xffffffff, 0xe0000001,
 		0xc0a80000, 0xc0a80001, 0x00000001, 0x7f000100,
 	};
@@ -57,9 +57,13 @@ static inline uint32_t random_v4(struct random *random)
 static inline void random_v6(struct random *random, struct in6_addr *address)
 {
 	static const char *const edges[] = {
-		"::",	       "::1",		"::2",	    "::ffff:0.0.0.0",
-		"2001:db8::",  "2001:db8::1",	"fe80::1",  "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
-		"2001:db8:1::", "::fffe:ffff:ffff", "::1:0:0:0", "7fff::", "8000::",
+		"::",           "::1",
+		"::2",          "::ffff:0.0.0.0",
+		"2001:db8::",   "2001:db8::1",
+		"fe80::1",      "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+		"2001:db8:1::", "::fffe:ffff:ffff",
+		"::1:0:0:0",    "7fff::",
+		"8000::",
 	};
 	uint32_t v4 = htonl(random_v4(random));
 
@@ -82,10 +86,11 @@ static inline void random_v6(struct random *random, struct in6_addr *address)
 
 static inline uint16_t random_port(struct random *random)
 {
-	static const uint16_t edges[] = { 0, 1, 53, 80, 81, 443, 8080, 32767, 32768, 65534, 65535 };
+	static const uint16_t edges[] = { 0,    1,     53,    80,    81,   443,
+					  8080, 32767, 32768, 65534, 65535 };
 
-	return random_below(random, 5) ? RANDOM_PICK(random, edges) :
-					 (uint16_t)random_next(random);
+	return random_below(random, 5) ? RANDOM_PICK(random, edges)
+				       : (uint16_t)random_next(random);
 }
 
 /* "[ADDR/LEN]:LOW-HIGH" with the bits beyond LEN cleared. */
@@ -108,7 +113,7 @@ static inline void random_selector(struct random *random, char *text, size_t siz
 		len = random_below(random, bits + 1);
 	for (unsigned int i = 0; i < bits; i++) {
 		if (i >= len)
-			bytes[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+			bytes[i / 8] &= (uint8_t) ~(0x80 >> i % 8);
 		any &= !(bytes[i / 8] & 0x80 >> i % 8);
 	}
 	if (any && connect && len == bits)
@@ -149,18 +154,21 @@ static inline void random_selector(struct random *random, char *text, size_t siz
 /* Endpoint e0-e11: kinds and options follow from the number. */
 static inline void random_endpoint(struct random *random, FILE *to, unsigned int n)
 {
-	static const char *const tails[] = { "", "", " netns back", " hold", " share netns 77",
-					     " netns /proc/9/ns/net" };
+	static const char *const tails[] = {
+		"", "", " netns back", " hold", " share netns 77", " netns /proc/9/ns/net"
+	};
 	uint16_t port = (uint16_t)(1 + random_below(random, 65535));
 	const char *bound = n >= 6 ? " bound" : "";
 	const char *tail = RANDOM_PICK(random, tails);
 
 	switch (n % 6) {
 	case 0:
-		fprintf(to, "endpoint e%u ipv4 10.1.2.%u:%u%s%s\n", n, n, port, tail, bound);
+		fprintf(to, "endpoint e%u ipv4 10.1.2.%u:%u%s%s\n", n, n, port, tail,
+			bound);
 		break;
 	case 1:
-		fprintf(to, "endpoint e%u ipv6 [2001:db8::%u]:%u%s%s\n", n, n, port, tail, bound);
+		fprintf(to, "endpoint e%u ipv6 [2001:db8::%u]:%u%s%s\n", n, n, port, tail,
+			bound);
 		break;
 	case 2:
 		fprintf(to, "endpoint e%u unix /run/e%u.sock%s%s\n", n, n, tail, bound);
@@ -179,7 +187,8 @@ static inline void random_endpoint(struct random *random, FILE *to, unsigned int
 
 static inline void random_target(struct random *random, FILE *to, bool connect, bool v4)
 {
-	static const char *const words[] = { "host", "own", "deny", "deny:ECONNREFUSED", "host" };
+	static const char *const words[] = { "host", "own", "deny", "deny:ECONNREFUSED",
+					     "host" };
 	static const unsigned int from4[] = { 0, 3, 6, 9 }, from6[] = { 1, 4, 7, 10 };
 	unsigned int n = random_below(random, RANDOM_ENDPOINTS);
 
@@ -220,7 +229,8 @@ static inline char *random_policy_text(struct random *random, unsigned int n_rul
 
 static inline void random_query(struct random *random, struct policy_query *query)
 {
-	static const enum policy_proto protos[] = { POLICY_TCP, POLICY_UDP, POLICY_OTHER };
+	static const enum policy_proto protos[] = { POLICY_TCP, POLICY_UDP,
+						    POLICY_OTHER };
 	struct sockaddr_in *in = (struct sockaddr_in *)&query->address;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&query->address;
 
@@ -229,8 +239,8 @@ static inline void random_query(struct random *random, struct policy_query *quer
 	query->proto = RANDOM_PICK(random, protos);
 	query->family = random_below(random, 2) ? AF_INET6 : AF_INET;
 	query->v6only = query->family == AF_INET6 && random_below(random, 3) == 0;
-	if (random_below(random, 10) == 0 ? query->family == AF_INET6 :
-					    query->family == AF_INET) {
+	if (random_below(random, 10) == 0 ? query->family == AF_INET6
+					  : query->family == AF_INET) {
 		in->sin_family = AF_INET;
 		in->sin_addr.s_addr = htonl(random_v4(random));
 		in->sin_port = htons(random_port(random));

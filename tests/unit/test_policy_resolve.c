@@ -41,8 +41,8 @@ struct judged {
 	uint8_t bytes[16];
 };
 
-static unsigned int reference_points(const struct policy_query *query, struct judged *points,
-				     uint16_t *port)
+static unsigned int reference_points(const struct policy_query *query,
+				     struct judged *points, uint16_t *port)
 {
 	const struct sockaddr_in *in = (const void *)&query->address;
 	const struct sockaddr_in6 *in6 = (const void *)&query->address;
@@ -82,8 +82,8 @@ static bool reference_loopback(const struct judged *point)
 {
 	static const uint8_t one[16] = { [15] = 1 };
 
-	return point->family == AF_INET ? point->bytes[0] == 127 :
-					  !memcmp(point->bytes, one, 16);
+	return point->family == AF_INET ? point->bytes[0] == 127
+					: !memcmp(point->bytes, one, 16);
 }
 
 static bool reference_serves(const struct rule *rule, const struct policy_query *query)
@@ -111,7 +111,8 @@ static bool even_is_bound(void *context, const struct endpoint *endpoint)
 
 static const struct rule *reference(const struct policy *policy,
 				    const struct policy_query *query,
-				    enum policy_reason *reason, const struct rule **passed)
+				    enum policy_reason *reason,
+				    const struct rule **passed)
 {
 	struct judged points[2];
 	uint16_t port;
@@ -128,10 +129,10 @@ static const struct rule *reference(const struct policy *policy,
 		    port < rule->port_low || port > rule->port_high)
 			continue;
 		for (unsigned int k = 0; k < n; k++) {
-			bool within = rule->family == AF_INET ?
-					      rule->prefix >= 8 &&
-						      rule->address.s6_addr[0] == 127 :
-					      rule->prefix == 128;
+			bool within = rule->family == AF_INET
+					      ? rule->prefix >= 8 &&
+							rule->address.s6_addr[0] == 127
+					      : rule->prefix == 128;
 
 			if (rule->family != points[k].family ||
 			    !covers(rule->address.s6_addr, rule->prefix, points[k].bytes))
@@ -178,8 +179,11 @@ static void compare(const struct policy *policy, const struct policy_query *quer
 		return;
 	policy_explain(query, &verdict, text, sizeof(text));
 	fail_msg("expected %s rule %d (reason %d), got: %s (reason %d)",
-		 rule ? "deciding" : "passed", rule ? (int)rule->index :
-		 passed ? (int)passed->index : -1, reason, text, verdict.reason);
+		 rule ? "deciding" : "passed",
+		 rule     ? (int)rule->index
+		 : passed ? (int)passed->index
+			  : -1,
+		 reason, text, verdict.reason);
 }
 
 /* Points taken from the rules themselves, so that narrow ones are met. */
@@ -192,7 +196,8 @@ static void aim_query(struct random *random, const struct policy *policy,
 	random_query(random, query);
 	if (policy_n_rules(policy) == 0 || random_below(random, 3) == 0)
 		return;
-	rule = policy_rule(policy, random_below(random, (uint32_t)policy_n_rules(policy)));
+	rule = policy_rule(policy,
+			   random_below(random, (uint32_t)policy_n_rules(policy)));
 	query->op = rule->op;
 	port = random_below(random, 2) ? rule->port_low : rule->port_high;
 	if (rule->family == AF_INET && query->family == AF_INET) {
@@ -213,7 +218,8 @@ static void aim_query(struct random *random, const struct policy *policy,
 			memcpy(&in6->sin6_addr.s6_addr[12], &rule->address, 4);
 		}
 		if (random_below(random, 3) == 0)
-			in6->sin6_addr.s6_addr[15] ^= (uint8_t)(1 << random_below(random, 8));
+			in6->sin6_addr.s6_addr[15] ^=
+				(uint8_t)(1 << random_below(random, 8));
 	}
 }
 
@@ -236,8 +242,9 @@ static void test_first_match_equals_reference(void **state)
 	}
 }
 
-static struct policy_query query_of(enum policy_op op, enum policy_proto proto, int family,
-				    bool v6only, const char *address, uint16_t port)
+static struct policy_query query_of(enum policy_op op, enum policy_proto proto,
+				    int family, bool v6only, const char *address,
+				    uint16_t port)
 {
 	struct policy_query query = { op, proto, family, v6only, { 0 } };
 	struct sockaddr_in *in = (void *)&query.address;
@@ -273,16 +280,17 @@ static const char *judged(const char *rules, struct policy_query query, bool bou
 	return text;
 }
 
-#define JUDGED(rules, op, proto, family, v6only, address, port)                          \
-	judged(rules,                                                                    \
-	       query_of(POLICY_##op, POLICY_##proto, family, v6only, address, port), true)
+#define JUDGED(rules, op, proto, family, v6only, address, port)                      \
+	judged(rules,                                                                \
+	       query_of(POLICY_##op, POLICY_##proto, family, v6only, address, port), \
+	       true)
 
 static void test_default_is_own(void **state)
 {
 	assert_string_equal(JUDGED("", BIND, TCP, AF_INET, false, "0.0.0.0", 80),
 			    "own 0.0.0.0:80");
-	assert_string_equal(JUDGED("bind tcp 0.0.0.0:81 = host\n", BIND, TCP, AF_INET, false,
-				   "0.0.0.0", 80),
+	assert_string_equal(JUDGED("bind tcp 0.0.0.0:81 = host\n", BIND, TCP, AF_INET,
+				   false, "0.0.0.0", 80),
 			    "own 0.0.0.0:80");
 }
 
@@ -297,8 +305,10 @@ static void test_wildcard_bind(void **state)
 			    "endpoint [::ffff:127.0.0.1]:8080");
 	assert_string_equal(JUDGED(v6, BIND, TCP, AF_INET6, false, "::", 80),
 			    "endpoint [::ffff:127.0.0.1]:8080");
-	assert_string_equal(JUDGED(v4, BIND, TCP, AF_INET6, true, "::", 80), "own [::]:80");
-	assert_string_equal(JUDGED(v6, BIND, TCP, AF_INET6, true, "::", 80), "own [::]:80");
+	assert_string_equal(JUDGED(v4, BIND, TCP, AF_INET6, true, "::", 80),
+			    "own [::]:80");
+	assert_string_equal(JUDGED(v6, BIND, TCP, AF_INET6, true, "::", 80),
+			    "own [::]:80");
 	assert_string_equal(JUDGED(v6, BIND, TCP, AF_INET, false, "0.0.0.0", 80),
 			    "own 0.0.0.0:80");
 	assert_string_equal(JUDGED(v4, BIND, UDP, AF_INET, false, "0.0.0.0", 80),
@@ -312,19 +322,23 @@ static void test_mapped_is_ipv4(void **state)
 
 	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET, false, "10.1.2.3", 80),
 			    "host 10.1.2.3:80");
-	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET6, false, "::ffff:10.1.2.3", 80),
+	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET6, false,
+				   "::ffff:10.1.2.3", 80),
 			    "host [::ffff:10.1.2.3]:80");
-	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET6, false, "::ffff:11.1.2.3", 80),
+	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET6, false,
+				   "::ffff:11.1.2.3", 80),
 			    "own [::ffff:11.1.2.3]:80");
-	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET6, false, "2001:db8::1", 80),
+	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET6, false, "2001:db8::1",
+				   80),
 			    "deny 111");
 }
 
 static void test_loopback_guard(void **state)
 {
 	const char *wide = "connect any 0.0.0.0/0 = host\nconnect any [::/0] = host\n";
-	const char *exact = "connect any 127.0.0.0/8:6379 = host\n"
-			    "connect any [::1]:6379 = host\nconnect any 0.0.0.0/0 = deny\n";
+	const char *exact =
+		"connect any 127.0.0.0/8:6379 = host\n"
+		"connect any [::1]:6379 = host\nconnect any 0.0.0.0/0 = deny\n";
 
 	assert_string_equal(JUDGED(wide, CONNECT, TCP, AF_INET, false, "127.0.0.1", 6379),
 			    "own 127.0.0.1:6379");
@@ -334,13 +348,16 @@ static void test_loopback_guard(void **state)
 			    "own [::1]:6379");
 	assert_string_equal(JUDGED(wide, CONNECT, TCP, AF_INET6, false, "::", 6379),
 			    "own [::]:6379");
-	assert_string_equal(JUDGED(wide, CONNECT, TCP, AF_INET6, false, "::ffff:127.9.9.9", 1),
+	assert_string_equal(JUDGED(wide, CONNECT, TCP, AF_INET6, false,
+				   "::ffff:127.9.9.9", 1),
 			    "own [::ffff:127.9.9.9]:1");
 	assert_string_equal(JUDGED(wide, CONNECT, TCP, AF_INET, false, "128.0.0.1", 1),
 			    "host 128.0.0.1:1");
-	assert_string_equal(JUDGED(wide, CONNECT, TCP, AF_INET, false, "126.255.255.255", 1),
+	assert_string_equal(JUDGED(wide, CONNECT, TCP, AF_INET, false, "126.255.255.255",
+				   1),
 			    "host 126.255.255.255:1");
-	assert_string_equal(JUDGED(exact, CONNECT, TCP, AF_INET, false, "127.0.0.1", 6379),
+	assert_string_equal(JUDGED(exact, CONNECT, TCP, AF_INET, false, "127.0.0.1",
+				   6379),
 			    "host 127.0.0.1:6379");
 	assert_string_equal(JUDGED(exact, CONNECT, TCP, AF_INET6, false, "::", 6379),
 			    "host [::]:6379");
@@ -356,7 +373,8 @@ static void test_unix_serves_streams_and_datagrams(void **state)
 
 	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET, false, "10.0.0.1", 1),
 			    "endpoint /run/c.sock");
-	assert_string_equal(JUDGED(rules, CONNECT, UDP, AF_INET6, true, "::ffff:10.0.0.2", 1),
+	assert_string_equal(JUDGED(rules, CONNECT, UDP, AF_INET6, true, "::ffff:10.0.0.2",
+				   1),
 			    "endpoint @c");
 	assert_string_equal(JUDGED(rules, CONNECT, OTHER, AF_INET, false, "10.0.0.2", 1),
 			    "deny 13");
@@ -387,16 +405,18 @@ static void test_from_gives_the_source(void **state)
 
 	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET, false, "10.0.0.1", 80),
 			    "from 10.9.9.9:0");
-	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET6, false, "::ffff:10.0.0.1", 80),
+	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET6, false,
+				   "::ffff:10.0.0.1", 80),
 			    "from [::ffff:10.9.9.9]:0");
 }
 
 /* Endpoint 0 is "bound" by even_is_bound, endpoint 1 is not. */
 static void test_bound_is_asked_in_order(void **state)
 {
-	const char *rules = "endpoint a ipv4 10.0.0.1:1 bound\nendpoint b ipv4 10.0.0.2:2 bound\n"
-			    "connect tcp 127.0.0.1:80 = b\nconnect tcp 127.0.0.1:80 = a\n"
-			    "connect tcp 127.0.0.1:80 = deny\n";
+	const char *rules =
+		"endpoint a ipv4 10.0.0.1:1 bound\nendpoint b ipv4 10.0.0.2:2 bound\n"
+		"connect tcp 127.0.0.1:80 = b\nconnect tcp 127.0.0.1:80 = a\n"
+		"connect tcp 127.0.0.1:80 = deny\n";
 	struct policy_query query =
 		query_of(POLICY_CONNECT, POLICY_TCP, AF_INET, false, "127.0.0.1", 80);
 
@@ -475,8 +495,8 @@ static void test_unbound_rules_are_not_scanned(void **state)
 	_cleanup_(policy_freep) struct policy *policy = policy_of(text);
 
 	for (unsigned int port = 0; port < 65536; port += 97) {
-		struct policy_query query = query_of(POLICY_CONNECT, POLICY_TCP, AF_INET, false,
-						     "127.0.0.1", (uint16_t)port);
+		struct policy_query query = query_of(POLICY_CONNECT, POLICY_TCP, AF_INET,
+						     false, "127.0.0.1", (uint16_t)port);
 		uint64_t before = policy_n_probes;
 		struct policy_verdict verdict;
 

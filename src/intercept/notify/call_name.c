@@ -23,36 +23,37 @@ static bool is_inet(const struct subject *subject)
 	return subject->domain == AF_INET || subject->domain == AF_INET6;
 }
 
-/* The best guess for a new socket: where the policy sends arbitrary destinations. Types
- * and protocols that no host socket is made for fall to the kernel. */
-static bool is_guessed_host(const struct notify *notify, int family, int type,
-			    int protocol)
+/* Types and protocols that no host socket is made for fall to the kernel. */
+static bool is_guessed_host(const struct call *call, int family, int type, int protocol)
 {
-	unsigned int hosts = family == AF_INET ? notify->reach.default_host_v4
-					       : notify->reach.default_host_v6;
-
 	switch (type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) {
 	case SOCK_STREAM:
-		return hosts & POLICY_TCP && (protocol == 0 || protocol == IPPROTO_TCP);
+		return (protocol == 0 || protocol == IPPROTO_TCP) &&
+		       guess_is_host(call, family, POLICY_TCP);
 	case SOCK_DGRAM:
-		return hosts & POLICY_UDP && (protocol == 0 || protocol == IPPROTO_UDP);
+		return (protocol == 0 || protocol == IPPROTO_UDP) &&
+		       guess_is_host(call, family, POLICY_UDP);
 	default:
 		return false;
 	}
 }
 
+/*
+ * Installs @fd as the result of socket(). Not with SECCOMP_ADDFD_FLAG_SEND: when that
+ * ioctl is interrupted (the supervisor is stopped, frozen, or the machine suspended)
+ * before the program took the descriptor, the kernel has already let the call return 0.
+ */
 static struct answer give(struct call *call, int fd, int type)
 {
 	struct seccomp_notif_addfd give = {
 		.id = call->id,
-		.flags = SECCOMP_ADDFD_FLAG_SEND,
 		.srcfd = (uint32_t)fd,
 		.newfd_flags = type & SOCK_CLOEXEC ? O_CLOEXEC : 0,
 	};
+	int number =
+		ioctl(call->notify->config.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give);
 
-	if (ioctl(call->notify->config.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give) >= 0)
-		return (struct answer){ ANSWER_SENT, 0 };
-	return answer_result(-errno);
+	return answer_result(number < 0 ? -errno : number);
 }
 
 struct answer call_socket(struct call *call)
@@ -61,7 +62,7 @@ struct answer call_socket(struct call *call)
 	int protocol = (int)call->args[2];
 	_cleanup_fd_ int fd = -1;
 
-	if (!is_guessed_host(call->notify, family, type, protocol))
+	if (!is_guessed_host(call, family, type, protocol))
 		return answer_continue();
 	if (atomic_load_explicit(&call->notify->nested, memory_order_relaxed) &&
 	    target_is_nested(call))
@@ -69,6 +70,8 @@ struct answer call_socket(struct call *call)
 	fd = stack_socket(call->notify->config.host, family, type, protocol);
 	if (fd < 0)
 		return answer_result(fd);
+	if ((type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM)
+		subject_remember(call, fd, family, call->notify->config.host->cookie);
 	return give(call, fd, type);
 }
 
@@ -117,13 +120,9 @@ static int64_t do_connect(struct call *call, const struct subject *subject,
 			  struct route *route)
 {
 	struct connecting c = { subject->fd, route };
-	int flags = 0;
 
-	if (subject->proto == POLICY_TCP)
-		flags = fcntl(subject->fd, F_GETFL);
-	else
-		flags = O_NONBLOCK; /* nothing to wait for */
-	if (flags & O_NONBLOCK)
+	/* Datagrams have nothing to wait for. */
+	if (subject->proto != POLICY_TCP || fcntl(subject->fd, F_GETFL) & O_NONBLOCK)
 		return connect_again(&c);
 	return run_blocking(call, subject->fd, SO_SNDTIMEO, connect_again, &c);
 }
@@ -135,7 +134,7 @@ struct answer call_connect(struct call *call)
 	int64_t result;
 	int r;
 
-	r = subject_open(call, call->args[0], &subject);
+	r = subject_open_known(call, call->args[0], &subject);
 	if (r < 0)
 		return answer_result(r);
 	_cleanup_fd_ int fd = subject.fd;

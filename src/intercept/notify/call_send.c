@@ -135,6 +135,9 @@ static int64_t deliver(struct call *call, struct subject *subject,
 	message->head.msg_iovlen = 1;
 	if (has_source_route(&message->head))
 		return -EPERM;
+	/* The data came from whoever has this thread id: make sure it was the program. */
+	if (!call_is_live(call))
+		return -ENOENT;
 	if (route->asked_size) {
 		/* The kernel takes AF_UNSPEC for AF_INET here, on AF_INET sockets. */
 		if (subject->domain == AF_INET &&
@@ -144,8 +147,6 @@ static int64_t deliver(struct call *call, struct subject *subject,
 		r = prepare(call, subject, route);
 		message->head.msg_name = &route->address;
 		message->head.msg_namelen = route->size;
-	} else if (!call_is_live(call)) {
-		r = -ENOENT;
 	}
 	result = r < 0 ? r : send_now(call, subject, message);
 	conclude(call, subject, route, result < 0 ? result : 0);

@@ -5,8 +5,8 @@
  * The kernel keys a registration by the pair {open file, number used to add it}. To make
  * one that the program can later modify and delete by its own number, the new file is
  * put under that very number in our table for a moment (a table of the calling thread's
- * own: unshare(CLONE_FILES)), whatever lives there being parked meanwhile. The registration then belongs
- * to the file and outlives our number.
+ * own: unshare(CLONE_FILES)), whatever lives there being parked meanwhile. The
+ *registration then belongs to the file and outlives our number.
  *
  * What is registered is read from the instance's fdinfo:
  *

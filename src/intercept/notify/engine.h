@@ -2,14 +2,15 @@
 /*
  * Inside the notify engine.
  *
- * Threads ("workers") all do the same: receive a notification, answer it, repeat. A
- * worker that is about to block (a blocking connect to a far host, a full send buffer)
- * first makes sure that another one is receiving; the spare ones leave again. No worker
- * holds a lock while it makes a system call on behalf of the program, and none touches
- * the program's descriptors by number later than the check that the call is still there
- * (call_is_live).
+ * Threads ("workers") all do the same: receive a notification, answer it, repeat. One of
+ * them receives at a time, for the kernel wakes all that wait at each call. When it
+ * blocks (a connect to a far host, a full send buffer), another one gets its place;
+ * coming back to find the place taken, it parks. Handing the place over costs more than
+ * a connect that is over at once, so it is done late, by notify_tick(), unless calls
+ * were seen to block lately. No worker holds a lock while it makes a system call on
+ * behalf of the program.
  *
- * Lock order: blocked_lock and the lock inside bound.c are leaves.
+ * Lock order: worker_lock, blocked_lock and the lock inside bound.c are leaves.
  */
 #pragma once
 
@@ -28,19 +29,33 @@
 #define PIDFD_CACHE_SIZE   64 /* per worker */
 #define WORKERS_MAX        512
 #define WORKER_BUFFER_SIZE (64 * 1024)
-#define WORKERS_SPARE      2 /* receiving at once, before one leaves */
+#define WORKERS_PARKED_MAX 4 /* more of them leave */
+
+#define GUESS_SLOTS 1024
+#define GUESS_ROWS  4 /* {v4, v6} x {tcp, udp} */
+
+struct guess {
+	atomic_int thread;
+	atomic_int count[GUESS_ROWS]; /* above 0: host */
+};
 
 struct notify {
 	struct notify_config config;
 	struct policy_reach reach;
 	int tick_fd;
 	atomic_bool nested; /* somebody in the run entered another network namespace */
-	atomic_int n_workers, n_receiving;
+	pthread_mutex_t worker_lock; /* for the four below */
+	pthread_cond_t worker_wanted;
+	int n_workers, n_parked, n_wanted;
+	bool is_received;     /* somebody receives, or was told to */
+	atomic_int eagerness; /* above 0: calls block lately, hand over at once */
 	pthread_mutex_t blocked_lock;
 	struct call *blocked; /* calls that may be blocking, newest first */
 	bool is_ticking;      /* guarded by blocked_lock */
 	unsigned int n_idle_ticks;
 	struct bound *bound; /* has a lock of its own */
+	atomic_int guess_run[GUESS_ROWS];
+	struct guess guesses[GUESS_SLOTS];
 	atomic_uint_fast64_t n_calls, n_grafts, n_swaps, n_refused;
 };
 
@@ -49,11 +64,20 @@ struct pidfd_slot {
 	int fd;
 };
 
+/* A TCP socket we made, by its SO_COOKIE: what it is cannot change. */
+struct known {
+	uint64_t cookie, netns;
+	int domain;
+};
+
+#define KNOWN_SIZE 256 /* per worker */
+
 struct worker {
 	struct notify *notify;
 	pthread_t thread;
 	bool pidfd_is_exact; /* PIDFD_THREAD works: a slot dies with its thread */
 	struct pidfd_slot slots[PIDFD_CACHE_SIZE];
+	struct known known[KNOWN_SIZE];
 	char *buffer; /* WORKER_BUFFER_SIZE, made on first use: copies of data to send */
 };
 
@@ -65,9 +89,10 @@ struct call {
 	pid_t pid; /* of the thread */
 	int nr;
 	uint64_t args[6];
-	/* Links of notify->blocked, guarded by blocked_lock. */
+	/* Guarded by blocked_lock while the call is on notify->blocked. */
 	struct call *next;
-	bool is_listed, is_interrupted;
+	uint64_t since_ns, checked_ns;
+	bool has_place; /* the worker is the one that receives */
 };
 
 /* How a call ends. */
@@ -114,7 +139,8 @@ struct subject {
 	int domain, protocol;
 	enum policy_proto proto; /* valid for inet domains */
 	enum place place;
-	uint64_t netns; /* cookie */
+	uint64_t netns;  /* cookie */
+	uint64_t cookie; /* of the socket; 0: not asked yet */
 };
 
 /* --- serve.c --- */
@@ -125,7 +151,6 @@ bool call_is_live(const struct call *call);
 /* To be called around a system call that may block; see notify_tick. */
 void call_enter_blocking(struct call *call);
 void call_leave_blocking(struct call *call);
-bool call_was_interrupted(const struct call *call);
 
 /* --- target.c: reaching into the program --- */
 
@@ -157,6 +182,9 @@ void target_close_all(struct worker *worker);
  * domain set and nothing else. Return: 0 or -errno; on success close subject->fd.
  */
 int subject_open(const struct call *call, uint64_t number, struct subject *ret);
+/* The same, faster for a TCP socket that subject_remember() was told of. */
+int subject_open_known(const struct call *call, uint64_t number, struct subject *ret);
+void subject_remember(const struct call *call, int fd, int domain, uint64_t netns);
 /* The stack @verdict asks for; NULL: the program's own. */
 struct stack *subject_stack(const struct notify *notify,
 			    const struct policy_verdict *verdict);
@@ -206,6 +234,13 @@ void judge(struct call *call, const struct subject *subject, enum policy_op op,
 void judge_report(struct call *call, const struct subject *subject, enum policy_op op,
 		  const union address *asked, const struct policy_verdict *verdict,
 		  int64_t result);
+
+/* --- guess.c: the stack of a socket that has no address yet --- */
+
+void guess_init(struct notify *notify);
+bool guess_is_host(const struct call *call, int family, enum policy_proto proto);
+/* A connect of @subject ended in the host's stack, or in the program's own. */
+void guess_learn(const struct call *call, const struct subject *subject, bool host);
 
 /* --- the calls --- */
 

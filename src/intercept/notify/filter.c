@@ -72,10 +72,9 @@ unsigned int filter_plan(const struct policy_reach *reach)
 	if (!leaves && !reach->denies)
 		return 0;
 	traps |= TRAP_NAMES;
-	if (reach->default_host_v4)
-		traps |= TRAP_SOCKET_V4;
-	if (reach->default_host_v6)
-		traps |= TRAP_SOCKET_V6;
+	/* Where only binds leave, sockets move once, at bind. */
+	if (reach->connect_roams & (POLICY_TCP | POLICY_UDP))
+		traps |= TRAP_SOCKET_V4 | TRAP_SOCKET_V6;
 	if ((leaves | reach->denies) & datagrams)
 		traps |= TRAP_DATAGRAMS;
 	else

@@ -188,6 +188,8 @@ static int place(struct call *call, struct subject *subject, struct route *route
 		       route->verdict.endpoint->kind == ENDPOINT_UNIX;
 	int r;
 
+	if (route->op == POLICY_CONNECT && route->verdict.target != POLICY_DENY)
+		guess_learn(call, subject, stack == call->notify->config.host);
 	if (is_undecided(route) || is_answer(call, subject, route))
 		return 0;
 	if (subject_is_in(subject, stack) && !to_unix)
@@ -205,11 +207,9 @@ int prepare(struct call *call, struct subject *subject, struct route *route)
 	route->address = route->asked;
 	route->size = route->asked_size;
 	if (!is_usable(subject, route) || subject->place == PLACE_OTHER)
-		return call_is_live(call) ? 0 : -ENOENT;
+		return 0;
 	judge(call, subject, route->op, &route->asked, &route->verdict);
 	route->is_judged = true;
-	if (!call_is_live(call))
-		return -ENOENT;
 	if (route->verdict.target == POLICY_DENY)
 		return -route->verdict.deny_errno;
 	r = place(call, subject, route);

@@ -26,6 +26,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -33,9 +34,12 @@
 #include "intercept/notify/engine.h"
 #include "intercept/notify/kernel.h"
 
-#define WORKER_STACK_SIZE (256 * 1024)
-#define INTERRUPT_SIGNAL  SIGUSR2
-#define TICKS_AFTER       50 /* goes on ticking this long, so that calls need not ask again */
+#define WORKER_STACK_SIZE  (256 * 1024)
+#define INTERRUPT_SIGNAL   SIGUSR2
+#define TICKS_AFTER        100 /* goes on this long, so that calls need not ask again */
+#define HAND_OVER_AFTER_NS 1000000 /* a call that takes longer is blocking */
+#define CHECK_EVERY_NS     20000000
+#define EAGER_CALLS        64
 
 static const struct handler {
 	int nr;
@@ -59,22 +63,16 @@ bool call_is_live(const struct call *call)
 
 static void *worker_main(void *argument);
 
+/* Starts a worker, which begins by receiving. */
 static int spawn_worker(struct notify *notify)
 {
-	struct worker *worker;
+	struct worker *worker = calloc(1, sizeof(*worker));
 	pthread_attr_t attr;
 	sigset_t all, old;
 	int r;
 
-	if (atomic_fetch_add(&notify->n_workers, 1) >= WORKERS_MAX) {
-		atomic_fetch_sub(&notify->n_workers, 1);
-		return -EAGAIN;
-	}
-	worker = calloc(1, sizeof(*worker));
-	if (!worker) {
-		atomic_fetch_sub(&notify->n_workers, 1);
+	if (!worker)
 		return -ENOMEM;
-	}
 	worker->notify = notify;
 	worker->pidfd_is_exact = true;
 	for (size_t i = 0; i < PIDFD_CACHE_SIZE; i++)
@@ -86,16 +84,75 @@ static int spawn_worker(struct notify *notify)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, WORKER_STACK_SIZE);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	atomic_fetch_add(&notify->n_receiving, 1);
 	r = -pthread_create(&worker->thread, &attr, worker_main, worker);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r < 0) {
-		atomic_fetch_sub(&notify->n_receiving, 1);
-		atomic_fetch_sub(&notify->n_workers, 1);
+	if (r < 0)
 		free(worker);
-	}
 	return r;
+}
+
+/* Puts another worker in the place of the caller, who is about to block. */
+static int hand_place_over(struct notify *notify)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&notify->worker_lock);
+	if (notify->n_parked > notify->n_wanted) {
+		notify->n_wanted++;
+		pthread_cond_signal(&notify->worker_wanted);
+	} else if (notify->n_workers >= WORKERS_MAX) {
+		r = -EAGAIN;
+	} else {
+		r = spawn_worker(notify);
+		if (r == 0)
+			notify->n_workers++;
+	}
+	notify->is_received = r == 0;
+	pthread_mutex_unlock(&notify->worker_lock);
+	return r;
+}
+
+/* Takes the place again, or parks until it is needed.
+ * Return: false when there are enough without us. */
+static bool take_place(struct notify *notify)
+{
+	bool stay = true;
+
+	pthread_mutex_lock(&notify->worker_lock);
+	if (!notify->is_received) {
+		notify->is_received = true;
+	} else if (notify->n_parked >= WORKERS_PARKED_MAX) {
+		notify->n_workers--;
+		stay = false;
+	} else {
+		notify->n_parked++;
+		while (!notify->n_wanted)
+			pthread_cond_wait(&notify->worker_wanted, &notify->worker_lock);
+		notify->n_wanted--;
+		notify->n_parked--;
+	}
+	pthread_mutex_unlock(&notify->worker_lock);
+	return stay;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void hand_call_over(struct call *call)
+{
+	if (!call->has_place)
+		return;
+	if (hand_place_over(call->notify) == 0)
+		call->has_place = false;
+	else
+		log_limited(LOG_LEVEL_WARNING,
+			    "too many calls are blocking at once; others wait for them");
 }
 
 void call_enter_blocking(struct call *call)
@@ -104,15 +161,13 @@ void call_enter_blocking(struct call *call)
 	uint64_t one = 1;
 	bool start;
 
-	if (atomic_load(&notify->n_receiving) == 0 && spawn_worker(notify) < 0)
-		log_limited(LOG_LEVEL_WARNING,
-			    "%d calls are blocking at once; others wait for them",
-			    atomic_load(&notify->n_workers));
+	if (atomic_load_explicit(&notify->eagerness, memory_order_relaxed) > 0)
+		hand_call_over(call);
+	call->since_ns = call->checked_ns = now_ns();
 	pthread_mutex_lock(&notify->blocked_lock);
 	start = !notify->is_ticking;
 	notify->is_ticking = true;
 	call->next = notify->blocked;
-	call->is_listed = true;
 	notify->blocked = call;
 	pthread_mutex_unlock(&notify->blocked_lock);
 	if (start && write(notify->tick_fd, &one, sizeof(one)) < 0)
@@ -130,29 +185,34 @@ void call_leave_blocking(struct call *call)
 			*at = call->next;
 			break;
 		}
-	call->is_listed = false;
 	pthread_mutex_unlock(&notify->blocked_lock);
+	if (atomic_load_explicit(&notify->eagerness, memory_order_relaxed) > 0)
+		atomic_fetch_sub(&notify->eagerness, 1);
 	errno = saved;
 }
 
-bool call_was_interrupted(const struct call *call)
+/* Looks after one call that is blocking. To be called with blocked_lock held. */
+static void look_after(struct call *call, uint64_t now)
 {
-	return call->is_interrupted;
+	if (call->has_place && now - call->since_ns >= HAND_OVER_AFTER_NS) {
+		atomic_store(&call->notify->eagerness, EAGER_CALLS);
+		hand_call_over(call);
+	}
+	if (now - call->checked_ns < CHECK_EVERY_NS)
+		return;
+	call->checked_ns = now;
+	if (!call_is_live(call) || target_pending_signal(call->pid) != TARGET_SIGNAL_NONE)
+		pthread_kill(call->worker->thread, INTERRUPT_SIGNAL);
 }
 
 bool notify_tick(struct notify *notify)
 {
+	uint64_t now = now_ns();
 	bool more;
 
 	pthread_mutex_lock(&notify->blocked_lock);
-	for (struct call *call = notify->blocked; call; call = call->next) {
-		bool gone = !call_is_live(call);
-
-		if (gone || target_pending_signal(call->pid) != TARGET_SIGNAL_NONE) {
-			call->is_interrupted = true;
-			pthread_kill(call->worker->thread, INTERRUPT_SIGNAL);
-		}
-	}
+	for (struct call *call = notify->blocked; call; call = call->next)
+		look_after(call, now);
 	notify->n_idle_ticks = notify->blocked ? 0 : notify->n_idle_ticks + 1;
 	more = notify->n_idle_ticks < TICKS_AFTER;
 	notify->is_ticking = more;
@@ -197,12 +257,14 @@ static void send_answer(const struct call *call, const struct answer *answer)
 		log_limited(LOG_LEVEL_WARNING, "cannot answer a call: %m");
 }
 
-static void serve_one(struct worker *worker, const struct seccomp_notif *request)
+/* Return: whether the worker still has the receiver's place. */
+static bool serve_one(struct worker *worker, const struct seccomp_notif *request)
 {
 	struct notify *notify = worker->notify;
 	struct call call = {
 		.notify = notify,
 		.worker = worker,
+		.has_place = true,
 		.id = request->id,
 		.pid = (pid_t)request->pid,
 		.nr = request->data.nr,
@@ -213,6 +275,7 @@ static void serve_one(struct worker *worker, const struct seccomp_notif *request
 	atomic_fetch_add_explicit(&notify->n_calls, 1, memory_order_relaxed);
 	answer = dispatch(&call);
 	send_answer(&call, &answer);
+	return call.has_place;
 }
 
 static void *worker_main(void *argument)
@@ -238,13 +301,9 @@ static void *worker_main(void *argument)
 			log_error("cannot receive calls: %m");
 			break;
 		}
-		atomic_fetch_sub(&notify->n_receiving, 1);
-		serve_one(worker, &request);
-		if (atomic_fetch_add(&notify->n_receiving, 1) >= WORKERS_SPARE)
+		if (!serve_one(worker, &request) && !take_place(notify))
 			break;
 	}
-	atomic_fetch_sub(&notify->n_receiving, 1);
-	atomic_fetch_sub(&notify->n_workers, 1);
 	target_close_all(worker);
 	free(worker->buffer);
 	free(worker);
@@ -265,7 +324,10 @@ int notify_new(struct notify **ret, const struct notify_config *config)
 		return -ENOMEM;
 	notify->config = *config;
 	policy_get_reach(config->policy, &notify->reach);
+	guess_init(notify);
 	pthread_mutex_init(&notify->blocked_lock, NULL);
+	pthread_mutex_init(&notify->worker_lock, NULL);
+	pthread_cond_init(&notify->worker_wanted, NULL);
 	notify->bound = bound_new();
 	notify->tick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (!notify->bound || notify->tick_fd < 0) {
@@ -290,6 +352,8 @@ int notify_start(struct notify *notify)
 	if (ioctl(notify->config.listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
 		  SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0)
 		log_debug("no synchronous wake-up: %m");
+	notify->n_workers = 1;
+	notify->is_received = true;
 	return spawn_worker(notify);
 }
 

@@ -98,6 +98,45 @@ int subject_open(const struct call *call, uint64_t number, struct subject *ret)
 	return 0;
 }
 
+static struct known *known_of(const struct call *call, uint64_t cookie)
+{
+	return &call->worker->known[cookie % KNOWN_SIZE];
+}
+
+void subject_remember(const struct call *call, int fd, int domain, uint64_t netns)
+{
+	struct subject subject = { .fd = fd };
+	uint64_t cookie = subject_cookie(&subject);
+
+	if (cookie)
+		*known_of(call, cookie) = (struct known){ cookie, netns, domain };
+}
+
+int subject_open_known(const struct call *call, uint64_t number, struct subject *ret)
+{
+	struct subject subject = { .number = (int)(uint32_t)number, .fd = -1 };
+	const struct known *known;
+
+	if (subject.number < 0)
+		return -EBADF;
+	subject.fd = target_get_fd(call, subject.number);
+	if (subject.fd < 0)
+		return subject.fd;
+	subject.cookie = subject_cookie(&subject);
+	known = known_of(call, subject.cookie);
+	if (!subject.cookie || known->cookie != subject.cookie) {
+		fd_close(subject.fd);
+		return subject_open(call, number, ret);
+	}
+	subject.domain = known->domain;
+	subject.protocol = IPPROTO_TCP;
+	subject.proto = POLICY_TCP;
+	subject.netns = known->netns;
+	subject.place = place_of(call->notify, subject.netns);
+	*ret = subject;
+	return 0;
+}
+
 struct stack *subject_stack(const struct notify *notify,
 			    const struct policy_verdict *verdict)
 {
@@ -134,9 +173,11 @@ bool subject_is_v6only(const struct subject *subject)
 
 uint64_t subject_cookie(const struct subject *subject)
 {
-	uint64_t cookie = 0;
+	uint64_t cookie = subject->cookie;
 	socklen_t size = sizeof(cookie);
 
+	if (cookie)
+		return cookie;
 	if (getsockopt(subject->fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0)
 		return 0;
 	return cookie;
@@ -329,7 +370,8 @@ static void move_all_registrations(struct registrations *r)
 
 	for (int i = 0; i < r->n; i++)
 		if (r->siblings[i].is_epoll) {
-			r->siblings[i].epoll = target_get_fd(r->call, r->siblings[i].number);
+			r->siblings[i].epoll =
+				target_get_fd(r->call, r->siblings[i].number);
 			any |= r->siblings[i].epoll >= 0;
 		}
 	if (any && pthread_create(&thread, NULL, move_apart, r) == 0)
@@ -359,7 +401,8 @@ static int replace(struct call *call, struct subject *subject, int new)
 	for (int i = 0; i < n; i++)
 		if (!siblings[i].is_epoll && siblings[i].number != subject->number)
 			install(call, new, siblings[i].number);
-	move_all_registrations(&(struct registrations){ call, siblings, n, subject->fd, new });
+	move_all_registrations(
+		&(struct registrations){ call, siblings, n, subject->fd, new });
 	return 0;
 }
 
@@ -388,6 +431,7 @@ int subject_move(struct call *call, struct subject *subject, struct stack *stack
 	atomic_fetch_add_explicit(&call->notify->n_swaps, 1, memory_order_relaxed);
 	fd_close(subject->fd);
 	subject->fd = fd_steal(&new);
+	subject->cookie = 0;
 	subject->netns = stack->cookie;
 	subject->place = place_of(call->notify, subject->netns);
 	return 0;

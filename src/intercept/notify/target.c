@@ -3,10 +3,10 @@
  * Reaching into the program that made a call: its memory, its descriptors, its signals.
  *
  * A notification names a thread by id, and ids are reused. Two things keep us from
- * acting on a stranger: a pidfd opened with PIDFD_THREAD dies with its thread, so a
- * cached one can only fail; and every handler asks call_is_live() after it has read and
- * before it acts. Kernels without PIDFD_THREAD (before 6.9) get no cache and pay for the
- * look-up of the thread group.
+ * acting on a stranger: a pidfd opened with PIDFD_THREAD while the call was live names
+ * its thread for ever, so a cached one can only fail; and call_is_live() is asked after
+ * anything else was read that is not judged afterwards. Kernels without PIDFD_THREAD
+ * (before 6.9) get no cache and pay for the look-up of the thread group.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -93,8 +93,10 @@ static int open_thread(pid_t thread)
 }
 
 /* Return: a descriptor that stays the worker's, or -errno. */
-static int cached_pidfd(struct worker *worker, pid_t thread, bool renew)
+static int cached_pidfd(const struct call *call, bool renew)
 {
+	struct worker *worker = call->worker;
+	pid_t thread = call->pid;
 	struct pidfd_slot *slot = &worker->slots[thread % PIDFD_CACHE_SIZE];
 	int fd;
 
@@ -108,6 +110,11 @@ static int cached_pidfd(struct worker *worker, pid_t thread, bool renew)
 	if (fd < 0)
 		return fd;
 	fd_close(slot->fd);
+	slot->fd = -1;
+	if (!call_is_live(call)) {
+		fd_close(fd);
+		return -ESRCH;
+	}
 	slot->pid = thread;
 	slot->fd = fd;
 	return fd;
@@ -118,7 +125,7 @@ int target_get_fd(const struct call *call, int number)
 	bool renew = false;
 
 	for (;;) {
-		int pidfd = cached_pidfd(call->worker, call->pid, renew);
+		int pidfd = cached_pidfd(call, renew);
 		int fd;
 
 		if (pidfd < 0)
@@ -135,7 +142,7 @@ int target_get_fd(const struct call *call, int number)
 
 int target_signal(const struct call *call, int signal)
 {
-	int pidfd = cached_pidfd(call->worker, call->pid, true);
+	int pidfd = cached_pidfd(call, true);
 
 	if (pidfd < 0)
 		return pidfd;

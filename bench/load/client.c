@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The clients. Each prints one line of JSON and nothing else on stdout.
+ *
+ * A first connection (client_prepare) finds out whether the congestion control has to be
+ * asked for on every socket, so that a host where it is already the default is not
+ * charged with a setsockopt() per connection.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "load.h"
+
+struct session {
+	bool set_cc;
+	char cc[32]; /* what connections really use */
+};
+
+static int fail(const char *what, int r)
+{
+	fprintf(stderr, "load: %s: %s\n", what, strerror(-r));
+	return 1;
+}
+
+/*
+ * One crr transaction, to the end: who does not wait for the server's close leaves half
+ * of the waiting connections on the client's side, runs out of ports and then measures
+ * how the kernel looks for one. Return: 0 or -errno.
+ */
+static int transact(const struct options *options, struct session *session, bool look)
+{
+	char byte = WISH_CRR;
+	int fd, r;
+
+	fd = socket_connect(options, session->set_cc);
+	if (fd < 0)
+		return fd;
+	r = socket_all(fd, &byte, 1, true);
+	if (r == 0)
+		r = socket_all(fd, &byte, 1, false);
+	if (r == 0 && recv(fd, &byte, 1, 0) < 0)
+		r = -errno;
+	if (look)
+		socket_get_cc(fd, session->cc, sizeof(session->cc));
+	close(fd);
+	return r;
+}
+
+static int client_prepare(const struct options *options, struct session *ret_session)
+{
+	struct session session = { .set_cc = false };
+	int r = transact(options, &session, true);
+
+	if (r == 0 && strcmp(session.cc, options->congestion_control) != 0) {
+		session.set_cc = true;
+		r = transact(options, &session, true);
+		session.set_cc = strcmp(session.cc, options->congestion_control) == 0;
+	}
+	*ret_session = session;
+	return r;
+}
+
+static int converse(const struct options *options, struct session *session, char wish)
+{
+	int fd = client_prepare(options, session), r;
+
+	if (fd < 0)
+		return fd;
+	fd = socket_connect(options, session->set_cc);
+	if (fd < 0)
+		return fd;
+	r = socket_all(fd, &wish, 1, true);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+/* Bytes the server has taken. Return: 0 or -errno. */
+static int bulk_send(int fd, char *buffer, uint64_t until, uint64_t *ret_bytes)
+{
+	unsigned char answer[8];
+	uint64_t bytes = 0;
+	int r = 0;
+
+	while (r == 0 && now_ns() < until)
+		r = socket_all(fd, buffer, BULK_SIZE, true);
+	if (r == 0)
+		r = shutdown(fd, SHUT_WR) < 0 ? -errno : 0;
+	if (r == 0)
+		r = socket_all(fd, answer, sizeof(answer), false);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < 8; i++)
+		bytes = bytes << 8 | answer[i];
+	*ret_bytes = bytes;
+	return 0;
+}
+
+static int bulk_receive(int fd, char *buffer, uint64_t until, uint64_t *ret_bytes)
+{
+	uint64_t bytes = 0;
+
+	while (now_ns() < until) {
+		ssize_t n = recv(fd, buffer, BULK_SIZE, 0);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -ECONNRESET;
+		bytes += (uint64_t)n;
+	}
+	*ret_bytes = bytes;
+	return 0;
+}
+
+/* What the machine does while we do nothing, in seconds of CPU per second. */
+static double background(void)
+{
+	struct timespec pause = { .tv_nsec = 500 * 1000 * 1000 };
+	struct cpu before, after;
+	uint64_t start = now_ns();
+
+	cpu_read(&before);
+	nanosleep(&pause, NULL);
+	cpu_read(&after);
+	return (after.busy - before.busy) / ((double)(now_ns() - start) / 1e9);
+}
+
+int client_bulk(const struct options *options)
+{
+	static char buffer[BULK_SIZE];
+	struct session session;
+	struct cpu before, after;
+	uint64_t start, until, bytes = 0;
+	double seconds, other;
+	int fd, r;
+
+	fd = converse(options, &session, options->reverse ? WISH_REVERSE : WISH_BULK);
+	if (fd < 0)
+		return fail("bulk", fd);
+	other = options->reverse ? 0 : background();
+	cpu_read(&before);
+	start = now_ns();
+	until = start + (uint64_t)(options->seconds * 1e9);
+	r = options->reverse ? bulk_receive(fd, buffer, until, &bytes)
+			     : bulk_send(fd, buffer, until, &bytes);
+	seconds = (double)(now_ns() - start) / 1e9;
+	cpu_read(&after);
+	close(fd);
+	if (r < 0)
+		return fail("bulk", r);
+	printf("{\"bits_per_second\": %.0f, \"seconds\": %.4f, \"bytes\": %llu, "
+	       "\"cpu_user\": %.4f, \"cpu_system\": %.4f, \"machine_busy\": %.4f, "
+	       "\"machine_background\": %.4f, \"congestion_control\": \"%s\"}\n",
+	       (double)bytes * 8 / seconds, seconds, (unsigned long long)bytes,
+	       after.user - before.user, after.system - before.system,
+	       after.busy - before.busy, other, session.cc);
+	return 0;
+}
+
+static void print_rate(struct samples *samples, double seconds, const char *cc)
+{
+	printf("{\"per_second\": %.1f, \"p50_us\": %.2f, \"p99_us\": %.2f, "
+	       "\"transactions\": %zu, \"seconds\": %.4f, \"congestion_control\": \"%s\"}\n",
+	       (double)samples->n / seconds, samples_at(samples, 0.50),
+	       samples_at(samples, 0.99), samples->n, seconds, cc);
+}
+
+int client_rr(const struct options *options)
+{
+	struct samples samples = { 0 };
+	char message[RR_SIZE] = "";
+	struct session session;
+	uint64_t start, before, until;
+	int fd, r = 0;
+
+	fd = converse(options, &session, WISH_RR);
+	if (fd < 0)
+		return fail("rr", fd);
+	for (int i = 0; i < 500 && r == 0; i++) { /* not counted: caches, wake-up paths */
+		r = socket_all(fd, message, sizeof(message), true);
+		if (r == 0)
+			r = socket_all(fd, message, sizeof(message), false);
+	}
+	start = before = now_ns();
+	until = start + (uint64_t)(options->seconds * 1e9);
+	while (r == 0 && before < until) {
+		uint64_t after;
+
+		r = socket_all(fd, message, sizeof(message), true);
+		if (r == 0)
+			r = socket_all(fd, message, sizeof(message), false);
+		after = now_ns();
+		if (r == 0 && samples_add(&samples, after - before) < 0)
+			r = -ENOMEM;
+		before = after;
+	}
+	close(fd);
+	if (r < 0)
+		return fail("rr", r);
+	print_rate(&samples, (double)(before - start) / 1e9, session.cc);
+	free(samples.ns);
+	return 0;
+}
+
+int client_crr(const struct options *options)
+{
+	struct samples samples = { 0 };
+	struct session session;
+	uint64_t start, before, until;
+	int r = client_prepare(options, &session);
+
+	for (int i = 0; i < 100 && r == 0; i++)
+		r = transact(options, &session, false);
+	start = before = now_ns();
+	until = start + (uint64_t)(options->seconds * 1e9);
+	while (r == 0 && before < until) {
+		uint64_t after;
+
+		r = transact(options, &session, false);
+		after = now_ns();
+		if (r == 0 && samples_add(&samples, after - before) < 0)
+			r = -ENOMEM;
+		before = after;
+	}
+	if (r < 0)
+		return fail("crr", r);
+	print_rate(&samples, (double)(before - start) / 1e9, session.cc);
+	free(samples.ns);
+	return 0;
+}
+
+int client_await(const struct options *options, char **program)
+{
+	struct timespec pause = { .tv_nsec = 5 * 1000 * 1000 };
+	uint64_t deadline = now_ns() + 10ull * 1000 * 1000 * 1000;
+	int fd;
+
+	while ((fd = socket_connect(options, false)) < 0) {
+		if (now_ns() > deadline)
+			return fail("await", fd);
+		nanosleep(&pause, NULL);
+	}
+	close(fd);
+	execvp(program[0], program);
+	return fail(program[0], -errno);
+}

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The ways a program's sockets can reach the host: one class each.
+
+A way puts a program somewhere: place() prepares what it needs (undone when the stack
+unwinds) and returns the words that go before the program's own, and the address at which
+the other side is found:
+
+    serving     the program listens inside, clients are on the host
+    connecting  servers are on the host, the program connects to them
+    alone       the program talks to itself
+
+To add a way: write a class, add it to WAYS. Everything else follows from there.
+"""
+
+import json
+import os
+import shutil
+import socket
+from dataclasses import dataclass
+
+from host import OUT, OUT_NET, Failure, run, until
+
+
+@dataclass
+class Place:
+    prefix: list
+    address: str
+
+
+class Way:
+    name = title = ""
+    program, package = None, None
+    directions = "serving", "connecting"  # those that say something about this way
+
+    def unavailable(self, _host):
+        """Why this way cannot be measured here, or None."""
+        if self.program and not shutil.which(self.program):
+            return f"{self.program} is not installed (Debian: {self.package})"
+        return None
+
+    def place(self, stack, host, direction, port, cpus):
+        raise NotImplementedError
+
+
+class Native(Way):
+    """On the host, nothing in between; what all others are compared with."""
+
+    directions = "serving", "connecting", "alone"
+
+    def __init__(self, name, title):
+        self.name, self.title = name, title
+
+    def place(self, stack, host, direction, port, cpus):
+        return Place(host.as_user(), OUT)
+
+
+class Bridge(Way):
+    """A veth pair into a bridge, no NAT: a container network at its best."""
+
+    name, title = "veth", "veth+bridge"
+
+    def place(self, stack, host, direction, port, cpus):
+        enter, pid = host.holder(stack, cpus)
+        run("ip", "link", "add", "br0", "type", "bridge")
+        stack.callback(run, "ip", "link", "del", "br0")
+        run("ip", "link", "add", "br-c", "type", "veth", "peer", "name", "eth0", "netns",
+            str(pid))
+        stack.callback(run, "ip", "link", "del", "br-c")
+        run("ip", "link", "set", "br-c", "master", "br0", "up")
+        run("ip", "addr", "add", "10.88.0.1/24", "dev", "br0")
+        run("ip", "link", "set", "br0", "up")
+        run(*enter, "ip", "addr", "add", "10.88.0.2/24", "dev", "eth0")
+        run(*enter, "ip", "link", "set", "eth0", "up")
+        run(*enter, "ip", "route", "add", "default", "via", "10.88.0.1")
+        host.set_congestion_control()
+        host.set_congestion_control(enter)
+        address = "10.88.0.2" if direction == "serving" else "10.88.0.1"
+        return Place([*enter, *host.as_user()], address)
+
+
+class Pasta(Way):
+    """pasta on its fast path: loopback to loopback, bytes spliced, no packets."""
+
+    name, title = "pasta", "pasta (splice)"
+    program, package = "pasta", "passt"
+
+    def place(self, stack, host, direction, port, cpus):
+        inward = str(port) if direction == "serving" else "none"
+        outward = str(port) if direction == "connecting" else "none"
+        return Place([*host.as_user(), "pasta", "--quiet", "--config-net", "--ipv4-only",
+                      "-t", inward, "-T", outward, "-u", "none", "-U", "none", "--",
+                      host.congestion, host.congestion_control], "127.0.0.1")
+
+
+class Slirp(Way):
+    """slirp4netns with its largest MTU; ports through its own API, no second proxy."""
+
+    name, title = "slirp4netns", "slirp4netns"
+    program, package = "slirp4netns", "slirp4netns"
+
+    def place(self, stack, host, direction, port, cpus):
+        enter, pid = host.holder(stack, cpus)
+        api = host.path(f"slirp.{pid}")
+        process = host.start(stack, ["slirp4netns", "--configure", "--mtu=65520",
+                                     "--disable-dns", "--api-socket", api, str(pid),
+                                     "tap0"], cpus)
+        until(lambda: os.path.exists(api) and "10.0.2.100" in
+              run(*enter, "ip", "-4", "addr", "show"), process.check)
+        host.set_congestion_control(enter)
+        if direction == "serving":
+            self._publish(api, port)
+        address = "127.0.0.1" if direction == "serving" else "10.0.2.2"
+        return Place([*enter, *host.as_user()], address)
+
+    @staticmethod
+    def _publish(api, port):
+        request = {"execute": "add_hostfwd", "arguments": {
+            "proto": "tcp", "host_addr": "127.0.0.1", "host_port": port,
+            "guest_addr": "10.0.2.100", "guest_port": port}}
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(api)
+            connection.sendall(json.dumps(request).encode())
+            connection.shutdown(socket.SHUT_WR)
+            answer = json.loads(connection.makefile().read() or "{}")
+        if "return" not in answer:
+            raise Failure(f"slirp4netns refused to publish port {port}: {answer}")
+
+
+class Graft(Way):
+    """graft run, started by an ordinary user.
+
+    Connecting, the rule decides what a connection costs: with a prefix, a socket's stack is
+    known at connect() only; with all addresses (0/0) it is known from socket() on.
+    """
+
+    def __init__(self, engine, program):
+        self.name, self.title = f"graft-{engine}", f"graft ({engine})"
+        self.engine, self.program = engine, program
+        self.directions = "serving", "connecting", "alone"
+        self.egress = OUT_NET
+
+    @classmethod
+    def to_anywhere(cls, engine, program):
+        way = cls(engine, program)
+        way.name, way.title = way.name + "-any", f"graft ({engine}, 0/0)"
+        way.directions = ("connecting",)
+        way.egress = "0.0.0.0/0"
+        return way
+
+    def unavailable(self, host):
+        if not self.program or not os.path.exists(self.program):
+            return "graft is not built (ninja -C build)"
+        try:
+            run(*host.as_user(), self.program, "run", "--engine", self.engine, "--",
+                "true", env=host.env, timeout=20)
+        except (Failure, OSError, TimeoutError) as failure:
+            return str(failure)
+        return None
+
+    def place(self, stack, host, direction, port, cpus):
+        rules = {"serving": ["-p", f"{port}:{port}"],
+                 "connecting": ["-e", f"{self.egress}=host"],
+                 "alone": ["-e", f"{OUT_NET}=host", "--rule", f"bind tcp {OUT_NET} = host"]}
+        return Place([*host.as_user(), self.program, "run", "--engine", self.engine,
+                      *rules[direction], "--"], OUT)
+
+
+def ways(graft):
+    """All ways, in the order of the tables. The first is what the others are divided by."""
+    return [Native("native", "host-native"), Native("native2", "host-native again"),
+            Bridge(), Pasta(), Slirp(), Graft("notify", graft),
+            Graft.to_anywhere("notify", graft)]

@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Runs the conformance cases on plain host sockets and on an engine, compares line by line,
+and holds the difference against differences.def.
+
+    run.py --program CONFORMANCE [--graft GRAFT] [--engine NAME] [--who root|user]
+           [--case PATTERN]... [--verbose]
+    run.py --program CONFORMANCE --graft GRAFT --write-docs FILE
+    run.py --program CONFORMANCE --check-docs FILE
+
+One run:
+
+    fresh network namespace ("the host": lo, veth77 10.77.0.1 fd77::1 fe80::77)
+      └─ root, or uid 1000 without capabilities
+           └─ [the engine]  the program, in whatever namespace the engine gives it
+
+The user's results on plain sockets are compared with root's; an engine's results with
+those of the same identity on plain sockets. A difference that is not listed fails, and so
+does a listed one that no longer occurs. Without --engine every engine is run.
+Status: 0 good, 1 not, 2 misuse, 77 skipped.
+"""
+import argparse
+import fnmatch
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import NamedTuple
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SECONDS = 240
+USER = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"]
+WHO = ("root", "user")
+
+
+class Engine(NamedTuple):
+    """How the program is started. {graft} and {here} are filled in; a new engine is a row."""
+    name: str
+    command: tuple
+    about: str
+
+
+ENGINES = (
+    Engine("native", (), "plain sockets in the host's stack: the reference"),
+    Engine("notify", ("{graft}", "run", "--engine", "notify",
+                      "--policy", "{here}/host.policy", "--"),
+           "seccomp notification; everything goes to the host"),
+    Engine("notify-own", ("{graft}", "run", "--engine", "notify",
+                          "--policy", "{here}/own.policy", "--"),
+           "guessed to be the host's, swapped to the program's own stack at bind or connect"),
+    Engine("notify-late", ("{graft}", "run", "--engine", "notify",
+                           "--policy", "{here}/late.policy", "--"),
+           "guessed to be the program's own, swapped to the host's stack at bind or connect"),
+)
+
+
+class Difference(NamedTuple):
+    engines: tuple
+    who: str
+    case: str
+    family: str
+    type: str
+    reason: str
+    line: int
+
+    def covers(self, engine, who, key):
+        return (engine in self.engines and self.who in ("any", who)
+                and fnmatch.fnmatchcase(key[0], self.case)
+                and self.family in ("*", key[1]) and self.type in ("*", key[2]))
+
+
+def read_differences():
+    """Lines of ENGINE[,ENGINE] root|user|any CASE-PATTERN v4|v6|* stream|dgram|* REASON."""
+    differences = []
+    with open(os.path.join(HERE, "differences.def"), encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            line = line.split("#", 1)[0].strip()
+            if not line:
+                continue
+            words = line.split(None, 5)
+            if len(words) != 6 or words[1] not in WHO + ("any",):
+                sys.exit(f"differences.def:{number}: six columns are needed")
+            engines = tuple(words[0].split(","))
+            for name in engines:
+                if name not in [engine.name for engine in ENGINES]:
+                    sys.exit(f"differences.def:{number}: no engine is called {name}")
+            differences.append(Difference(engines, *words[1:6], number))
+    return differences
+
+
+def list_cases(program):
+    """[(name, [families], [types], about)]"""
+    output = subprocess.run([program, "--list"], check=True, stdout=subprocess.PIPE,
+                            text=True).stdout
+    cases = []
+    for line in output.splitlines():
+        name, families, types, about = line.split("\t")
+        cases.append((name, families.split(","), types.split(","), about))
+    return cases
+
+
+class Bench:
+    """A private directory that uid 1000 can use, with copies of what is run."""
+
+    def __init__(self, options):
+        self.path = tempfile.mkdtemp(prefix="graft-conformance-")
+        os.chmod(self.path, 0o755)
+        self.home = os.path.join(self.path, "home")
+        os.mkdir(self.home)
+        os.chown(self.home, 1000, 1000)
+        self.program = self.take(options.program)
+        self.graft = self.take(options.graft) if options.graft else None
+        for name in os.listdir(HERE):
+            if name.endswith((".policy", ".sh")):
+                self.take(os.path.join(HERE, name))
+
+    def take(self, path):
+        copy = os.path.join(self.path, os.path.basename(path))
+        shutil.copy(path, copy)
+        os.chmod(copy, 0o755)
+        return copy
+
+    def remove(self):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def run(self, engine, who, patterns):
+        """Return: ({(case, family, type): result}, stderr, status)."""
+        command = ["unshare", "-n", "sh", os.path.join(self.path, "netns.sh")]
+        if who == "user":
+            command += USER
+        command += [word.format(graft=self.graft, here=self.path)
+                    for word in engine.command]
+        command += [self.program] + patterns
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": self.home}
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, errors="replace",
+                              cwd="/", env=environment, start_new_session=True) as child:
+            try:
+                output, errors = child.communicate(timeout=SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, 9)
+                output, errors = child.communicate()
+                errors += f"killed after {SECONDS} s\n"
+        results = {}
+        for line in output.splitlines():
+            words = line.split("\t", 3)
+            if len(words) == 4:
+                results[tuple(words[:3])] = words[3]
+        return results, errors, child.returncode
+
+
+def unlike(wanted, got):
+    """The words of two results that differ, when they are about the same things."""
+    if wanted is None or got is None:
+        return wanted or "(nothing)", got or "(nothing)"
+    pairs = list(zip(wanted.split(" "), got.split(" ")))
+    if len(wanted.split(" ")) != len(got.split(" ")) or \
+            any(a.split("=")[0] != b.split("=")[0] for a, b in pairs):
+        return wanted, got
+    pairs = [pair for pair in pairs if pair[0] != pair[1]]
+    return " ".join(a for a, _ in pairs), " ".join(b for _, b in pairs)
+
+
+class Report:
+    def __init__(self, differences, verbose):
+        self.differences = differences
+        self.verbose = verbose
+        self.n_bad = 0
+        self.rows = {}
+
+    def bad(self, text):
+        self.n_bad += 1
+        print(text)
+
+    def compare(self, engine, who, wanted, got):
+        title = f"{engine.name} as {who}"
+        used = set()
+        for key in sorted(set(wanted) | set(got), key=list(wanted).index
+                          if set(got) <= set(wanted) else None):
+            listed = [entry for entry in self.differences
+                      if entry.covers(engine.name, who, key)]
+            same = wanted.get(key) == got.get(key)
+            row = self.rows.setdefault(key[0].split(".")[0], {}).setdefault(
+                (engine.name, who), [0, 0, 0])
+            row[0 if same else 1 if listed else 2] += 1
+            used.update(listed)
+            if same and listed:
+                self.bad(f"{title}: {' '.join(key)}: listed in differences.def:"
+                         f"{listed[0].line}, but does not differ any more")
+            elif not same and (not listed or self.verbose):
+                expected, seen = unlike(wanted.get(key), got.get(key))
+                text = (f"{title}: {' '.join(key)}:\n"
+                        f"    expected  {expected}\n"
+                        f"    got       {seen}")
+                if listed:
+                    print(f"{text}\n    listed    {listed[0].reason}")
+                else:
+                    self.bad(text)
+        return used
+
+    def stale(self, engine, who, used):
+        for entry in self.differences:
+            if engine.name in entry.engines and entry.who in ("any", who) \
+                    and entry not in used:
+                self.bad(f"differences.def:{entry.line}: no case is called {entry.case}")
+
+    def table(self):
+        columns = sorted({column for row in self.rows.values() for column in row},
+                         key=lambda c: ([e.name for e in ENGINES].index(c[0]), c[1]))
+        heads = [f"{name}/{who}" for name, who in columns]
+        print(f"\n{'equal+listed+UNLISTED':22}" + "".join(f"{h:>20}" for h in heads))
+        for topic, row in self.rows.items():
+            cells = ["+".join(map(str, row.get(c, (0, 0, 0)))) for c in columns]
+            print(f"{topic:22}" + "".join(f"{cell:>20}" for cell in cells))
+
+
+def run_engines(options, differences):
+    report = Report(differences, options.verbose)
+    patterns = options.case or []
+    names = [options.engine] if options.engine else [engine.name for engine in ENGINES]
+    bench = Bench(options)
+    try:
+        native = {}
+        for who in WHO if options.who is None else dict.fromkeys(("root", options.who)):
+            results, errors, status = bench.run(ENGINES[0], who, patterns)
+            native[who] = results
+            if status != 0 or not results:
+                report.bad(f"native as {who}: status {status}\n{errors.rstrip()}")
+        for engine in ENGINES:
+            if engine.name not in names:
+                continue
+            for who in native:
+                if engine.command:
+                    got, errors, status = bench.run(engine, who, patterns)
+                    reference = native[who]
+                    if not got:
+                        report.bad(f"{engine.name} as {who}: status {status}\n{errors}")
+                        continue
+                else:
+                    got, reference = native[who], native["root"]
+                used = report.compare(engine, who, reference, got)
+                if not patterns:
+                    report.stale(engine, who, used)
+    finally:
+        bench.remove()
+    report.table()
+    print(f"{report.n_bad} unlisted or stale" if report.n_bad else "as listed")
+    return report.n_bad == 0
+
+
+def documentation(cases, differences):
+    """The text of docs/conformance.md: what is compared, and where engines differ."""
+    names = [engine.name for engine in ENGINES]
+    keys = [(name, family, kind) for name, families, types, _ in cases
+            for family in families for kind in types]
+    out = ["# Conformance",
+           "",
+           "<!-- Written by tests/conformance/run.py --write-docs; do not edit. -->",
+           "",
+           f"{len(cases)} cases make {len(keys)} runs over IPv4 and IPv6, streams and "
+           "datagrams. Each runs on plain sockets",
+           "of the host first, then on every engine, as root and as an ordinary user; the "
+           "results are compared word by",
+           "word. What differs is listed here with its reason; anything else fails "
+           "`meson test --suite conformance`.",
+           "",
+           "| engine | what it is |", "|---|---|"]
+    out += [f"| `{engine.name}` | {engine.about} |" for engine in ENGINES]
+    out += ["", "## By topic", "",
+            "Runs that give the host's own result, of all runs, as root / as a user.", "",
+            "| topic | " + " | ".join(f"`{n}`" for n in names[1:]) + " |",
+            "|---|" + "---|" * (len(names) - 1)]
+    for topic in dict.fromkeys(key[0].split(".")[0] for key in keys):
+        mine = [key for key in keys if key[0].split(".")[0] == topic]
+        cells = []
+        for name in names[1:]:
+            equal = [sum(not any(entry.covers(name, who, key) for entry in differences)
+                         for key in mine) for who in WHO]
+            cells.append(f"{equal[0]} / {equal[1]} of {len(mine)}")
+        out.append(f"| {topic} | " + " | ".join(cells) + " |")
+    out += ["", "## Differences", "",
+            "`native` rows are what an ordinary user gets instead of root, without graft.", "",
+            "| case | engine | as | family | type | reason |", "|---|---|---|---|---|---|"]
+    for entry in differences:
+        out.append(f"| `{entry.case}` | {', '.join(entry.engines)} | {entry.who} | "
+                   f"{entry.family} | {entry.type} | {entry.reason} |")
+    out += ["", "## Cases", "", "| case | families | types | what it looks at |",
+            "|---|---|---|---|"]
+    for name, families, types, about in cases:
+        out.append(f"| `{name}` | {' '.join(families)} | {' '.join(types)} | {about} |")
+    return "\n".join(out) + "\n"
+
+
+def check_docs(path, text):
+    with open(path, encoding="utf-8") as file:
+        if file.read() == text:
+            return True
+    print(f"{path} is not what the cases and differences.def say: "
+          "write it with run.py --write-docs")
+    return False
+
+
+def main():
+    parser = argparse.ArgumentParser(description="run the conformance cases")
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--graft")
+    parser.add_argument("--engine", choices=[engine.name for engine in ENGINES])
+    parser.add_argument("--who", choices=WHO)
+    parser.add_argument("--case", action="append")
+    parser.add_argument("--verbose", action="store_true", help="show listed differences")
+    parser.add_argument("--write-docs", metavar="FILE")
+    parser.add_argument("--check-docs", metavar="FILE")
+    options = parser.parse_args()
+    differences = read_differences()
+
+    if options.check_docs:
+        text = documentation(list_cases(options.program), differences)
+        return 0 if check_docs(options.check_docs, text) else 1
+    if os.geteuid() != 0:
+        print("skipped: needs root, to make namespaces and to become a user")
+        return 77
+    if options.engine != "native" and not options.graft:
+        parser.error("--graft is needed to run an engine")
+    if not run_engines(options, differences):
+        return 1
+    if options.write_docs:
+        with open(options.write_docs, "w", encoding="utf-8") as file:
+            file.write(documentation(list_cases(options.program), differences))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
