@@ -23,7 +23,8 @@
 #include "run/loopback.h"
 #include "run/namespaces.h"
 
-#define MAP_MAX 4096
+#define MAP_MAX     4096
+#define PING_GROUPS "/proc/sys/net/ipv4/ping_group_range"
 
 int namespaces_enter(void)
 {
@@ -147,11 +148,20 @@ static void add_placeholders(const struct namespaces_wish *wish)
 		loopback_add((const struct sockaddr *)&v6);
 }
 
+static void read_ping(struct namespaces_wish *wish)
+{
+	_cleanup_fd_ int fd = open(PING_GROUPS, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : fd_read_all(fd, wish->ping, sizeof(wish->ping) - 1);
+
+	wish->ping[n < 0 ? 0 : n] = '\0';
+}
+
 void namespaces_look(struct namespaces_wish *ret)
 {
 	struct ifaddrs *list;
 
 	*ret = (struct namespaces_wish){ 0 };
+	read_ping(ret);
 	if (getifaddrs(&list) < 0)
 		return;
 	for (const struct ifaddrs *at = list; at; at = at->ifa_next) {
@@ -172,11 +182,13 @@ int namespaces_furnish(const struct namespaces_wish *wish, bool is_whole)
 	if (r < 0)
 		return r;
 	add_placeholders(wish);
-	if (is_whole)
-		return 0;
 	/* Comfort: a kernel that has not got them gives what it gives. */
+	if (is_whole) {
+		write_file(PING_GROUPS, wish->ping);
+		return 0;
+	}
 	write_file("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0\n");
 	snprintf(text, sizeof(text), "%u %u\n", getegid(), getegid());
-	write_file("/proc/sys/net/ipv4/ping_group_range", text);
+	write_file(PING_GROUPS, text);
 	return 0;
 }

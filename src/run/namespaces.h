@@ -18,6 +18,7 @@ int namespaces_map(pid_t child, bool *ret_is_whole);
 /* What the program's network namespace should look like. */
 struct namespaces_wish {
 	bool has_v4, has_v6; /* the host has addresses of that family outside loopback */
+	char ping[64];       /* groups that may ping, as the sysctl says it */
 };
 
 /* Looks at the namespace of the caller. */

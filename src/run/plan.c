@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "run/plan.h"
 #include "base/cleanup.h"
 #include "intercept/notify/filter.h"
-#include "run/plan.h"
 
 static const struct {
 	unsigned int trap;
@@ -21,8 +21,7 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(rows) <= PLAN_TRAPS_MAX, "names do not fit");
 
-size_t plan_traps(const struct policy_reach *reach,
-		  const char *ret_names[PLAN_TRAPS_MAX])
+size_t plan_traps(const struct policy_reach *reach, const char *ret_names[PLAN_TRAPS_MAX])
 {
 	unsigned int traps = filter_plan(reach);
 	size_t n = 0;

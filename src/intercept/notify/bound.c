@@ -13,17 +13,9 @@
  *
  * Records live in a ring; the oldest gives way.
  */
-#include <errno.h>
-#include <linux/inet_diag.h>
-#include <linux/netlink.h>
-#include <linux/sock_diag.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/fd.h"
-#include "base/log.h"
 #include "intercept/notify/engine.h"
 
 #define BOUND_MAX 8192
@@ -138,66 +130,13 @@ uint16_t bound_port(struct notify *notify, const struct endpoint *endpoint)
 			     : record.address.v4.sin_port);
 }
 
-struct diag_request {
-	struct nlmsghdr head;
-	struct inet_diag_req_v2 body;
-};
-
-static void fill_request(struct diag_request *request, const struct record *record)
-{
-	const union address *address = &record->address;
-
-	*request = (struct diag_request){
-		.head = { .nlmsg_len = sizeof(*request),
-			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			  .nlmsg_flags = NLM_F_REQUEST },
-		.body = { .sdiag_family = (uint8_t)address->any.sa_family,
-			  .sdiag_protocol = (uint8_t)record->protocol,
-			  .idiag_states = ~0U,
-			  .id = { .idiag_cookie = { INET_DIAG_NOCOOKIE,
-						    INET_DIAG_NOCOOKIE } } },
-	};
-	if (address->any.sa_family == AF_INET) {
-		request->body.id.idiag_sport = address->v4.sin_port;
-		memcpy(request->body.id.idiag_src, &address->v4.sin_addr, 4);
-	} else {
-		request->body.id.idiag_sport = address->v6.sin6_port;
-		memcpy(request->body.id.idiag_src, &address->v6.sin6_addr, 16);
-	}
-}
-
-/* Asks the kernel whose socket is bound where @record was. Return: 0 or -errno. */
-static int ask_holder(const struct record *record, uint64_t *ret_cookie)
-{
-	_cleanup_fd_ int fd =
-		socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	union {
-		struct nlmsghdr head;
-		char space[1024];
-	} answer;
-	const struct inet_diag_msg *msg = NLMSG_DATA(&answer.head);
-	struct diag_request request;
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	fill_request(&request, record);
-	if (send(fd, &request, sizeof(request), 0) < 0)
-		return -errno;
-	n = recv(fd, &answer, sizeof(answer), 0);
-	if (n < (ssize_t)NLMSG_LENGTH(sizeof(*msg)) ||
-	    answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
-		return -ENOENT;
-	*ret_cookie = msg->id.idiag_cookie[0] | (uint64_t)msg->id.idiag_cookie[1] << 32;
-	return 0;
-}
-
 bool bound_is_live(void *context, const struct endpoint *endpoint)
 {
 	struct notify *notify = context;
 	struct record record;
 	uint64_t cookie = 0;
 
-	return latest(notify, endpoint, &record) && ask_holder(&record, &cookie) == 0 &&
+	return latest(notify, endpoint, &record) &&
+	       diag_holder(record.protocol, &record.address, &cookie) == 0 &&
 	       bound_has(notify, cookie);
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -43,6 +44,22 @@ static bool is_guessed_host(const struct call *call, int family, int type, int p
  * ioctl is interrupted (the supervisor is stopped, frozen, or the machine suspended)
  * before the program took the descriptor, the kernel has already let the call return 0.
  */
+/*
+ * A call on a socket of another family goes on in the program: its path and credentials
+ * are the program's own. Not with an inet address, though: those families refuse it, but
+ * an inet socket that took the number meanwhile would not.
+ */
+static struct answer pass_on(const struct call *call)
+{
+	union address address;
+	socklen_t size;
+	int r = target_read_address(call, call->args[1], call->args[2], &address, &size);
+
+	if (r < 0)
+		return answer_result(r);
+	return address_is_inet(&address) ? answer_result(-EINVAL) : answer_continue();
+}
+
 static struct answer give(struct call *call, int fd, int type)
 {
 	struct seccomp_notif_addfd give = {
@@ -87,7 +104,7 @@ struct answer call_bind(struct call *call)
 		return answer_result(r);
 	_cleanup_fd_ int fd = subject.fd;
 	if (!is_inet(&subject))
-		return answer_continue();
+		return pass_on(call);
 	r = target_read_address(call, call->args[1], call->args[2], &route.asked,
 				&route.asked_size);
 	if (r < 0)
@@ -124,6 +141,7 @@ static int64_t do_connect(struct call *call, const struct subject *subject,
 	/* Datagrams have nothing to wait for. */
 	if (subject->proto != POLICY_TCP || fcntl(subject->fd, F_GETFL) & O_NONBLOCK)
 		return connect_again(&c);
+	subject_move_finish(call, subject);
 	return run_blocking(call, subject->fd, SO_SNDTIMEO, connect_again, &c);
 }
 
@@ -139,7 +157,7 @@ struct answer call_connect(struct call *call)
 		return answer_result(r);
 	_cleanup_fd_ int fd = subject.fd;
 	if (!is_inet(&subject))
-		return answer_continue();
+		return pass_on(call);
 	r = target_read_address(call, call->args[1], call->args[2], &route.asked,
 				&route.asked_size);
 	if (r < 0)
@@ -168,28 +186,34 @@ static bool is_listening(const struct subject *subject)
 	       info.tcpi_state == TCP_LISTEN;
 }
 
-/* A grafted socket listens where a rule bound it, and nowhere else: one that was not
- * bound, or only to "any port", belongs to the program's own stack unless a rule for
- * that very bind says otherwise. */
+/*
+ * A socket listens where a rule or the program bound it. One that was not bound, or on
+ * the host's side only to "any port", is judged as a bind to any port would be.
+ */
 static int place_listener(struct call *call, struct subject *subject)
 {
 	struct route route = { .op = POLICY_BIND };
 	union address local;
 	socklen_t size;
+	bool is_bound;
 	int r;
 
-	if (subject->place != PLACE_HOST || subject->proto != POLICY_TCP ||
+	if (subject->place == PLACE_OTHER || subject->proto != POLICY_TCP ||
 	    is_listening(subject) || bound_has(call->notify, subject_cookie(subject)))
+		return 0;
+	is_bound = subject_local(subject, &local, &size) != 0;
+	if (is_bound && subject->place == PLACE_OWN)
 		return 0;
 	wildcard(subject, &route);
 	judge(call, subject, POLICY_BIND, &route.asked, &route.verdict);
-	if (!call_is_live(call))
-		return -ENOENT;
 	if (route.verdict.target == POLICY_DENY)
 		return -route.verdict.deny_errno;
 	if (route.verdict.target == POLICY_OWN)
-		return subject_move(call, subject, call->notify->config.own, false);
-	if (subject_local(subject, &local, &size) != 0)
+		return subject->place == PLACE_OWN
+			       ? 0
+			       : subject_move(call, subject, call->notify->config.own,
+					      false);
+	if (is_bound)
 		return 0;
 	r = prepare(call, subject, &route);
 	if (r == 0 && bind(subject->fd, &route.address.any, route.size) < 0)
@@ -207,9 +231,12 @@ struct answer call_listen(struct call *call)
 	if (r < 0)
 		return answer_result(r);
 	_cleanup_fd_ int fd = subject.fd;
-	if (!is_inet(&subject))
+	if (!is_inet(&subject) && target_is_alone(call))
 		return answer_continue();
-	r = place_listener(call, &subject);
+	/* With other threads about, even AF_UNIX listens by our hand (its SO_PEERCRED is
+	 * then ours): they could put a grafted socket under the number meanwhile. */
+	r = is_inet(&subject) ? place_listener(call, &subject) : 0;
+	subject_move_finish(call, &subject);
 	fd = subject.fd;
 	if (r == 0 && listen(subject.fd, (int)call->args[1]) < 0)
 		r = -errno;
@@ -231,6 +258,11 @@ struct answer call_setsockopt(struct call *call)
 
 struct answer call_namespace(struct call *call)
 {
-	atomic_store(&call->notify->nested, true);
+	uint64_t flags = call->nr == SYS_setns ? CLONE_NEWNET : call->args[0];
+
+	if (flags & CLONE_NEWNET)
+		atomic_store(&call->notify->nested, true);
+	if ((flags & (CLONE_FILES | CLONE_THREAD)) == CLONE_FILES)
+		atomic_store(&call->notify->shares_tables, true);
 	return answer_continue();
 }

@@ -34,7 +34,8 @@
 
 /* One message, all of it ours. */
 struct message {
-	struct route route; /* with asked_size 0: no name */
+	struct route route;
+	bool has_name;
 	struct msghdr head;
 	struct iovec data;
 	union {
@@ -138,7 +139,7 @@ static int64_t deliver(struct call *call, struct subject *subject,
 	/* The data came from whoever has this thread id: make sure it was the program. */
 	if (!call_is_live(call))
 		return -ENOENT;
-	if (route->asked_size) {
+	if (message->has_name) {
 		/* The kernel takes AF_UNSPEC for AF_INET here, on AF_INET sockets. */
 		if (subject->domain == AF_INET &&
 		    route->asked.any.sa_family == AF_UNSPEC &&
@@ -156,8 +157,10 @@ static int64_t deliver(struct call *call, struct subject *subject,
 static int take_name(const struct call *call, struct message *message, uint64_t pointer,
 		     uint64_t size)
 {
-	if (!pointer || (uint32_t)size == 0)
+	/* A name without length is an error to sendto, and none to sendmsg. */
+	if (!pointer || ((uint32_t)size == 0 && call->nr != SYS_sendto))
 		return 0;
+	message->has_name = true;
 	/* msg_namelen beyond the storage is cut by the kernel, not refused. */
 	if ((int)(uint32_t)size > (int)sizeof(message->route.asked.storage) &&
 	    call->nr != SYS_sendto)

@@ -18,8 +18,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <linux/in6.h>
+/* In this order: the second fills in what the first lacks. */
 #include <netinet/in.h>
+
+#include <linux/in6.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -225,11 +227,22 @@ static void carry_filter(int from, int to)
 		log_debug("the socket filter stays behind: %m");
 }
 
+/* Last, for nothing can be changed after it. */
+static void carry_filter_lock(int from, int to)
+{
+	int locked = 0;
+	socklen_t size = sizeof(locked);
+
+	if (getsockopt(from, SOL_SOCKET, SO_LOCK_FILTER, &locked, &size) == 0 && locked)
+		setsockopt(to, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof(locked));
+}
+
 void carry_options(int from, int to)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		carry_option(&rows[i], from, to);
 	carry_filter(from, to);
+	carry_filter_lock(from, to);
 }
 
 void carry_flags(int from, int to)

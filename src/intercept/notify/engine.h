@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "intercept/notify/address.h"
 #include "intercept/notify/notify.h"
 #include "policy/policy.h"
 
@@ -44,6 +45,7 @@ struct notify {
 	struct policy_reach reach;
 	int tick_fd;
 	atomic_bool nested; /* somebody in the run entered another network namespace */
+	atomic_bool shares_tables;   /* some processes have one descriptor table */
 	pthread_mutex_t worker_lock; /* for the four below */
 	pthread_cond_t worker_wanted;
 	int n_workers, n_parked, n_wanted;
@@ -81,6 +83,15 @@ struct worker {
 	char *buffer; /* WORKER_BUFFER_SIZE, made on first use: copies of data to send */
 };
 
+struct sibling;
+
+/* A move whose epoll registrations are still on the old socket. */
+struct moving {
+	struct sibling *siblings; /* NULL: none */
+	int n_siblings;
+	int old;
+};
+
 /* One trapped call. */
 struct call {
 	struct notify *notify;
@@ -89,6 +100,7 @@ struct call {
 	pid_t pid; /* of the thread */
 	int nr;
 	uint64_t args[6];
+	struct moving moving;
 	/* Guarded by blocked_lock while the call is on notify->blocked. */
 	struct call *next;
 	uint64_t since_ns, checked_ns;
@@ -117,14 +129,6 @@ static inline struct answer answer_continue(void)
 {
 	return (struct answer){ ANSWER_CONTINUE, 0 };
 }
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-	struct sockaddr_un un;
-	struct sockaddr_storage storage;
-};
 
 /* What is known of the socket a call names. */
 enum place {
@@ -166,6 +170,8 @@ int target_signal(const struct call *call, int signal);
 int target_read_address(const struct call *call, uint64_t pointer, uint64_t size,
 			union address *ret_address, socklen_t *ret_size);
 bool target_is_nested(const struct call *call);
+/* May anybody else change the descriptor table of the calling thread? */
+bool target_is_alone(const struct call *call);
 /* Whether the thread has a signal to take. Return: TARGET_SIGNAL_*. */
 enum target_signal {
 	TARGET_SIGNAL_NONE,
@@ -194,22 +200,34 @@ uint16_t subject_local(const struct subject *subject, union address *ret_address
 		       socklen_t *ret_size);
 /*
  * Replaces the socket under every number the calling process has for it by a new one
- * from @stack (AF_UNIX if @to_unix), with options, flags, binding and epoll
- * registrations carried over, and makes @subject name the new one.
+ * from @stack (AF_UNIX if @to_unix), with options, flags and binding carried over, and
+ * makes @subject name the new one. Registrations with epoll follow in
+ * subject_move_finish(), once the new socket is on its way: a fresh one would report a
+ * hang-up that the old one never had.
  * Return: 0 or -errno.
  */
 int subject_move(struct call *call, struct subject *subject, struct stack *stack,
 		 bool to_unix);
+void subject_move_finish(struct call *call, const struct subject *subject);
+/* Where namespace @netns (a cookie) is. */
+enum place subject_place(const struct notify *notify, uint64_t netns);
 bool subject_is_in(const struct subject *subject, const struct stack *stack);
 uint64_t subject_cookie(const struct subject *subject);
 
-/* --- carry.c, carry_epoll.c --- */
+/* --- move.c: see subject_move; carry.c, carry_epoll.c --- */
 
 void carry_options(int from, int to);
 void carry_flags(int from, int to);
 /* Repeats on @to, under number @number, what epoll instance @epoll has for @from.
  * @info is the text of the instance's fdinfo. */
 void carry_epoll(int epoll, const char *info, int number, int from, int to);
+
+/* --- diag.c: who holds an address in the host's stack --- */
+
+/* The socket that listens (or receives, UDP) at @local. Return: 0 or -errno. */
+int diag_holder(int protocol, const union address *local, uint64_t *ret_cookie);
+/* Is there a UDP socket at @peer that is connected to port @port of ours? */
+bool diag_is_client(const union address *peer, uint16_t port);
 
 /* --- bound.c: which sockets a rule put on an address outside --- */
 

@@ -17,6 +17,8 @@
  *    travel by way of a forbidden one; they are refused with EPERM.
  *  - io_uring can do all of this out of sight: ENOSYS. clone3 hides its flags in
  *    memory: ENOSYS, and the C libraries fall back to clone.
+ *  - A listener of the program's own would hear the calls once ours is gone, and could
+ *    let them continue: EBUSY, which is what the kernel says while ours is there.
  *  - Entering another network namespace is noted (not judged), so that namespaces the
  *    program makes for itself are left alone.
  *  - 32-bit code on a 64-bit kernel packs socket arguments in memory (socketcall); its
@@ -49,6 +51,9 @@
 
 #ifndef IPV6_2292RTHDR
 #	define IPV6_2292RTHDR 5
+#endif
+#ifndef IPV6_2292PKTOPTIONS
+#	define IPV6_2292PKTOPTIONS 6
 #endif
 
 struct filter_rule {
@@ -100,13 +105,22 @@ static int add_rules(scmp_filter_ctx ctx, const struct filter_rule *rules, size_
 static int add_always(scmp_filter_ctx ctx)
 {
 	const uint32_t no_call = SCMP_ACT_ERRNO(ENOSYS), no_right = SCMP_ACT_ERRNO(EPERM);
-	const uint32_t notify = SCMP_ACT_NOTIFY;
+	const uint32_t notify = SCMP_ACT_NOTIFY, busy = SCMP_ACT_ERRNO(EBUSY);
 	const struct filter_rule rules[] = {
 		{ SCMP_SYS(io_uring_setup), no_call, 0, {} },
 		{ SCMP_SYS(io_uring_enter), no_call, 0, {} },
 		{ SCMP_SYS(io_uring_register), no_call, 0, {} },
 		{ SCMP_SYS(clone3), no_call, 0, {} },
+		{ SCMP_SYS(seccomp),
+		  busy,
+		  1,
+		  { HAS_BITS(1, SECCOMP_FILTER_FLAG_NEW_LISTENER) } },
 		{ SCMP_SYS(clone), notify, 1, { HAS_BITS(0, CLONE_NEWNET) } },
+		{ SCMP_SYS(clone),
+		  notify,
+		  1,
+		  { SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, CLONE_FILES | CLONE_THREAD,
+			       CLONE_FILES) } },
 		{ SCMP_SYS(unshare), notify, 1, { HAS_BITS(0, CLONE_NEWNET) } },
 		{ SCMP_SYS(setns), notify, 0, {} },
 		{ SCMP_SYS(setsockopt),
@@ -121,6 +135,10 @@ static int add_always(scmp_filter_ctx ctx)
 		  no_right,
 		  2,
 		  { IS_INT(1, IPPROTO_IPV6), IS_INT(2, IPV6_2292RTHDR) } },
+		{ SCMP_SYS(setsockopt),
+		  no_right,
+		  2,
+		  { IS_INT(1, IPPROTO_IPV6), IS_INT(2, IPV6_2292PKTOPTIONS) } },
 	};
 
 	return add_rules(ctx, rules, ARRAY_SIZE(rules));
@@ -169,6 +187,7 @@ static int add_traps(scmp_filter_ctx ctx, unsigned int traps)
 static int add_foreign(scmp_filter_ctx native)
 {
 	static const int refused[] = {
+		SCMP_SYS(setsockopt),     SCMP_SYS(seccomp),
 		SCMP_SYS(socketcall),     SCMP_SYS(socket),
 		SCMP_SYS(bind),           SCMP_SYS(connect),
 		SCMP_SYS(listen),         SCMP_SYS(sendto),

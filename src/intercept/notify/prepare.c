@@ -13,10 +13,7 @@
  * kernel refuses them or dissolves the association, and its errno is the right one.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -27,29 +24,6 @@
 
 #define SIZE_V6_SHORTEST 24  /* RFC 2133's sockaddr_in6, which the kernel accepts */
 #define ERESTARTSYS      512 /* kernel-internal: restart, or EINTR, as the handler says */
-
-static bool is_wildcard(const union address *address)
-{
-	if (address->any.sa_family == AF_INET)
-		return address->v4.sin_addr.s_addr == htonl(INADDR_ANY);
-	return IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr) ||
-	       (IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr) &&
-		address->v6.sin6_addr.s6_addr32[3] == 0);
-}
-
-static uint16_t port_of(const union address *address)
-{
-	return ntohs(address->any.sa_family == AF_INET ? address->v4.sin_port
-						       : address->v6.sin6_port);
-}
-
-static void set_port(union address *address, uint16_t port)
-{
-	if (address->any.sa_family == AF_INET)
-		address->v4.sin_port = htons(port);
-	else
-		address->v6.sin6_port = htons(port);
-}
 
 static bool is_usable(const struct subject *subject, const struct route *route)
 {
@@ -98,53 +72,37 @@ static int can_move(struct call *call, const struct subject *subject, enum polic
 	return 0;
 }
 
-static bool is_ephemeral(uint16_t port)
-{
-	static int low, high; /* read once; racing readers read the same */
-
-	if (!high) {
-		char text[64] = "";
-		_cleanup_fd_ int fd = open("/proc/sys/net/ipv4/ip_local_port_range",
-					   O_RDONLY | O_CLOEXEC);
-		char *end;
-
-		if (fd >= 0 && fd_read_all(fd, text, sizeof(text) - 1) < 0)
-			return false;
-		low = (int)strtol(text, &end, 10);
-		high = (int)strtol(end, NULL, 10);
-	}
-	return port >= low && port <= high;
-}
-
 /*
  * A datagram server that a rule put on the host answers whoever wrote to it, and its
- * clients may sit on the host's loopback, which no rule opens. The kernel does not
- * remember who wrote, so answers to loopback are told by their port: those that clients
- * get (ip_local_port_range). Services on fixed ports stay out of reach.
+ * clients may sit on the host's loopback, which no rule opens. Who wrote is not known,
+ * but a client that connected its socket to ours is: the kernel tells. Answers to other
+ * loopback addresses take a rule.
  */
 static bool is_answer(struct call *call, const struct subject *subject,
 		      const struct route *route)
 {
 	union address local;
 	socklen_t size;
+	uint16_t port;
 
-	return route->op == POLICY_CONNECT && subject->proto == POLICY_UDP &&
-	       subject->place == PLACE_HOST && route->verdict.target == POLICY_OWN &&
-	       is_ephemeral(port_of(&route->asked)) &&
-	       subject_local(subject, &local, &size) != 0 &&
-	       bound_has(call->notify, subject_cookie(subject));
+	if (route->op != POLICY_CONNECT || subject->proto != POLICY_UDP ||
+	    subject->place != PLACE_HOST || route->verdict.target != POLICY_OWN ||
+	    !bound_has(call->notify, subject_cookie(subject)))
+		return false;
+	port = subject_local(subject, &local, &size);
+	return port && diag_is_client(&route->asked, port);
 }
 
 /*
- * bind to a wildcard address and port 0 with no rule for it says nothing about the
- * stack: clients do it before they connect. The socket stays where it is, and connect or
- * listen decides.
+ * TCP bind to a wildcard address and port 0 with no rule for it says nothing about the
+ * stack: clients do it before they connect. The socket stays where it is, for connect or
+ * listen to decide.
  */
-static bool is_undecided(const struct route *route)
+static bool is_undecided(const struct subject *subject, const struct route *route)
 {
-	return route->op == POLICY_BIND && route->verdict.target == POLICY_OWN &&
-	       !route->verdict.rule && port_of(&route->asked) == 0 &&
-	       is_wildcard(&route->asked);
+	return route->op == POLICY_BIND && subject->proto == POLICY_TCP &&
+	       route->verdict.target == POLICY_OWN && !route->verdict.rule &&
+	       address_port(&route->asked) == 0 && address_is_wildcard(&route->asked);
 }
 
 static int bind_source(const struct subject *subject, const struct route *route)
@@ -176,7 +134,7 @@ static int take_address(struct call *call, const struct subject *subject,
 
 		if (!port)
 			return -ECONNREFUSED;
-		set_port(&route->address, port);
+		address_set_port(&route->address, port);
 	}
 	return 0;
 }
@@ -190,9 +148,11 @@ static int place(struct call *call, struct subject *subject, struct route *route
 
 	if (route->op == POLICY_CONNECT && route->verdict.target != POLICY_DENY)
 		guess_learn(call, subject, stack == call->notify->config.host);
-	if (is_undecided(route) || is_answer(call, subject, route))
+	if (is_undecided(subject, route))
 		return 0;
 	if (subject_is_in(subject, stack) && !to_unix)
+		return 0;
+	if (is_answer(call, subject, route))
 		return 0;
 	r = can_move(call, subject, route->op);
 	if (r < 0)
@@ -221,6 +181,7 @@ int prepare(struct call *call, struct subject *subject, struct route *route)
 struct answer conclude(struct call *call, const struct subject *subject,
 		       const struct route *route, int64_t result)
 {
+	subject_move_finish(call, subject);
 	if (route->is_judged)
 		judge_report(call, subject, route->op, &route->asked, &route->verdict,
 			     result);

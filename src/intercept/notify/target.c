@@ -185,6 +185,16 @@ bool target_is_nested(const struct call *call)
 	return st.st_ino != config->own_ino || st.st_dev != config->own_dev;
 }
 
+bool target_is_alone(const struct call *call)
+{
+	char text[4096];
+
+	if (atomic_load(&call->notify->shares_tables) ||
+	    read_status(call->pid, text, sizeof(text)) < 0)
+		return false;
+	return status_number(text, "\nThreads:", 10) == 1;
+}
+
 enum target_signal target_pending_signal(pid_t thread)
 {
 	uint64_t blocked, ignored, own, shared;
