@@ -14,7 +14,8 @@ static void flags(struct ctx *t)
 
 		xconnect(t, xsocket(t), &server);
 		fd = accept4(listener, NULL, NULL, wanted);
-		want_int(t, "nonblock", i & 1 ? O_NONBLOCK : 0, fcntl(fd, F_GETFL) & O_NONBLOCK);
+		want_int(t, "nonblock", i & 1 ? O_NONBLOCK : 0,
+			 fcntl(fd, F_GETFL) & O_NONBLOCK);
 		want_int(t, "cloexec", i & 2 ? FD_CLOEXEC : 0, fcntl(fd, F_GETFD));
 	}
 	nonblocking(listener);
@@ -61,7 +62,7 @@ static void bad_arguments(struct ctx *t)
 	int listener = serve(t, &server), fd = xsocket(t), pair[2];
 
 	xconnect(t, fd, &server);
-	want_rc(t, "length", -EFAULT, accept(listener, &from.sa, (void *)1));
+	want_rc(t, "length", -EFAULT, accept(listener, &from.sa, BAD_POINTER));
 	xconnect(t, xsocket(t), &server);
 	want_rc(t, "negative", -EINVAL, accept(listener, &from.sa, &from.len));
 	want_rc(t, "unlistened", -EINVAL, accept(xsocket(t), NULL, NULL));
@@ -138,7 +139,8 @@ static void two_acceptors(struct ctx *t)
 {
 	struct address server;
 	int listener = serve(t, &server);
-	struct blocked blocked[2] = { { .listener = listener }, { .listener = listener } };
+	struct blocked blocked[2] = { { .listener = listener },
+				      { .listener = listener } };
 	pthread_t threads[2];
 
 	for (int i = 0; i < 2; i++)
@@ -148,7 +150,8 @@ static void two_acceptors(struct ctx *t)
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
 	want_int(t, "errors", 0, blocked[0].error + blocked[1].error);
-	want(t, "descriptors", "two", "%s", blocked[0].fd != blocked[1].fd ? "two" : "one");
+	want(t, "descriptors", "two", "%s",
+	     blocked[0].fd != blocked[1].fd ? "two" : "one");
 }
 
 static void inherited(struct ctx *t)
@@ -306,23 +309,32 @@ static void inherited_by_child(struct ctx *t)
 }
 
 const struct test_case accept_cases[] = {
-	{ "accept.flags", INET | STREAM, flags, "SOCK_NONBLOCK and SOCK_CLOEXEC, each alone" },
-	{ "accept.names", INET | STREAM, names, "the peer's address, by accept and getpeername" },
-	{ "accept.short_name", INET | STREAM, short_name, "address room of 0 to 28 bytes" },
-	{ "accept.bad_arguments", INET | STREAM, bad_arguments, "bad pointers and descriptors" },
+	{ "accept.flags", INET | STREAM, flags,
+	  "SOCK_NONBLOCK and SOCK_CLOEXEC, each alone" },
+	{ "accept.names", INET | STREAM, names,
+	  "the peer's address, by accept and getpeername" },
+	{ "accept.short_name", INET | STREAM, short_name,
+	  "address room of 0 to 28 bytes" },
+	{ "accept.bad_arguments", INET | STREAM, bad_arguments,
+	  "bad pointers and descriptors" },
 	{ "accept.would_block", INET | STREAM, would_block, "EAGAIN, not blocking" },
 	{ "accept.datagram", INET | DGRAM, datagram, "EOPNOTSUPP" },
 	{ "accept.while_blocked", INET | STREAM, while_blocked,
 	  "the listener answers while a thread waits in accept" },
 	{ "accept.two_acceptors", INET | STREAM, two_acceptors, "two threads in accept" },
 	{ "accept.inherited", INET | STREAM, inherited, "options of the listener" },
-	{ "accept.listen_unbound", INET | STREAM, listen_unbound, "listen chooses a port" },
-	{ "accept.listen_states", INET | STREAM, listen_states, "listen twice, on other sockets" },
+	{ "accept.listen_unbound", INET | STREAM, listen_unbound,
+	  "listen chooses a port" },
+	{ "accept.listen_states", INET | STREAM, listen_states,
+	  "listen twice, on other sockets" },
 	{ "accept.backlog", INET | STREAM, backlog, "a queue of 3 holds 4" },
-	{ "accept.shut_listener", INET | STREAM, shut_listener, "shutdown wakes accept with EINVAL" },
+	{ "accept.shut_listener", INET | STREAM, shut_listener,
+	  "shutdown wakes accept with EINVAL" },
 	{ "accept.gone_before", INET | STREAM, gone_before, "reset before accept" },
-	{ "accept.closed_listener", INET | STREAM, closed_listener, "queued connections are reset" },
+	{ "accept.closed_listener", INET | STREAM, closed_listener,
+	  "queued connections are reset" },
 	{ "accept.defer", INET | STREAM, defer, "TCP_DEFER_ACCEPT waits for data" },
-	{ "accept.by_child", INET | STREAM, inherited_by_child, "a forked child accepts" },
+	{ "accept.by_child", INET | STREAM, inherited_by_child,
+	  "a forked child accepts" },
 };
 CASES(accept);

@@ -190,7 +190,8 @@ static void freebind(struct ctx *t)
 	int fd = xsocket(t);
 
 	label(t, "asked", t->port);
-	set_int(t, fd, t->v6 ? SOL_IPV6 : SOL_IP, t->v6 ? IPV6_FREEBIND_ : IP_FREEBIND, 1);
+	set_int(t, fd, t->v6 ? SOL_IPV6 : SOL_IP, t->v6 ? IPV6_FREEBIND_ : IP_FREEBIND,
+		1);
 	want_rc(t, "bind", 0, try_bind(fd, &address));
 	want_name(t, "name", "nowhere:asked", fd);
 }
@@ -244,7 +245,7 @@ static void bad_arguments(struct ctx *t)
 
 	if (pipe(pipes) < 0)
 		give_up(t, "pipe");
-	want_rc(t, "pointer", -EFAULT, bind(fd, (void *)1, address.len));
+	want_rc(t, "pointer", -EFAULT, bind(fd, BAD_POINTER, address.len));
 	want_rc(t, "null", -EFAULT, bind(fd, NULL, address.len));
 	want_rc(t, "not-open", -EBADF, bind(800, &address.sa, address.len));
 	want_rc(t, "minus-one", -EBADF, bind(-1, &address.sa, address.len));
@@ -328,22 +329,28 @@ const struct test_case bind_cases[] = {
 	  "an address of another interface than lo" },
 	{ "bind.second_loopback", V4 | EACH, second_loopback,
 	  "127.0.0.2 beside 127.0.0.1 on the same port" },
-	{ "bind.link_local", V6 | EACH, link_local, "fe80:: with, without and with a bad scope" },
+	{ "bind.link_local", V6 | EACH, link_local,
+	  "fe80:: with, without and with a bad scope" },
 	{ "bind.twice", ALL, twice, "a bound socket is not bound again" },
 	{ "bind.retry", ALL, retry, "after a failed bind another address works" },
-	{ "bind.lengths", ALL, lengths, "every address length from 0 to 130, 1000 and -1" },
+	{ "bind.lengths", ALL, lengths,
+	  "every address length from 0 to 130, 1000 and -1" },
 	{ "bind.wrong_family", ALL, wrong_family, "addresses of other families" },
 	{ "bind.not_local", ALL, not_local, "addresses this host does not have" },
 	{ "bind.broadcast", V4 | EACH, broadcast, "broadcast addresses" },
 	{ "bind.freebind", ALL, freebind, "IP_FREEBIND lifts the check" },
-	{ "bind.late_port", ALL, late_port, "IP_BIND_ADDRESS_NO_PORT chooses at connect" },
+	{ "bind.late_port", ALL, late_port,
+	  "IP_BIND_ADDRESS_NO_PORT chooses at connect" },
 	{ "bind.privileged", ALL, privileged, "ports below 1024" },
-	{ "bind.after_connect", ALL, after_connect, "while connected and after AF_UNSPEC" },
+	{ "bind.after_connect", ALL, after_connect,
+	  "while connected and after AF_UNSPEC" },
 	{ "bind.bad_arguments", ALL, bad_arguments, "bad pointers and descriptors" },
 	{ "bind.page_end", ALL, page_end, "an address in the last bytes of a page" },
-	{ "bind.unused_fields", ALL, unused_fields, "garbage in sin_zero or sin6_flowinfo" },
+	{ "bind.unused_fields", ALL, unused_fields,
+	  "garbage in sin_zero or sin6_flowinfo" },
 	{ "bind.mapped", V6 | EACH, mapped, "::ffff:127.0.0.1 serves IPv4" },
 	{ "bind.mapped_any", V6 | EACH, mapped_any, "::ffff:0.0.0.0 leaves IPv6 free" },
-	{ "bind.mapped_v6only", V6 | EACH, mapped_v6only, "IPV6_V6ONLY refuses mapped addresses" },
+	{ "bind.mapped_v6only", V6 | EACH, mapped_v6only,
+	  "IPV6_V6ONLY refuses mapped addresses" },
 };
 CASES(bind);

@@ -94,7 +94,8 @@ static void v6only_late(struct ctx *t)
 	int fd = xsocket(t), on = 1;
 
 	xbind(t, fd, &address);
-	want_rc(t, "set", -EINVAL, setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
+	want_rc(t, "set", -EINVAL,
+		setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
 	/* An address of IPv6 alone has made it so. */
 	want_int(t, "by-address", 1, get_int(fd, SOL_IPV6, IPV6_V6ONLY));
 }
@@ -238,19 +239,43 @@ static void outlives_closer(struct ctx *t)
 	want_rc(t, "all-closed", 0, try_bind(fd, &address));
 }
 
+/* Nobody else may hold the socket for a moment longer than its owner. */
+static void released_at_once(struct ctx *t)
+{
+	struct address address = at_lo(t, t->port);
+	int n_good = 0;
+
+	for (int round = 0; round < 300; round++) {
+		int fd = xsocket(t);
+
+		n_good += try_bind(fd, &address) == 0;
+		if (t->stream && round % 2)
+			listen(fd, 1);
+		close(fd);
+	}
+	want_int(t, "bound", 300, n_good);
+}
+
 const struct test_case bind_share_cases[] = {
 	{ "bind.in_use", ALL, in_use, "EADDRINUSE until the owner closes" },
-	{ "bind.in_use_by_wildcard", ALL, in_use_by_wildcard, "a wildcard takes every address" },
+	{ "bind.in_use_by_wildcard", ALL, in_use_by_wildcard,
+	  "a wildcard takes every address" },
 	{ "bind.other_type", ALL, other_type, "TCP and UDP ports are apart" },
-	{ "bind.dual_stack", V6 | EACH, dual_stack, "[::] takes and serves IPv4 as well" },
+	{ "bind.dual_stack", V6 | EACH, dual_stack,
+	  "[::] takes and serves IPv4 as well" },
 	{ "bind.v6only", V6 | EACH, v6only, "IPV6_V6ONLY leaves the port to IPv4" },
 	{ "bind.v6only_off", V6 | EACH, v6only_off, "IPV6_V6ONLY switched off again" },
-	{ "bind.v6only_late", V6 | EACH, v6only_late, "IPV6_V6ONLY is refused once bound" },
+	{ "bind.v6only_late", V6 | EACH, v6only_late,
+	  "IPV6_V6ONLY is refused once bound" },
 	{ "bind.reuse_address", ALL, reuse_address, "SO_REUSEADDR, and one listener" },
 	{ "bind.time_wait", INET | STREAM, time_wait, "TIME_WAIT needs SO_REUSEADDR" },
 	{ "bind.reuse_port", ALL, reuse_port, "SO_REUSEPORT shares when both ask" },
-	{ "bind.reuse_port_not_forced", ALL, reuse_port_not_forced, "nothing is shared unasked" },
+	{ "bind.reuse_port_not_forced", ALL, reuse_port_not_forced,
+	  "nothing is shared unasked" },
 	{ "bind.two_threads", ALL, two_threads, "of two threads one binds, 50 times" },
-	{ "bind.outlives_closer", ALL, outlives_closer, "the last copy releases the port" },
+	{ "bind.released_at_once", ALL, released_at_once,
+	  "bind, close, bind again, 300 times" },
+	{ "bind.outlives_closer", ALL, outlives_closer,
+	  "the last copy releases the port" },
 };
 CASES(bind_share);

@@ -7,9 +7,9 @@
  * plain host sockets and every engine. want_*() records like see_*() and also holds the
  * value against what POSIX or Linux fixes, so that the native run can fail by itself.
  *
- * Nothing here waits with a timeout: a case that hangs is killed by main.c at CASE_SECONDS
- * and its result ends in "HANGS". Helpers whose failure makes the rest meaningless
- * (xsocket, serve ...) record it and end the case.
+ * Nothing here waits with a timeout: a case that hangs is killed by main.c at
+ * CASE_SECONDS and its result ends in "HANGS". Helpers whose failure makes the rest
+ * meaningless (xsocket, serve ...) record it and end the case.
  *
  * Records are single write()s on a pipe, so threads and forked children may record too;
  * a case orders them itself.
@@ -33,15 +33,17 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+#define BAD_POINTER ((void *)0x7ff)
+
 /* Beyond this a case is taken for hung. */
-#define CASE_SECONDS 10
+#define CASE_SECONDS 4
 /* Every run of a case has this many ports to itself. */
 #define CASE_PORTS 8
 
 /* The interface the runner makes beside lo, in the host's stack. */
-#define VETH_NAME "veth77"
+#define VETH_NAME  "veth77"
 #define VETH_INDEX 77
-#define LO_INDEX 1
+#define LO_INDEX   1
 
 enum {
 	V4 = 1 << 0,
@@ -125,7 +127,7 @@ struct address at_lo(const struct ctx *t, uint16_t port);
 struct address at_any(const struct ctx *t, uint16_t port);
 struct address at_veth(const struct ctx *t, uint16_t port);
 struct address at_nowhere(const struct ctx *t, uint16_t port); /* nobody's address */
-struct address at_mapped(uint16_t port);	    /* ::ffff:127.0.0.1 */
+struct address at_mapped(uint16_t port);                       /* ::ffff:127.0.0.1 */
 struct address at_text(const char *text, uint16_t port);
 uint16_t port_of(const struct address *address);
 struct address name_of(struct ctx *t, int fd);
@@ -161,7 +163,8 @@ unsigned int polled(int fd, short events, bool wait);
 void exchange(struct ctx *t, const char *key, int a, int b);
 void xthread(struct ctx *t, pthread_t *thread, void *(*function)(void *), void *argument);
 /* Runs @function in a child and waits for it: its exit status, or 128 + signal. */
-int in_child(struct ctx *t, int (*function)(struct ctx *t, void *argument), void *argument);
+int in_child(struct ctx *t, int (*function)(struct ctx *t, void *argument),
+	     void *argument);
 int child_status(pid_t pid);
-/* Two mapped bytes runs: returns a place of @size bytes that ends at an unmapped page. */
+/* Returns a copy of @data in a place of @size bytes that ends at an unmapped page. */
 void *at_page_end(struct ctx *t, const void *data, size_t size);

@@ -229,12 +229,14 @@ static void after_bind(struct ctx *t)
 	want_peer(t, "peer", "lo:server", fd);
 	seen.len = sizeof(seen.storage);
 	if (t->stream) {
-		want_rc(t, "accept", 0, accept(listener, &seen.sa, &seen.len) < 0 ? -1 : 0);
+		want_rc(t, "accept", 0,
+			accept(listener, &seen.sa, &seen.len) < 0 ? -1 : 0);
 	} else {
 		char byte;
 
 		want_rc(t, "send", 1, send(fd, "x", 1, 0));
-		want_rc(t, "recv", 1, recvfrom(listener, &byte, 1, 0, &seen.sa, &seen.len));
+		want_rc(t, "recv", 1,
+			recvfrom(listener, &byte, 1, 0, &seen.sa, &seen.len));
 	}
 	want_address(t, "seen", "lo:asked", &seen);
 }
@@ -282,25 +284,35 @@ static void datagram_filter(struct ctx *t)
 
 const struct test_case connect_cases[] = {
 	{ "connect.blocking", ALL, blocking, "names on both sides and a byte each way" },
-	{ "connect.to_interface", ALL, to_interface, "to an address of another interface" },
-	{ "connect.in_progress", INET | STREAM, in_progress, "EINPROGRESS, poll, SO_ERROR, EISCONN" },
-	{ "connect.refused", INET | STREAM, refused, "ECONNREFUSED, then elsewhere with the same socket" },
-	{ "connect.refused_later", INET | STREAM, refused_later, "refusal of a non-blocking connect" },
+	{ "connect.to_interface", ALL, to_interface,
+	  "to an address of another interface" },
+	{ "connect.in_progress", INET | STREAM, in_progress,
+	  "EINPROGRESS, poll, SO_ERROR, EISCONN" },
+	{ "connect.refused", INET | STREAM, refused,
+	  "ECONNREFUSED, then elsewhere with the same socket" },
+	{ "connect.refused_later", INET | STREAM, refused_later,
+	  "refusal of a non-blocking connect" },
 	{ "connect.refused_seen_by_connect", INET | STREAM, refused_seen_by_connect,
 	  "a second connect reports the refusal" },
 	{ "connect.refused_seen_by_send", INET | STREAM, refused_seen_by_send,
 	  "send reports the refusal" },
 	{ "connect.datagram_refused", INET | DGRAM, datagram_refused,
 	  "the port unreachable error reaches send, recv and SO_ERROR" },
-	{ "connect.twice", ALL, twice, "EISCONN for streams, another peer for datagrams" },
+	{ "connect.twice", ALL, twice,
+	  "EISCONN for streams, another peer for datagrams" },
 	{ "connect.listening", INET | STREAM, listening, "a listener does not connect" },
 	{ "connect.itself", ALL, itself, "a bound socket to its own address" },
 	{ "connect.disconnected", ALL, disconnected, "AF_UNSPEC, then to another peer" },
-	{ "connect.disconnected_bound", ALL, disconnected_bound, "AF_UNSPEC keeps what was bound" },
-	{ "connect.disconnect_fresh", ALL, disconnect_fresh, "AF_UNSPEC on a fresh socket" },
+	{ "connect.disconnected_bound", ALL, disconnected_bound,
+	  "AF_UNSPEC keeps what was bound" },
+	{ "connect.disconnect_fresh", ALL, disconnect_fresh,
+	  "AF_UNSPEC on a fresh socket" },
 	{ "connect.after_bind", ALL, after_bind, "the bound port is the source" },
-	{ "connect.after_bind_other", V4 | EACH, after_bind_other, "127.0.0.2 stays the source" },
-	{ "connect.same_pair", INET | STREAM, same_pair, "a pair of addresses exists once" },
-	{ "connect.datagram_filter", INET | DGRAM, datagram_filter, "only the peer's datagrams arrive" },
+	{ "connect.after_bind_other", V4 | EACH, after_bind_other,
+	  "127.0.0.2 stays the source" },
+	{ "connect.same_pair", INET | STREAM, same_pair,
+	  "a pair of addresses exists once" },
+	{ "connect.datagram_filter", INET | DGRAM, datagram_filter,
+	  "only the peer's datagrams arrive" },
 };
 CASES(connect);

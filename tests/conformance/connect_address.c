@@ -170,7 +170,7 @@ static void bad_arguments(struct ctx *t)
 	(void)listener;
 	if (pipe(pipes) < 0)
 		give_up(t, "pipe");
-	want_rc(t, "pointer", -EFAULT, connect(fd, (void *)1, server.len));
+	want_rc(t, "pointer", -EFAULT, connect(fd, BAD_POINTER, server.len));
 	want_rc(t, "null", -EFAULT, connect(fd, NULL, server.len));
 	want_rc(t, "not-open", -EBADF, connect(800, &server.sa, server.len));
 	want_rc(t, "minus-one", -EBADF, connect(-1, &server.sa, server.len));
@@ -209,19 +209,23 @@ static void unused_fields(struct ctx *t)
 
 const struct test_case connect_address_cases[] = {
 	{ "connect.to_any", ALL, to_any, "0.0.0.0 and [::] mean loopback" },
-	{ "connect.mapped", V6 | EACH, mapped, "::ffff:127.0.0.1 reaches an IPv4 server" },
+	{ "connect.mapped", V6 | EACH, mapped,
+	  "::ffff:127.0.0.1 reaches an IPv4 server" },
 	{ "connect.mapped_any", V6 | EACH, mapped_any, "::ffff:0.0.0.0 means 127.0.0.1" },
 	{ "connect.mapped_v6only", V6 | EACH, mapped_v6only, "IPV6_V6ONLY: ENETUNREACH" },
-	{ "connect.mapped_from_v6", V6 | EACH, mapped_from_v6, "a mapped target from a socket bound to ::1" },
+	{ "connect.mapped_from_v6", V6 | EACH, mapped_from_v6,
+	  "a mapped target from a socket bound to ::1" },
 	{ "connect.unreachable", ALL, unreachable, "no route" },
 	{ "connect.broadcast", V4 | DGRAM, broadcast, "needs SO_BROADCAST" },
 	{ "connect.multicast", ALL, multicast, "a multicast address" },
 	{ "connect.link_local", V6 | EACH, link_local, "fe80:: needs a scope" },
 	{ "connect.port_zero", ALL, port_zero, "port 0" },
-	{ "connect.lengths", ALL, lengths, "every address length from 0 to 130, 1000 and -1" },
+	{ "connect.lengths", ALL, lengths,
+	  "every address length from 0 to 130, 1000 and -1" },
 	{ "connect.wrong_family", ALL, wrong_family, "addresses of other families" },
 	{ "connect.bad_arguments", ALL, bad_arguments, "bad pointers and descriptors" },
 	{ "connect.page_end", ALL, page_end, "an address in the last bytes of a page" },
-	{ "connect.unused_fields", ALL, unused_fields, "garbage in sin_zero, sin6_flowinfo and scope" },
+	{ "connect.unused_fields", ALL, unused_fields,
+	  "garbage in sin_zero, sin6_flowinfo and scope" },
 };
 CASES(connect_address);

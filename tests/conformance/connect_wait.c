@@ -6,7 +6,7 @@
 #include "topics.h"
 
 #ifndef TCP_FASTOPEN_CONNECT
-#define TCP_FASTOPEN_CONNECT 30
+#	define TCP_FASTOPEN_CONNECT 30
 #endif
 
 static volatile sig_atomic_t n_alarms;
@@ -215,7 +215,8 @@ static void *connect_often(void *argument)
 
 	(void)t;
 	for (int i = 0; i < N_ROUNDS; i++) {
-		int fd = socket(waiter->server.sa.sa_family, waiter->fd | SOCK_CLOEXEC, 0);
+		int fd =
+			socket(waiter->server.sa.sa_family, waiter->fd | SOCK_CLOEXEC, 0);
 
 		if (try_connect(fd, &waiter->server) == 0)
 			__atomic_add_fetch(&waiter->result, 1, __ATOMIC_SEQ_CST);
@@ -261,7 +262,8 @@ static void fast_open(struct ctx *t)
 		sendto(fd, "hello", 5, MSG_FASTOPEN, &server.sa, server.len));
 	fd = xsocket(t);
 	want_rc(t, "refused", -ECONNREFUSED,
-		sendto(fd, "hello", 5, MSG_FASTOPEN | MSG_NOSIGNAL, &closed.sa, closed.len));
+		sendto(fd, "hello", 5, MSG_FASTOPEN | MSG_NOSIGNAL, &closed.sa,
+		       closed.len));
 }
 
 static void fast_open_later(struct ctx *t)
@@ -305,20 +307,29 @@ static void fast_open_connect(struct ctx *t)
 }
 
 const struct test_case connect_wait_cases[] = {
-	{ "connect.already", INET | STREAM, already, "EALREADY while the SYN is unanswered" },
-	{ "connect.interrupted", INET | STREAM, interrupted, "EINTR by a handler, and it goes on" },
+	{ "connect.already", INET | STREAM, already,
+	  "EALREADY while the SYN is unanswered" },
+	{ "connect.interrupted", INET | STREAM, interrupted,
+	  "EINTR by a handler, and it goes on" },
 	{ "connect.interrupted_completes", INET | STREAM, interrupted_completes,
 	  "after EINTR poll tells the end" },
-	{ "connect.restarted", INET | STREAM, restarted, "SA_RESTART continues the call" },
-	{ "connect.time_limit", INET | STREAM, time_limit, "SO_SNDTIMEO ends it with EINPROGRESS" },
+	{ "connect.restarted", INET | STREAM, restarted,
+	  "SA_RESTART continues the call" },
+	{ "connect.time_limit", INET | STREAM, time_limit,
+	  "SO_SNDTIMEO ends it with EINPROGRESS" },
 	{ "connect.others_go_on", INET | STREAM, others_go_on,
 	  "one thread's waiting connect holds up nobody" },
-	{ "connect.shut_by_other", INET | STREAM, shut_by_other, "shutdown by another thread" },
-	{ "connect.abandoned", INET | STREAM, abandoned, "the waiting process is killed" },
+	{ "connect.shut_by_other", INET | STREAM, shut_by_other,
+	  "shutdown by another thread" },
+	{ "connect.abandoned", INET | STREAM, abandoned,
+	  "the waiting process is killed" },
 	{ "connect.many_threads", ALL, many_threads, "8 threads, 16 connects each" },
 	{ "connect.fast_open", INET | STREAM, fast_open, "sendto(MSG_FASTOPEN)" },
-	{ "connect.fast_open_later", INET | STREAM, fast_open_later, "the same, non-blocking" },
-	{ "connect.fast_open_message", INET | STREAM, fast_open_message, "sendmsg(MSG_FASTOPEN)" },
-	{ "connect.fast_open_connect", INET | STREAM, fast_open_connect, "TCP_FASTOPEN_CONNECT" },
+	{ "connect.fast_open_later", INET | STREAM, fast_open_later,
+	  "the same, non-blocking" },
+	{ "connect.fast_open_message", INET | STREAM, fast_open_message,
+	  "sendmsg(MSG_FASTOPEN)" },
+	{ "connect.fast_open_connect", INET | STREAM, fast_open_connect,
+	  "TCP_FASTOPEN_CONNECT" },
 };
 CASES(connect_wait);

@@ -336,7 +336,8 @@ static void *race(void *argument)
 	struct racer *racer = argument;
 
 	for (int i = 0; i < RACE_ROUNDS; i++) {
-		int fd = socket(racer->server.sa.sa_family, racer->type, 0), copy = dup(fd);
+		int fd = socket(racer->server.sa.sa_family, racer->type, 0),
+		    copy = dup(fd);
 		bool good = connect(fd, &racer->server.sa, racer->server.len) == 0;
 
 		close(fd);
@@ -368,7 +369,8 @@ const struct test_case lifetime_cases[] = {
 	{ "lifetime.dup_connects", ALL, by_dup_used, "the copy connects" },
 	{ "lifetime.dup2", ALL, by_dup2, "dup2 before connect" },
 	{ "lifetime.dup3", ALL, by_dup3, "dup3 before connect, flags of its own" },
-	{ "lifetime.fcntl_dup", ALL, by_fcntl, "F_DUPFD and F_DUPFD_CLOEXEC before connect" },
+	{ "lifetime.fcntl_dup", ALL, by_fcntl,
+	  "F_DUPFD and F_DUPFD_CLOEXEC before connect" },
 	{ "lifetime.dup_bound", ALL, copies_bound, "dup before bind" },
 	{ "lifetime.shared_flags", ALL, shared_flags, "copies share flags and options" },
 	{ "lifetime.over_another", ALL, over_another, "dup2 onto a connected socket" },
@@ -378,12 +380,18 @@ const struct test_case lifetime_cases[] = {
 	{ "lifetime.half_close", INET | STREAM, half_close, "one way, then the other" },
 	{ "lifetime.shut_reading", INET | STREAM, shut_reading, "SHUT_RD" },
 	{ "lifetime.shut_unconnected", ALL, shut_unconnected, "ENOTCONN" },
-	{ "lifetime.shut_wakes_reader", ALL, shut_wakes_reader, "shutdown ends another thread's recv" },
-	{ "lifetime.close_while_reading", ALL, close_while_reading, "close of a copy does not" },
-	{ "lifetime.end_follows_data", INET | STREAM, end_follows_data, "all data, then the end" },
-	{ "lifetime.end_before_accept", INET | STREAM, end_without_reader, "shut before accepted" },
+	{ "lifetime.shut_wakes_reader", ALL, shut_wakes_reader,
+	  "shutdown ends another thread's recv" },
+	{ "lifetime.close_while_reading", ALL, close_while_reading,
+	  "close of a copy does not" },
+	{ "lifetime.end_follows_data", INET | STREAM, end_follows_data,
+	  "all data, then the end" },
+	{ "lifetime.end_before_accept", INET | STREAM, end_without_reader,
+	  "shut before accepted" },
 	{ "lifetime.thousand", ALL, thousand, "a thousand sockets" },
-	{ "lifetime.no_more", ALL, no_more, "EMFILE at RLIMIT_NOFILE; connect still works" },
-	{ "lifetime.racing", ALL, racing, "four threads make, copy, connect, send, close" },
+	{ "lifetime.no_more", ALL, no_more,
+	  "EMFILE at RLIMIT_NOFILE; connect still works" },
+	{ "lifetime.racing", ALL, racing,
+	  "four threads make, copy, connect, send, close" },
 };
 CASES(lifetime);

@@ -66,9 +66,9 @@ static void child_makes(struct ctx *t)
 	if (pid == 0) {
 		int fd = xsocket(t);
 
-		_exit(connect(fd, &server.sa, server.len) == 0 && send(fd, "x", 1, 0) == 1 ?
-			      0 :
-			      errno);
+		_exit(connect(fd, &server.sa, server.len) == 0 && send(fd, "x", 1, 0) == 1
+			      ? 0
+			      : errno);
 	}
 	want_events(t, "arrives", POLLIN, polled(take(t, listener), POLLIN, true));
 	want_int(t, "child", 0, child_status(pid));
@@ -124,8 +124,8 @@ static void orphan(struct ctx *t)
 static pid_t start(struct ctx *t, int fd, const char *how, bool by_vfork)
 {
 	char fd_text[16], port_text[16], out_text[16];
-	char *argv[] = { "conformance", "--passed", fd_text, (char *)how, port_text, out_text,
-			 NULL };
+	char *argv[] = { "conformance", "--passed", fd_text, (char *)how,
+			 port_text,     out_text,   NULL };
 	pid_t pid;
 
 	snprintf(fd_text, sizeof(fd_text), "%d", fd);
@@ -206,8 +206,7 @@ int passed_main(int argc, char **argv)
 	fd = (int)strtol(argv[1], NULL, 10);
 	t.v6 = argv[4][0] == '1';
 	address = at_lo(&t, (uint16_t)strtol(argv[3], NULL, 10));
-	if (strcmp(argv[2], "connect") == 0 &&
-	    connect(fd, &address.sa, address.len) < 0)
+	if (strcmp(argv[2], "connect") == 0 && connect(fd, &address.sa, address.len) < 0)
 		return errno;
 	if (strcmp(argv[2], "bind") == 0)
 		return bind(fd, &address.sa, address.len) < 0 ? errno : 0;
@@ -221,16 +220,20 @@ int passed_main(int argc, char **argv)
 }
 
 const struct test_case lifetime_process_cases[] = {
-	{ "lifetime.child_connects", ALL, child_connects, "a child connects its parent's socket" },
+	{ "lifetime.child_connects", ALL, child_connects,
+	  "a child connects its parent's socket" },
 	{ "lifetime.child_binds", ALL, child_binds, "a child binds its parent's socket" },
-	{ "lifetime.parent_connects", ALL, parent_connects, "the parent connects what the child has" },
+	{ "lifetime.parent_connects", ALL, parent_connects,
+	  "the parent connects what the child has" },
 	{ "lifetime.child_makes", ALL, child_makes, "a child's own socket" },
 	{ "lifetime.grandchild", ALL, grandchild, "two forks away" },
 	{ "lifetime.orphan", ALL, orphan, "a process whose parent is gone" },
 	{ "lifetime.exec", ALL, exec_fresh, "a fresh socket is connected after exec" },
 	{ "lifetime.vfork_exec", ALL, exec_vfork, "the same after vfork" },
 	{ "lifetime.exec_bind", ALL, exec_bind, "a fresh socket is bound after exec" },
-	{ "lifetime.exec_connected", ALL, exec_connected, "a connected socket is used after exec" },
-	{ "lifetime.exec_closes", ALL, exec_closes, "exec leaves only what was not FD_CLOEXEC" },
+	{ "lifetime.exec_connected", ALL, exec_connected,
+	  "a connected socket is used after exec" },
+	{ "lifetime.exec_closes", ALL, exec_closes,
+	  "exec leaves only what was not FD_CLOEXEC" },
 };
 CASES(lifetime_process);

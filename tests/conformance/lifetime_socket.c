@@ -8,7 +8,7 @@
 #include "topics.h"
 
 #ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
+#	define IPPROTO_MPTCP 262
 #endif
 
 struct triple {
@@ -31,7 +31,8 @@ static void see_triples(struct ctx *t, const struct triple *triples, size_t n_tr
 			continue;
 		}
 		see(t, triples[i].key, "%d/%d/%d", get_int(fd, SOL_SOCKET, SO_DOMAIN),
-		    get_int(fd, SOL_SOCKET, SO_TYPE), get_int(fd, SOL_SOCKET, SO_PROTOCOL));
+		    get_int(fd, SOL_SOCKET, SO_TYPE),
+		    get_int(fd, SOL_SOCKET, SO_PROTOCOL));
 		close(fd);
 	}
 }
@@ -72,9 +73,12 @@ static void raw(struct ctx *t)
 {
 	const int f = t->family;
 	const struct triple triples[] = {
-		{ "raw", f, SOCK_RAW, IPPROTO_TCP },	 { "icmp", f, SOCK_RAW, IPPROTO_ICMP },
-		{ "zero", f, SOCK_RAW, 0 },		 { "raw-255", f, SOCK_RAW, IPPROTO_RAW },
-		{ "packet", AF_PACKET, SOCK_RAW, 0 },	 { "packet-dgram", AF_PACKET, SOCK_DGRAM, 0 },
+		{ "raw", f, SOCK_RAW, IPPROTO_TCP },
+		{ "icmp", f, SOCK_RAW, IPPROTO_ICMP },
+		{ "zero", f, SOCK_RAW, 0 },
+		{ "raw-255", f, SOCK_RAW, IPPROTO_RAW },
+		{ "packet", AF_PACKET, SOCK_RAW, 0 },
+		{ "packet-dgram", AF_PACKET, SOCK_DGRAM, 0 },
 		{ "inet-packet", f, SOCK_PACKET, 0 },
 	};
 
@@ -105,7 +109,8 @@ static void flags(struct ctx *t)
 		int wanted = (i & 1 ? SOCK_NONBLOCK : 0) | (i & 2 ? SOCK_CLOEXEC : 0);
 		int fd = socket(t->family, t->type | wanted, 0);
 
-		want_int(t, "flags", O_RDWR | (i & 1 ? O_NONBLOCK : 0), fcntl(fd, F_GETFL));
+		want_int(t, "flags", O_RDWR | (i & 1 ? O_NONBLOCK : 0),
+			 fcntl(fd, F_GETFL));
 		want_int(t, "cloexec", i & 2 ? FD_CLOEXEC : 0, fcntl(fd, F_GETFD));
 	}
 }
@@ -209,15 +214,19 @@ static void netlink(struct ctx *t)
 
 	want_rc(t, "bind", 0, bind(fd, (void *)&address, sizeof(address)));
 	want_rc(t, "send", sizeof(request),
-		sendto(fd, &request, sizeof(request), 0, (void *)&address, sizeof(address)));
-	want(t, "recv", "some", "%s", recv(fd, room, sizeof(room), 0) > 0 ? "some" : "none");
+		sendto(fd, &request, sizeof(request), 0, (void *)&address,
+		       sizeof(address)));
+	want(t, "recv", "some", "%s",
+	     recv(fd, room, sizeof(room), 0) > 0 ? "some" : "none");
 	want_int(t, "type", RTM_NEWLINK, answer->nlmsg_type);
 }
 
 const struct test_case lifetime_socket_cases[] = {
-	{ "lifetime.triples", INET | STREAM, inet_triples, "23 triples of family, type and protocol" },
+	{ "lifetime.triples", INET | STREAM, inet_triples,
+	  "23 triples of family, type and protocol" },
 	{ "lifetime.raw", INET | STREAM, raw, "raw and packet sockets" },
-	{ "lifetime.odd_families", V4 | STREAM, odd_families, "families that are none of graft's" },
+	{ "lifetime.odd_families", V4 | STREAM, odd_families,
+	  "families that are none of graft's" },
 	{ "lifetime.socket_flags", ALL, flags, "SOCK_NONBLOCK and SOCK_CLOEXEC" },
 	{ "lifetime.ping", INET | DGRAM, ping, "an ICMP echo socket" },
 	{ "lifetime.multipath", INET | STREAM, multipath, "MPTCP" },

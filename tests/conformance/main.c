@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * conformance [--list] [--program-argument ...] [PATTERN...]
+ * conformance [--list] [PATTERN...]
  *
  * Runs the cases whose name matches one of the shell patterns (all without one), each in
  * a process group of its own, and prints one line per case, family and type:

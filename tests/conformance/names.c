@@ -79,7 +79,8 @@ static void peer_after_end(struct ctx *t)
 
 static void room(struct ctx *t, name_call *call, int fd)
 {
-	const socklen_t full = t->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	const socklen_t full =
+		t->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 	unsigned char bytes[sizeof(struct sockaddr_storage)];
 	socklen_t len;
 	int n_good = 0;
@@ -95,8 +96,8 @@ static void room(struct ctx *t, name_call *call, int fd)
 	len = (socklen_t)-1;
 	want_rc(t, "negative", -EINVAL, call(fd, (void *)bytes, &len));
 	len = sizeof(bytes);
-	want_rc(t, "pointer", -EFAULT, call(fd, (void *)1, &len));
-	want_rc(t, "length", -EFAULT, call(fd, (void *)bytes, (void *)1));
+	want_rc(t, "pointer", -EFAULT, call(fd, BAD_POINTER, &len));
+	want_rc(t, "length", -EFAULT, call(fd, (void *)bytes, BAD_POINTER));
 	want_rc(t, "not-open", -EBADF, call(800, (void *)bytes, &len));
 	want_rc(t, "not-socket", -ENOTSOCK, call(t->out, (void *)bytes, &len));
 }
@@ -119,7 +120,8 @@ static void peer_room(struct ctx *t)
 static void mapped_name(struct ctx *t)
 {
 	struct address server = at_any(t, 0), v4;
-	int listener = serve_at(t, &server, &server), fd = xsocket_of(t, AF_INET, t->type);
+	int listener = serve_at(t, &server, &server),
+	    fd = xsocket_of(t, AF_INET, t->type);
 	struct address from = { .len = sizeof(from.storage) };
 	int serving;
 
@@ -151,11 +153,14 @@ const struct test_case names_cases[] = {
 	{ "getsockname.bound", ALL, bound, "after bind, and listening" },
 	{ "getsockname.connected", ALL, connected, "connect fills in the source" },
 	{ "getsockname.room", ALL, name_room, "room of 0 to 28 bytes, bad pointers" },
-	{ "getsockname.port_is_there", ALL, port_is_there, "the port it says is the one reached" },
-	{ "getsockname.mapped", V6 | STREAM, mapped_name, "an IPv4 peer of a dual-stack listener" },
+	{ "getsockname.port_is_there", ALL, port_is_there,
+	  "the port it says is the one reached" },
+	{ "getsockname.mapped", V6 | STREAM, mapped_name,
+	  "an IPv4 peer of a dual-stack listener" },
 	{ "getpeername.not_connected", ALL, not_connected, "ENOTCONN" },
 	{ "getpeername.connected", ALL, peer, "both sides, also half shut" },
-	{ "getpeername.after_end", INET | STREAM, peer_after_end, "after the peer closed" },
+	{ "getpeername.after_end", INET | STREAM, peer_after_end,
+	  "after the peer closed" },
 	{ "getpeername.room", ALL, peer_room, "room of 0 to 28 bytes, bad pointers" },
 };
 CASES(names);

@@ -9,17 +9,17 @@
 #include "topics.h"
 
 #ifndef IP_LOCAL_PORT_RANGE
-#define IP_LOCAL_PORT_RANGE 51
+#	define IP_LOCAL_PORT_RANGE 51
 #endif
 #ifndef SO_TXREHASH
-#define SO_TXREHASH 74
+#	define SO_TXREHASH 74
 #endif
 #ifndef SO_BUF_LOCK
-#define SO_BUF_LOCK 72
+#	define SO_BUF_LOCK 72
 #endif
 #ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
-#define UDP_GRO	    104
+#	define UDP_SEGMENT 103
+#	define UDP_GRO     104
 #endif
 
 struct option {
@@ -96,9 +96,9 @@ static void carried(struct ctx *t)
 	see_option(t, "listening", other);
 }
 
-#define OPTION(what, of_level, where, c_type, ...)                                       \
-	{ "options." #what, (where), carried, "carried over connect and bind",           \
-	  &(const struct option){ (of_level), (what), sizeof(c_type),                    \
+#define OPTION(what, of_level, where, c_type, ...)                             \
+	{ "options." #what, (where), carried, "carried over connect and bind", \
+	  &(const struct option){ (of_level), (what), sizeof(c_type),          \
 				  &(const c_type){ __VA_ARGS__ } } },
 
 const struct test_case options_cases[] = {

@@ -30,18 +30,19 @@ static void sizes(struct ctx *t)
 	socklen_t len = 2;
 	int fd = xsocket(t), on = 1;
 
-	want_rc(t, "set-short", -EINVAL, setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, 2));
+	want_rc(t, "set-short", -EINVAL,
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, 2));
 	want_rc(t, "set-none", -EINVAL, setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, 0));
 	want_rc(t, "set-negative", -EINVAL,
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, (socklen_t)-1));
 	want_rc(t, "set-long", 0, setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, room, 16));
 	want_rc(t, "set-pointer", -EFAULT,
-		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, (void *)1, 4));
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, BAD_POINTER, 4));
 	want_rc(t, "get-short", 0, getsockopt(fd, SOL_SOCKET, SO_TYPE, room, &len));
 	want_int(t, "length", 2, len);
 	len = 4;
 	want_rc(t, "get-pointer", -EFAULT,
-		getsockopt(fd, SOL_SOCKET, SO_TYPE, (void *)1, &len));
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, BAD_POINTER, &len));
 	want_rc(t, "unknown", -ENOPROTOOPT, setsockopt(fd, SOL_SOCKET, 9999, &on, 4));
 	see_rc(t, "unknown-level", setsockopt(fd, 9999, 1, &on, 4));
 	want_rc(t, "not-open", -EBADF, setsockopt(800, SOL_SOCKET, SO_KEEPALIVE, &on, 4));
@@ -168,7 +169,7 @@ static void filter(struct ctx *t)
 	want_rc(t, "recv", 1, recv(fd, &byte, 1, 0));
 	want(t, "passed", "x", "%c", byte);
 	want_rc(t, "no-more", -EAGAIN, recv(fd, &byte, 1, MSG_DONTWAIT));
-	want_rc(t, "detach", 0, 
+	want_rc(t, "detach", 0,
 		setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)));
 }
 
@@ -270,7 +271,8 @@ static void async(struct ctx *t)
 	xconnect(t, fd, &server);
 	client = name_of(t, fd);
 	peer = take(t, listener);
-	want(t, "owner-kept", "own", "%s", fcntl(fd, F_GETOWN) == getpid() ? "own" : "other");
+	want(t, "owner-kept", "own", "%s",
+	     fcntl(fd, F_GETOWN) == getpid() ? "own" : "other");
 	want_int(t, "flag-kept", O_ASYNC, fcntl(fd, F_GETFL) & O_ASYNC);
 	sigprocmask(SIG_UNBLOCK, &blocked, NULL);
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
@@ -314,16 +316,21 @@ const struct test_case options_effect_cases[] = {
 	{ "options.identity", ALL, identity, "SO_DOMAIN, SO_TYPE, SO_PROTOCOL" },
 	{ "options.sizes", ALL, sizes, "short, long and bad option values" },
 	{ "options.many", ALL, many, "401 settings before connect" },
-	{ "options.failed_is_not_set", ALL, failed_is_not_set, "a refused value leaves the old one" },
-	{ "options.linger_reset", INET | STREAM, linger_reset, "SO_LINGER 0 set before connect resets" },
+	{ "options.failed_is_not_set", ALL, failed_is_not_set,
+	  "a refused value leaves the old one" },
+	{ "options.linger_reset", INET | STREAM, linger_reset,
+	  "SO_LINGER 0 set before connect resets" },
 	{ "options.receive_limit", ALL, receive_limit, "SO_RCVTIMEO on accept and recv" },
-	{ "options.send_limit", INET | STREAM, send_limit, "SO_SNDTIMEO on a full connection" },
+	{ "options.send_limit", INET | STREAM, send_limit,
+	  "SO_SNDTIMEO on a full connection" },
 	{ "options.buffers", ALL, buffers, "buffer sizes set before connect" },
-	{ "options.filter", INET | DGRAM, filter, "SO_ATTACH_FILTER before bind filters after it" },
+	{ "options.filter", INET | DGRAM, filter,
+	  "SO_ATTACH_FILTER before bind filters after it" },
 	{ "options.device", INET | DGRAM, device, "SO_BINDTODEVICE lo" },
 	{ "options.queues", ALL, queues, "FIONREAD, SIOCOUTQ, SIOCOUTQNSD" },
 	{ "options.ioctl_nonblocking", ALL, ioctl_nonblocking, "FIONBIO before connect" },
-	{ "options.flags_kept", ALL, flags_kept, "O_NONBLOCK and FD_CLOEXEC over bind and connect" },
+	{ "options.flags_kept", ALL, flags_kept,
+	  "O_NONBLOCK and FD_CLOEXEC over bind and connect" },
 	{ "options.async", ALL, async, "F_SETOWN and O_ASYNC set before connect" },
 	{ "options.chosen_signal", ALL, chosen_signal, "F_SETSIG set before connect" },
 	{ "options.error_clears", ALL, error_clears, "SO_ERROR is told once" },

@@ -22,8 +22,9 @@ static long join(const struct ctx *t, int fd, int index, bool leave)
 	v4.imr_multiaddr = at_text("239.77.0.1", 0).in.sin_addr;
 	v6.ipv6mr_multiaddr = at_text("ff02::4:77", 0).in6.sin6_addr;
 	if (t->v6)
-		return setsockopt(fd, SOL_IPV6, leave ? IPV6_LEAVE_GROUP : IPV6_JOIN_GROUP,
-				  &v6, sizeof(v6));
+		return setsockopt(fd, SOL_IPV6,
+				  leave ? IPV6_LEAVE_GROUP : IPV6_JOIN_GROUP, &v6,
+				  sizeof(v6));
 	return setsockopt(fd, SOL_IP, leave ? IP_DROP_MEMBERSHIP : IP_ADD_MEMBERSHIP, &v4,
 			  sizeof(v4));
 }
@@ -101,8 +102,8 @@ static void error_queue(struct ctx *t)
 	struct address closed = closed_port(t), to = { .len = 0 };
 	char room[8] = "";
 	struct iovec part = { room, sizeof(room) };
-	struct msghdr message = { &to.storage, sizeof(to.storage), &part, 1, &control,
-				  sizeof(control), 0 };
+	struct msghdr message = { &to.storage, sizeof(to.storage), &part, 1,
+				  &control,    sizeof(control),    0 };
 	const struct sock_extended_err *error;
 	const struct cmsghdr *first;
 	int fd = xsocket(t);
@@ -161,7 +162,8 @@ static void congestion(struct ctx *t)
 	int listener = serve(t, &server), fd = xsocket(t);
 
 	(void)listener;
-	want_rc(t, "unknown", -ENOENT, setsockopt(fd, SOL_TCP, TCP_CONGESTION, "graft", 5));
+	want_rc(t, "unknown", -ENOENT,
+		setsockopt(fd, SOL_TCP, TCP_CONGESTION, "graft", 5));
 	want_rc(t, "reno", 0, setsockopt(fd, SOL_TCP, TCP_CONGESTION, "reno", 4));
 	xconnect(t, fd, &server);
 	want_rc(t, "get", 0, getsockopt(fd, SOL_TCP, TCP_CONGESTION, name, &len));
@@ -207,7 +209,8 @@ static void to_ipv4(struct ctx *t)
 	label(t, "server", port_of(&server));
 	mapped = at_mapped(port_of(&server));
 	xconnect(t, fd, &mapped);
-	want_rc(t, "set", 0, setsockopt(fd, SOL_IPV6, IPV6_ADDRFORM, &inet, sizeof(inet)));
+	want_rc(t, "set", 0,
+		setsockopt(fd, SOL_IPV6, IPV6_ADDRFORM, &inet, sizeof(inet)));
 	want_int(t, "domain", AF_INET, get_int(fd, SOL_SOCKET, SO_DOMAIN));
 	want_peer(t, "peer", "lo:server", fd);
 }
@@ -250,17 +253,27 @@ static void hops_carried(struct ctx *t)
 }
 
 const struct test_case options_network_cases[] = {
-	{ "options.multicast_lo", V4 | DGRAM, multicast_lo, "join before bind, send and receive on lo" },
-	{ "options.multicast_interface", INET | DGRAM, multicast_veth, "the same on another interface" },
-	{ "options.multicast_late", INET | DGRAM, multicast_late, "bound to the group, joined after" },
-	{ "options.multicast_no_device", INET | DGRAM, multicast_no_device, "an interface that does not exist" },
-	{ "options.error_queue", INET | DGRAM, error_queue, "IP_RECVERR: what the queue tells" },
+	{ "options.multicast_lo", V4 | DGRAM, multicast_lo,
+	  "join before bind, send and receive on lo" },
+	{ "options.multicast_interface", INET | DGRAM, multicast_veth,
+	  "the same on another interface" },
+	{ "options.multicast_late", INET | DGRAM, multicast_late,
+	  "bound to the group, joined after" },
+	{ "options.multicast_no_device", INET | DGRAM, multicast_no_device,
+	  "an interface that does not exist" },
+	{ "options.error_queue", INET | DGRAM, error_queue,
+	  "IP_RECVERR: what the queue tells" },
 	{ "options.tcp_states", INET | STREAM, tcp_states, "TCP_INFO: states" },
-	{ "options.congestion", INET | STREAM, congestion, "TCP_CONGESTION before and after connect" },
-	{ "options.cork", INET | STREAM, corked, "TCP_CORK set before connect holds back" },
-	{ "options.segment_size", INET | STREAM, segment_size, "TCP_MAXSEG before connect" },
-	{ "options.to_ipv4", V6 | EACH, to_ipv4, "IPV6_ADDRFORM turns a mapped socket into IPv4" },
+	{ "options.congestion", INET | STREAM, congestion,
+	  "TCP_CONGESTION before and after connect" },
+	{ "options.cork", INET | STREAM, corked,
+	  "TCP_CORK set before connect holds back" },
+	{ "options.segment_size", INET | STREAM, segment_size,
+	  "TCP_MAXSEG before connect" },
+	{ "options.to_ipv4", V6 | EACH, to_ipv4,
+	  "IPV6_ADDRFORM turns a mapped socket into IPv4" },
 	{ "options.path_mtu", ALL, path_mtu, "IP_MTU of lo and of another interface" },
-	{ "options.hops_carried", INET | DGRAM, hops_carried, "IP_TTL set before connect is on the wire" },
+	{ "options.hops_carried", INET | DGRAM, hops_carried,
+	  "IP_TTL set before connect is on the wire" },
 };
 CASES(options_network);

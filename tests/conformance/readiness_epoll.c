@@ -220,7 +220,8 @@ static void nested(struct ctx *t)
 
 static void copies(struct ctx *t)
 {
-	int epoll = xepoll(t), fd = xsocket(t), copy = fcntl(fd, F_DUPFD_CLOEXEC, 0), peer;
+	int epoll = xepoll(t), fd = xsocket(t), copy = fcntl(fd, F_DUPFD_CLOEXEC, 0),
+	    peer;
 
 	watch(t, epoll, fd, EPOLLIN);
 	watch(t, epoll, copy, EPOLLOUT);
@@ -261,7 +262,8 @@ static void *wait_in_thread(void *argument)
 	return NULL;
 }
 
-/* The thread waits from before the connect on; EPOLLET keeps the fresh socket's HUP out. */
+/* The thread waits from before the connect on; EPOLLET keeps the fresh socket's HUP out.
+ */
 static void waiting_meanwhile(struct ctx *t)
 {
 	struct sleeper sleeper = { .epoll = xepoll(t) };
@@ -321,19 +323,24 @@ static void twenty(struct ctx *t)
 }
 
 const struct test_case readiness_epoll_cases[] = {
-	{ "readiness.epoll_from_birth", ALL, from_birth, "added before connect, changed and removed after" },
+	{ "readiness.epoll_from_birth", ALL, from_birth,
+	  "added before connect, changed and removed after" },
 	{ "readiness.epoll_before_bind", ALL, before_bind, "added before bind" },
-	{ "readiness.epoll_connect", INET | STREAM, waited_connect, "a non-blocking connect's EPOLLOUT" },
+	{ "readiness.epoll_connect", INET | STREAM, waited_connect,
+	  "a non-blocking connect's EPOLLOUT" },
 	{ "readiness.epoll_refusal", INET | STREAM, waited_refusal, "and its refusal" },
 	{ "readiness.epoll_edge", ALL, edge, "EPOLLET kept" },
 	{ "readiness.epoll_one_shot", ALL, one_shot, "EPOLLONESHOT kept" },
-	{ "readiness.epoll_one_shot_spent", ALL, one_shot_spent, "a spent EPOLLONESHOT stays spent" },
+	{ "readiness.epoll_one_shot_spent", ALL, one_shot_spent,
+	  "a spent EPOLLONESHOT stays spent" },
 	{ "readiness.epoll_exclusive", ALL, exclusive, "EPOLLEXCLUSIVE before bind" },
 	{ "readiness.epoll_two", ALL, two_instances, "two epoll instances" },
 	{ "readiness.epoll_nested", ALL, nested, "epoll in epoll" },
-	{ "readiness.epoll_copies", ALL, copies, "two numbers of one socket, each its own events" },
+	{ "readiness.epoll_copies", ALL, copies,
+	  "two numbers of one socket, each its own events" },
 	{ "readiness.epoll_closed", ALL, closed, "close removes it with the last copy" },
-	{ "readiness.epoll_waiting", ALL, waiting_meanwhile, "a thread waits across the connect" },
+	{ "readiness.epoll_waiting", ALL, waiting_meanwhile,
+	  "a thread waits across the connect" },
 	{ "readiness.epoll_hang_up", INET | STREAM, hang_up, "EPOLLRDHUP and EPOLLHUP" },
 	{ "readiness.epoll_twenty", ALL, twenty, "twenty sockets in one instance" },
 };

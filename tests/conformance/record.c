@@ -116,8 +116,8 @@ static const struct {
 	unsigned int bit;
 	const char *name;
 } event_names[] = {
-	{ EPOLLIN, "IN" },	   { EPOLLPRI, "PRI" },	      { EPOLLOUT, "OUT" },
-	{ EPOLLERR, "ERR" },	   { EPOLLHUP, "HUP" },	      { EPOLLRDHUP, "RDHUP" },
+	{ EPOLLIN, "IN" },         { EPOLLPRI, "PRI" },       { EPOLLOUT, "OUT" },
+	{ EPOLLERR, "ERR" },       { EPOLLHUP, "HUP" },       { EPOLLRDHUP, "RDHUP" },
 	{ EPOLLRDNORM, "RDNORM" }, { EPOLLRDBAND, "RDBAND" }, { EPOLLWRNORM, "WRNORM" },
 	{ EPOLLWRBAND, "WRBAND" }, { POLLNVAL, "NVAL" },
 };

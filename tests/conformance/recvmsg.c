@@ -29,13 +29,15 @@ static void short_name(struct ctx *t)
 		memset(&from, 0xee, sizeof(from));
 		from.len = len;
 		sendto(fd, "x", 1, 0, &server.sa, server.len);
-		want_rc(t, "recv", 1, recvfrom(receiver, &byte, 1, 0, &from.sa, &from.len));
+		want_rc(t, "recv", 1,
+			recvfrom(receiver, &byte, 1, 0, &from.sa, &from.len));
 		want_int(t, "length", full, from.len);
 		want_int(t, "untouched", 0xee, ((unsigned char *)&from.storage)[len]);
 	}
 	from.len = (socklen_t)-1;
 	sendto(fd, "x", 1, 0, &server.sa, server.len);
-	want_rc(t, "negative", -EINVAL, recvfrom(receiver, &byte, 1, 0, &from.sa, &from.len));
+	want_rc(t, "negative", -EINVAL,
+		recvfrom(receiver, &byte, 1, 0, &from.sa, &from.len));
 }
 
 static void truncated(struct ctx *t)
@@ -265,27 +267,32 @@ static void bad_arguments(struct ctx *t)
 	connected_pair(t, fds);
 	send(fds[0], "12345", 5, 0);
 	polled(fds[1], POLLIN, true);
-	want_rc(t, "data", -EFAULT, recv(fds[1], (void *)1, 1, MSG_PEEK));
-	want_rc(t, "header", -EFAULT, recvmsg(fds[1], (void *)1, 0));
+	want_rc(t, "data", -EFAULT, recv(fds[1], BAD_POINTER, 1, MSG_PEEK));
+	want_rc(t, "header", -EFAULT, recvmsg(fds[1], BAD_POINTER, 0));
 	want_rc(t, "length", -EFAULT,
-		recvfrom(fds[1], &byte, 1, MSG_PEEK, &from.sa, (void *)1));
+		recvfrom(fds[1], &byte, 1, MSG_PEEK, &from.sa, BAD_POINTER));
 	want_rc(t, "not-open", -EBADF, recv(800, &byte, 1, 0));
 	want_rc(t, "not-socket", -ENOTSOCK, recv(t->out, &byte, 1, 0));
 }
 
 const struct test_case recvmsg_cases[] = {
 	{ "recvmsg.sources", ALL, sources, "the source of what arrives" },
-	{ "recvmsg.short_name", INET | DGRAM, short_name, "address room of 0 to 28 bytes" },
+	{ "recvmsg.short_name", INET | DGRAM, short_name,
+	  "address room of 0 to 28 bytes" },
 	{ "recvmsg.truncated", INET | DGRAM, truncated, "MSG_TRUNC asked for and told" },
 	{ "recvmsg.peeked", ALL, peeked, "MSG_PEEK and FIONREAD" },
 	{ "recvmsg.would_block", ALL, would_block, "EAGAIN by flag and by O_NONBLOCK" },
 	{ "recvmsg.unconnected", INET | STREAM, unconnected, "ENOTCONN" },
-	{ "recvmsg.wait_for_all", INET | STREAM, wait_for_all, "MSG_WAITALL over two sends" },
-	{ "recvmsg.out_of_band", INET | STREAM, out_of_band, "MSG_OOB, POLLPRI, SIOCATMARK" },
-	{ "recvmsg.out_of_band_inline", INET | STREAM, out_of_band_inline, "SO_OOBINLINE" },
+	{ "recvmsg.wait_for_all", INET | STREAM, wait_for_all,
+	  "MSG_WAITALL over two sends" },
+	{ "recvmsg.out_of_band", INET | STREAM, out_of_band,
+	  "MSG_OOB, POLLPRI, SIOCATMARK" },
+	{ "recvmsg.out_of_band_inline", INET | STREAM, out_of_band_inline,
+	  "SO_OOBINLINE" },
 	{ "recvmsg.end_of_stream", INET | STREAM, end_of_stream, "the rest, then 0" },
 	{ "recvmsg.reset", INET | STREAM, reset, "ECONNRESET once" },
-	{ "recvmsg.reset_by_unread", INET | STREAM, reset_by_unread, "closing with unread data resets" },
+	{ "recvmsg.reset_by_unread", INET | STREAM, reset_by_unread,
+	  "closing with unread data resets" },
 	{ "recvmsg.many", INET | DGRAM, many, "recvmmsg takes what is there" },
 	{ "recvmsg.control_cut", INET | DGRAM, control_cut, "MSG_CTRUNC" },
 	{ "recvmsg.timestamps", INET | DGRAM, timestamps, "SO_TIMESTAMPNS" },

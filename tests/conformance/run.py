@@ -231,7 +231,7 @@ def run_engines(options, differences):
         for engine in ENGINES:
             if engine.name not in names:
                 continue
-            for who in native:
+            for who in WHO if options.who is None else (options.who,):
                 if engine.command:
                     got, errors, status = bench.run(engine, who, patterns)
                     reference = native[who]

@@ -145,7 +145,8 @@ static void to_nobody(struct ctx *t)
 
 static void broadcast(struct ctx *t)
 {
-	struct address address = at_text("10.77.0.255", t->port), any = at_any(t, t->port);
+	struct address address = at_text("10.77.0.255", t->port),
+		       any = at_any(t, t->port);
 	int receiver = serve_at(t, &any, &any), fd = xsocket(t);
 
 	want_rc(t, "without", -EACCES, send_to(fd, &address));
@@ -236,7 +237,7 @@ static void wrong_family(struct ctx *t)
 static void bad_arguments(struct ctx *t)
 {
 	struct address server;
-	struct iovec part = { (void *)1, 1 };
+	struct iovec part = { BAD_POINTER, 1 };
 	struct msghdr message = { &server.sa, 0, &part, 1, NULL, 0, 0 };
 	int receiver = serve(t, &server), fd = xsocket(t), pipes[2];
 
@@ -244,17 +245,19 @@ static void bad_arguments(struct ctx *t)
 	if (pipe(pipes) < 0)
 		give_up(t, "pipe");
 	message.msg_namelen = server.len;
-	want_rc(t, "address", -EFAULT, sendto(fd, "x", 1, 0, (void *)1, server.len));
-	want_rc(t, "data", -EFAULT, sendto(fd, (void *)1, 1, 0, &server.sa, server.len));
-	want_rc(t, "header", -EFAULT, sendmsg(fd, (void *)1, 0));
+	want_rc(t, "address", -EFAULT, sendto(fd, "x", 1, 0, BAD_POINTER, server.len));
+	want_rc(t, "data", -EFAULT,
+		sendto(fd, BAD_POINTER, 1, 0, &server.sa, server.len));
+	want_rc(t, "header", -EFAULT, sendmsg(fd, BAD_POINTER, 0));
 	want_rc(t, "part", -EFAULT, sendmsg(fd, &message, 0));
-	message.msg_iov = (void *)1;
+	message.msg_iov = BAD_POINTER;
 	want_rc(t, "vector", -EFAULT, sendmsg(fd, &message, 0));
 	message.msg_iov = &part;
 	message.msg_iovlen = UIO_MAXIOV + 1;
 	want_rc(t, "parts", -EMSGSIZE, sendmsg(fd, &message, 0));
 	want_rc(t, "not-open", -EBADF, sendto(800, "x", 1, 0, &server.sa, server.len));
-	want_rc(t, "pipe", -ENOTSOCK, sendto(pipes[1], "x", 1, 0, &server.sa, server.len));
+	want_rc(t, "pipe", -ENOTSOCK,
+		sendto(pipes[1], "x", 1, 0, &server.sa, server.len));
 	see_rc(t, "oob", sendto(fd, "x", 1, MSG_OOB, &server.sa, server.len));
 	want_rc(t, "good", 1, send_to(fd, &server));
 }
@@ -275,7 +278,8 @@ static void sizes(struct ctx *t)
 	want_int(t, "same", 0, memcmp(room, back, largest));
 	want_rc(t, "larger", -EMSGSIZE,
 		sendto(fd, room, largest + 1, 0, &server.sa, server.len));
-	want_rc(t, "70000", -EMSGSIZE, sendto(fd, room, 70000, 0, &server.sa, server.len));
+	want_rc(t, "70000", -EMSGSIZE,
+		sendto(fd, room, 70000, 0, &server.sa, server.len));
 }
 
 static void gathered(struct ctx *t)
@@ -327,7 +331,7 @@ static void many(struct ctx *t)
 		want_from(t, "from-other", "lo:dyn", second);
 	}
 	want_rc(t, "none", 0, sendmmsg(fd, all, 0, 0));
-	want_rc(t, "vector", -EFAULT, sendmmsg(fd, (void *)1, 1, 0));
+	want_rc(t, "vector", -EFAULT, sendmmsg(fd, BAD_POINTER, 1, 0));
 	want_rc(t, "descriptor", -EBADF, sendmmsg(800, all, 1, 0));
 }
 
@@ -340,7 +344,8 @@ static void many_partly(struct ctx *t)
 	char byte;
 
 	for (int i = 0; i < 4; i++)
-		all[i] = (struct mmsghdr){ .msg_hdr = { &server.sa, server.len, &part, 1 } };
+		all[i] = (struct mmsghdr){ .msg_hdr = { &server.sa, server.len, &part,
+							1 } };
 	all[2].msg_hdr.msg_name = &zero.sa;
 	want_rc(t, "third-bad", 2, sendmmsg(fd, all, 4, 0));
 	want_int(t, "lengths", 110,
@@ -349,7 +354,7 @@ static void many_partly(struct ctx *t)
 	want_rc(t, "second", 1, recv(receiver, &byte, 1, MSG_DONTWAIT));
 	want_rc(t, "no-more", -EAGAIN, recv(receiver, &byte, 1, MSG_DONTWAIT));
 	want_rc(t, "first-bad", -EINVAL, sendmmsg(fd, all + 2, 2, 0));
-	all[1].msg_hdr.msg_name = (void *)1;
+	all[1].msg_hdr.msg_name = BAD_POINTER;
 	want_rc(t, "second-faults", 1, sendmmsg(fd, all, 2, 0));
 }
 
@@ -371,25 +376,33 @@ static void many_connected(struct ctx *t)
 const struct test_case sendmsg_cases[] = {
 	{ "sendmsg.named", INET | DGRAM, named, "sendto on a fresh socket binds it" },
 	{ "sendmsg.bound", INET | DGRAM, bound, "the bound address is the source" },
-	{ "sendmsg.two_targets", INET | DGRAM, two_targets, "one socket, three targets, one port" },
+	{ "sendmsg.two_targets", INET | DGRAM, two_targets,
+	  "one socket, three targets, one port" },
 	{ "sendmsg.reply", INET | DGRAM, reply, "answering where a datagram came from" },
 	{ "sendmsg.unnamed", INET | DGRAM, unnamed, "EDESTADDRREQ" },
 	{ "sendmsg.connected_named", INET | DGRAM, connected_named,
 	  "a name overrides the peer once" },
-	{ "sendmsg.then_connect", INET | DGRAM, then_connect, "sendto, then connect: one port" },
+	{ "sendmsg.then_connect", INET | DGRAM, then_connect,
+	  "sendto, then connect: one port" },
 	{ "sendmsg.to_any", INET | DGRAM, to_any, "0.0.0.0 and [::] mean loopback" },
 	{ "sendmsg.to_nobody", INET | DGRAM, to_nobody, "closed port, port 0, no route" },
 	{ "sendmsg.broadcast", V4 | DGRAM, broadcast, "EACCES without SO_BROADCAST" },
-	{ "sendmsg.to_mapped", V6 | DGRAM, to_mapped, "::ffff:127.0.0.1, there and back" },
+	{ "sendmsg.to_mapped", V6 | DGRAM, to_mapped,
+	  "::ffff:127.0.0.1, there and back" },
 	{ "sendmsg.lengths", INET | DGRAM, lengths, "sendto: every address length" },
-	{ "sendmsg.name_lengths", INET | DGRAM, name_lengths, "sendmsg: every address length" },
-	{ "sendmsg.wrong_family", INET | DGRAM, wrong_family, "addresses of other families" },
-	{ "sendmsg.bad_arguments", INET | DGRAM, bad_arguments, "bad pointers and descriptors" },
+	{ "sendmsg.name_lengths", INET | DGRAM, name_lengths,
+	  "sendmsg: every address length" },
+	{ "sendmsg.wrong_family", INET | DGRAM, wrong_family,
+	  "addresses of other families" },
+	{ "sendmsg.bad_arguments", INET | DGRAM, bad_arguments,
+	  "bad pointers and descriptors" },
 	{ "sendmsg.sizes", INET | DGRAM, sizes, "0 bytes, the largest, EMSGSIZE" },
 	{ "sendmsg.gathered", INET | DGRAM, gathered, "one datagram from four parts" },
 	{ "sendmsg.corked", INET | DGRAM, corked, "MSG_MORE joins two sends" },
 	{ "sendmsg.many", INET | DGRAM, many, "sendmmsg to two targets" },
-	{ "sendmsg.many_partly", INET | DGRAM, many_partly, "sendmmsg stops at the bad one" },
-	{ "sendmsg.many_connected", INET | DGRAM, many_connected, "sendmmsg without names" },
+	{ "sendmsg.many_partly", INET | DGRAM, many_partly,
+	  "sendmmsg stops at the bad one" },
+	{ "sendmsg.many_connected", INET | DGRAM, many_connected,
+	  "sendmmsg without names" },
 };
 CASES(sendmsg);

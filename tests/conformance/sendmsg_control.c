@@ -7,7 +7,7 @@
 #include "topics.h"
 
 #ifndef UDP_SEGMENT
-#define UDP_SEGMENT 103
+#	define UDP_SEGMENT 103
 #endif
 
 union control {
@@ -15,7 +15,8 @@ union control {
 	char bytes[256];
 };
 
-static void put(struct msghdr *message, int level, int type, const void *data, size_t size)
+static void put(struct msghdr *message, int level, int type, const void *data,
+		size_t size)
 {
 	struct cmsghdr *one;
 
@@ -151,7 +152,8 @@ static void destination(struct ctx *t)
 static void mapped_destination(struct ctx *t)
 {
 	struct address server = at_any(t, 0), v4;
-	int receiver = serve_at(t, &server, &server), fd = xsocket_of(t, AF_INET, t->type);
+	int receiver = serve_at(t, &server, &server),
+	    fd = xsocket_of(t, AF_INET, t->type);
 
 	set_int(t, receiver, SOL_IPV6, IPV6_RECVPKTINFO, 1);
 	v4 = at_text("127.0.0.2", port_of(&server));
@@ -220,7 +222,7 @@ static void odd_messages(struct ctx *t)
 	want_rc(t, "other-level", 1, sendmsg(fd, &message, 0));
 	control.align.cmsg_len = 1;
 	want_rc(t, "short", -EINVAL, sendmsg(fd, &message, 0));
-	message.msg_control = (void *)1;
+	message.msg_control = BAD_POINTER;
 	want_rc(t, "pointer", -EFAULT, sendmsg(fd, &message, 0));
 	message.msg_controllen = (size_t)1 << 40;
 	want_rc(t, "huge", -ENOBUFS, sendmsg(fd, &message, 0));
@@ -336,16 +338,22 @@ static void credentials(struct ctx *t)
 
 const struct test_case sendmsg_control_cases[] = {
 	{ "sendmsg.source", INET | DGRAM, source, "IP_PKTINFO chooses the source" },
-	{ "recvmsg.destination", INET | DGRAM, destination, "IP_PKTINFO tells the destination" },
+	{ "recvmsg.destination", INET | DGRAM, destination,
+	  "IP_PKTINFO tells the destination" },
 	{ "recvmsg.mapped_destination", V6 | DGRAM, mapped_destination,
 	  "IPV6_PKTINFO of an IPv4 datagram" },
 	{ "sendmsg.hops", INET | DGRAM, hops, "hop limit and traffic class, both ways" },
-	{ "sendmsg.segments", INET | DGRAM, segments, "UDP_SEGMENT cuts one send in three" },
-	{ "sendmsg.odd_messages", INET | DGRAM, odd_messages, "unknown, short and huge control messages" },
+	{ "sendmsg.segments", INET | DGRAM, segments,
+	  "UDP_SEGMENT cuts one send in three" },
+	{ "sendmsg.odd_messages", INET | DGRAM, odd_messages,
+	  "unknown, short and huge control messages" },
 	{ "sendmsg.rights_fresh", ALL, rights_fresh,
 	  "SCM_RIGHTS: a fresh socket, connected by the receiver, sent back" },
-	{ "sendmsg.rights_shared", ALL, rights_shared, "SCM_RIGHTS: bound by the receiver, seen by the giver" },
-	{ "sendmsg.rights_connected", ALL, rights_connected, "SCM_RIGHTS: a connected socket" },
-	{ "sendmsg.credentials", V4 | STREAM, credentials, "SCM_CREDENTIALS over a socket pair" },
+	{ "sendmsg.rights_shared", ALL, rights_shared,
+	  "SCM_RIGHTS: bound by the receiver, seen by the giver" },
+	{ "sendmsg.rights_connected", ALL, rights_connected,
+	  "SCM_RIGHTS: a connected socket" },
+	{ "sendmsg.credentials", V4 | STREAM, credentials,
+	  "SCM_CREDENTIALS over a socket pair" },
 };
 CASES(sendmsg_control);

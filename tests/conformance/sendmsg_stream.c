@@ -48,7 +48,8 @@ static void connected_named(struct ctx *t)
 	want_rc(t, "sendmsg", 1, sendmsg(fds[0], &message, 0));
 	want_rc(t, "recv", 2, recv(fds[1], text, 2, MSG_WAITALL));
 	want(t, "text", "xy", "%s", text);
-	want_rc(t, "bad-pointer", -EFAULT, sendto(fds[0], "x", 1, 0, (void *)1, other.len));
+	want_rc(t, "bad-pointer", -EFAULT,
+		sendto(fds[0], "x", 1, 0, BAD_POINTER, other.len));
 }
 
 static void broken_pipe(struct ctx *t)
@@ -150,7 +151,8 @@ static void zero_copy(struct ctx *t)
 {
 	static char room[8192];
 	char control[128];
-	struct msghdr message = { .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr message = { .msg_control = control,
+				  .msg_controllen = sizeof(control) };
 	const struct sock_extended_err *error;
 	const struct cmsghdr *first;
 	int fds[2];
@@ -180,21 +182,27 @@ static void queue_sizes(struct ctx *t)
 
 		memset(room, size & 0xff, sizeof(room));
 		want_rc(t, "send", size, send(fds[0], room, size, 0));
-		want_rc(t, "recv", size, recv(fds[1], room, size, t->stream ? MSG_WAITALL : 0));
+		want_rc(t, "recv", size,
+			recv(fds[1], room, size, t->stream ? MSG_WAITALL : 0));
 		want_int(t, "byte", size & 0xff, (unsigned char)room[size - 1]);
 	}
 }
 
 const struct test_case sendmsg_stream_cases[] = {
-	{ "sendmsg.unconnected", INET | STREAM, unconnected, "EPIPE, with and without a name" },
-	{ "sendmsg.stream_named", INET | STREAM, connected_named, "a connected stream ignores names" },
-	{ "sendmsg.broken_pipe", INET | STREAM, broken_pipe, "EPIPE, SIGPIPE and MSG_NOSIGNAL" },
+	{ "sendmsg.unconnected", INET | STREAM, unconnected,
+	  "EPIPE, with and without a name" },
+	{ "sendmsg.stream_named", INET | STREAM, connected_named,
+	  "a connected stream ignores names" },
+	{ "sendmsg.broken_pipe", INET | STREAM, broken_pipe,
+	  "EPIPE, SIGPIPE and MSG_NOSIGNAL" },
 	{ "sendmsg.reset", INET | STREAM, reset, "after the peer's RST" },
 	{ "sendmsg.vectors", ALL, gathered, "writev and readv" },
-	{ "sendmsg.full", INET | STREAM, full, "until the buffers are full, then all of it" },
+	{ "sendmsg.full", INET | STREAM, full,
+	  "until the buffers are full, then all of it" },
 	{ "sendmsg.sendfile", ALL, send_file, "sendfile from a memory file" },
 	{ "sendmsg.splice", ALL, spliced, "splice from and to a pipe" },
 	{ "sendmsg.zero_copy", ALL, zero_copy, "MSG_ZEROCOPY and its notice" },
-	{ "sendmsg.sizes_connected", ALL, queue_sizes, "1 to 4096 bytes on a connected socket" },
+	{ "sendmsg.sizes_connected", ALL, queue_sizes,
+	  "1 to 4096 bytes on a connected socket" },
 };
 CASES(sendmsg_stream);

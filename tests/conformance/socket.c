@@ -169,7 +169,8 @@ int child_status(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int in_child(struct ctx *t, int (*function)(struct ctx *t, void *argument), void *argument)
+int in_child(struct ctx *t, int (*function)(struct ctx *t, void *argument),
+	     void *argument)
 {
 	pid_t pid = fork();
 
