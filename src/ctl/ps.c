@@ -1,11 +1,104 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * graft ps: the live runs.
+ */
+#include <getopt.h>
+#include <pwd.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/cleanup.h"
 #include "ctl/command.h"
+#include "ctl/json.h"
+#include "ctl/runs.h"
+#include "ctl/table.h"
+
+static void usage(FILE *to)
+{
+	fprintf(to, "Usage: graft ps [--json]\n\n"
+		    "Lists live runs: your own, or everybody's for root.\n\n"
+		    "  --json      print an array of objects\n"
+		    "  -h, --help  show this help\n");
+}
+
+static int show_json(const struct runs *runs)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; i < runs->n; i++) {
+		struct wire_message message = { .type = WIRE_RUN };
+
+		message.run = runs->items[i].run;
+		json_object_array_add(array, json_from_message(&message));
+	}
+	return json_show(array);
+}
+
+static int show_table(const struct runs *runs)
+{
+	static const char *const header[] = { "PID", "NAME",   "USER",   "ENGINE",
+					      "AGE", "GRAFTS", "POLICY", "COMMAND" };
+	_cleanup_(table_release) struct table table;
+	int r;
+
+	table_init(&table, header, ARRAY_SIZE(header));
+	for (size_t i = 0; i < runs->n; i++) {
+		const struct wire_run *run = &runs->items[i].run;
+		const struct passwd *user = getpwuid(run->uid);
+
+		table_add_number(&table, run->pid);
+		table_add(&table, run->name);
+		if (user)
+			table_add(&table, user->pw_name);
+		else
+			table_add_number(&table, run->uid);
+		table_add(&table, run->engine);
+		table_add_age(&table, run->age_ns);
+		table_add_number(&table, run->n_grafts);
+		table_add(&table, run->policy);
+		table_add(&table, run->command);
+	}
+	r = table_print(&table, stdout);
+	if (r < 0)
+		fprintf(stderr, "graft ps: %s\n", strerror(-r));
+	return r < 0;
+}
 
 int command_ps(int argc, char **argv)
 {
-	(void)argc;
-	fprintf(stderr, "graft %s: being written\n", argv[0]);
-	return EXIT_GRAFT_FAILED;
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	_cleanup_(runs_release) struct runs runs = { 0 };
+	bool json = false;
+	int option, r;
+
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (option == 'h') {
+			usage(stdout);
+			return 0;
+		}
+		if (option != 'j') {
+			usage(stderr);
+			return EXIT_MISUSE;
+		}
+		json = true;
+	}
+	if (optind != argc) {
+		fprintf(stderr, "graft ps: takes no argument such as '%s'\n",
+			argv[optind]);
+		return EXIT_MISUSE;
+	}
+	r = runs_find(&runs);
+	if (r < 0) {
+		fprintf(stderr, "graft ps: cannot look for runs: %s\n", strerror(-r));
+		return 1;
+	}
+	if (runs.n_silent)
+		fprintf(stderr, "graft ps: %zu of the runs did not answer\n",
+			runs.n_silent);
+	return json ? show_json(&runs) : show_table(&runs);
 }

@@ -74,11 +74,9 @@ static void summarise(char *summary, int option, const char *argument)
 			 name, argument);
 }
 
-static int misuse(const char *format, const char *argument)
+static int misuse(const char *option, const char *argument, const char *right)
 {
-	fprintf(stderr, "graft run: ");
-	fprintf(stderr, format, argument);
-	fputc('\n', stderr);
+	fprintf(stderr, "graft run: %s '%s': want %s\n", option, argument, right);
 	return -EINVAL;
 }
 
@@ -87,16 +85,16 @@ static int take_option(struct run *run, int option, const char *argument)
 	switch (option) {
 	case OPTION_NAME:
 		if (!*argument || strlen(argument) > POLICY_NAME_MAX)
-			return misuse("--name '%s': want 1 to 63 characters", argument);
+			return misuse("--name", argument, "1 to 63 characters");
 		run->name = (char *)argument;
 		return 0;
 	case OPTION_ENGINE:
 		if (strcmp(argument, "auto") != 0 && strcmp(argument, "notify") != 0)
-			return misuse("--engine '%s': want auto or notify", argument);
+			return misuse("--engine", argument, "auto or notify");
 		return 0;
 	case OPTION_DNS:
 		if (strcmp(argument, "auto") != 0 && strcmp(argument, "none") != 0)
-			return misuse("--dns '%s': want auto or none", argument);
+			return misuse("--dns", argument, "auto or none");
 		run->has_dns = !strcmp(argument, "auto");
 		return 0;
 	case 'v':
@@ -128,8 +126,10 @@ static int parse(struct run *run, struct policy_options *policy, int argc, char 
 		if (r < 0)
 			return r;
 	}
-	if (optind >= argc)
-		return misuse("no program to run%s", "; `graft run --help` shows how");
+	if (optind >= argc) {
+		fprintf(stderr, "graft run: no program to run; `graft run --help` shows how\n");
+		return -EINVAL;
+	}
 	run->argv = argv + optind;
 	if (!run->name)
 		run->name = run->argv[0];

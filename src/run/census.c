@@ -104,7 +104,8 @@ static int read_stat(pid_t pid, struct process *ret)
 {
 	char path[64], text[1024];
 	_cleanup_fd_ int fd = -1;
-	const char *at;
+	char *at, *word, *rest = NULL;
+	int field;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
@@ -116,11 +117,15 @@ static int read_stat(pid_t pid, struct process *ret)
 		return (int)n;
 	text[n] = '\0';
 	at = strrchr(text, ')');
-	if (!at || sscanf(at,
-			  ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d "
-			  "%*d %*d %*d %*d %llu",
-			  &ret->parent, &ret->start) != 2)
+	word = at ? strtok_r(at + 1, " ", &rest) : NULL;
+	for (field = 3; word && field < 22; field++) {
+		if (field == 4)
+			ret->parent = (pid_t)strtol(word, NULL, 10);
+		word = strtok_r(NULL, " ", &rest);
+	}
+	if (!word)
 		return -ESRCH;
+	ret->start = strtoull(word, NULL, 10);
 	ret->pid = pid;
 	ret->is = UNKNOWN;
 	return 0;

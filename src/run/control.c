@@ -225,7 +225,7 @@ static int emit_graft(void *context, const struct graft_info *info)
 	graft->age_ns = age_of(info->since_ns);
 	graft->cookie = info->cookie;
 	/* WIRE_MAX stays free for the message that ends the answer. */
-	if (client->out_size + 2 * WIRE_MAX > CONTROL_ANSWER_MAX ||
+	if (client->out_size + WIRE_MAX + WIRE_MAX > CONTROL_ANSWER_MAX ||
 	    client_queue(client, &message) < 0)
 		client->n_left_off++;
 	return 0;

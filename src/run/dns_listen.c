@@ -78,6 +78,11 @@ static const char *nameserver_word(const char *line, const char *end, size_t *re
 	return word;
 }
 
+static bool is_same(const struct dns_server *a, const struct dns_server *b)
+{
+	return a->len == b->len && memcmp(&a->address, &b->address, a->len) == 0;
+}
+
 size_t dns_parse_resolv(const char *text, size_t size, struct dns_server *ret_servers)
 {
 	const char *end = text + size;
@@ -96,7 +101,7 @@ size_t dns_parse_resolv(const char *text, size_t size, struct dns_server *ret_se
 		if (!word || !parse_address(word, word_size, &server))
 			continue;
 		for (i = 0; i < n; i++)
-			if (!memcmp(&server, &ret_servers[i], sizeof(server)))
+			if (is_same(&server, &ret_servers[i]))
 				break;
 		if (i == n)
 			ret_servers[n++] = server;

@@ -109,7 +109,7 @@ void wire_set_text(char *field, size_t size, const char *text)
 
 	memset(field, 0, size);
 	for (; text && text[i] && i < size - 1; i++)
-		field[i] = is_control(text[i]) ? '?' : text[i];
+		field[i] = (char)(is_control(text[i]) ? '?' : text[i]);
 }
 
 static bool is_text(const char *text, size_t size)

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The front doors; meson does the work. `make help` lists them.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+BUILD := build
+
+.PHONY: all deps install check fuzz demo bench format clean help
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@command -v meson >/dev/null || { echo "meson is missing; sudo make deps"; exit 1; }
+	@meson setup $(BUILD) --prefix=$(PREFIX)
+
+deps:
+	@tools/deps.sh build
+
+# meson keeps the prefix of its last configuration. Reconfigure only if it differs:
+# what root reconfigures the user cannot rebuild.
+install: all
+	@test "$$(meson introspect $(BUILD) --buildoptions | python3 -c 'import json, sys; \
+		print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))')" \
+		= "$(abspath $(PREFIX))" || \
+		{ meson configure $(BUILD) --prefix=$(abspath $(PREFIX)) && ninja -C $(BUILD); }
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild --quiet
+
+check:
+	@tools/check.sh
+
+# Longer than in `make check`: SECONDS each.
+SECONDS ?= 60
+fuzz:
+	@tools/fuzz.sh $(SECONDS)
+
+demo:
+	@tools/demo.sh
+
+bench:
+	@tools/deps.sh bench
+	@$(MAKE) --no-print-directory all
+	@mkdir -p bench/results
+	@bench/run.py --json bench/results/latest.json $(BENCH)
+	@bench/plot.py bench/results/latest.json docs/bench.svg
+	@bench/table.py bench/results/latest.json README.md
+
+format:
+	@git ls-files '*.c' '*.h' | xargs -r clang-format -i
+
+clean:
+	@rm -rf build build-asan build-fuzz
+
+help:
+	@echo "make            build into build/"
+	@echo "make deps       install what building needs (Debian, root)"
+	@echo "make install    PREFIX=/usr/local DESTDIR="
+	@echo "make check      run every test; ends with one summary line"
+	@echo "make demo       nginx and iperf3 grafted, checked and measured (root)"
+	@echo "make bench      all benchmarks (root); BENCH=--quick for a short run"
+	@echo "make fuzz       run each fuzz harness for SECONDS=60"
+	@echo "make format     clang-format every C file"
+	@echo "make clean      remove what was built"

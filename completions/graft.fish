@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# fish completion for graft.
+
+# True while the command is one of those named and, for run, no program was given yet.
+function __graft_uses
+    set -l words (commandline -opc)
+    contains -- "$words[2]" $argv
+end
+
+complete -c graft -f
+complete -c graft -n __fish_use_subcommand -a run -d 'run a program on grafted sockets'
+complete -c graft -n __fish_use_subcommand -a explain -d 'say what a call would become, and why'
+complete -c graft -n __fish_use_subcommand -a check -d 'check policy files'
+complete -c graft -n __fish_use_subcommand -a ps -d 'list live runs'
+complete -c graft -n __fish_use_subcommand -a show -d 'list the sockets grafted now'
+complete -c graft -n __fish_use_subcommand -a doctor -d 'say what this kernel and user can do'
+complete -c graft -n __fish_use_subcommand -a help -d 'show the commands'
+complete -c graft -n __fish_use_subcommand -s V -l version -d 'show the version'
+complete -c graft -s h -l help -d 'show help'
+
+complete -c graft -n '__graft_uses run explain' -l policy -r -F -d 'read the rules in a file'
+complete -c graft -n '__graft_uses run explain' -l rule -x -d 'add one rule'
+complete -c graft -n '__graft_uses run explain' -s p -l publish -x -d 'publish a port'
+complete -c graft -n '__graft_uses run explain' -s i -l ingress -x -d 'what a bind becomes'
+complete -c graft -n '__graft_uses run explain' -s e -l egress -x -d 'what a connect becomes'
+
+complete -c graft -n '__graft_uses run' -l name -x -d 'name the run'
+complete -c graft -n '__graft_uses run' -l engine -x -a 'auto notify' -d 'how calls reach graft'
+complete -c graft -n '__graft_uses run' -l dns -x -a 'auto none' -d 'how names resolve'
+complete -c graft -n '__graft_uses run' -s v -l verbose -d 'say what happens'
+complete -c graft -n '__graft_uses run' -a '(__fish_complete_subcommand --fcs-skip=2)'
+
+complete -c graft -n '__graft_uses explain' -l v6only -d 'the socket is IPV6_V6ONLY'
+complete -c graft -n '__graft_uses explain' -l bound -d 'the run is bound to its endpoints'
+complete -c graft -n '__graft_uses explain ps show doctor' -l json -d 'print JSON'
+complete -c graft -n '__graft_uses explain' -a 'bind connect tcp udp'
+complete -c graft -n '__graft_uses check' -l print -d 'print the rules as judged'
+complete -c graft -n '__graft_uses check' -F
+complete -c graft -n '__graft_uses show' -a "(graft ps 2>/dev/null | awk 'NR > 1 { print \$1 }')"

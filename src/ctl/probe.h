@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What `graft doctor` tries: each by really doing it, in a process of its own, so that
+ * nothing of it stays with the caller.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+
+enum probe_level {
+	PROBE_OK,
+	PROBE_WEAK, /* `graft run` works, with less */
+	PROBE_NO,
+};
+
+struct probe_result {
+	enum probe_level level;
+	char fact[192];
+	const char *advice; /* the consequence, or how to mend it; NULL: none */
+};
+
+struct probe {
+	const char *what;
+	bool required; /* without it `graft run` cannot work */
+	void (*run)(struct probe_result *ret);
+};
+
+extern const struct probe probes[];
+extern const size_t n_probes;
+
+/* Writes the outcome of a probe. */
+void probe_say(struct probe_result *ret, enum probe_level level, const char *advice,
+	       const char *fact, ...) _printf_(4, 5);
+
+/*
+ * Runs @body in a child of its own, at most five seconds. @body returns 0 or -errno.
+ * Return: that, -ETIMEDOUT, or -ECHILD when the child was killed.
+ */
+int probe_in_child(int (*body)(void));
+/* In a child: enters a user namespace with the identity map `graft run` uses. */
+int probe_enter_userns(void);
+/* In a child: enters user and network namespaces and sets lo up. */
+int probe_enter_netns(void);
+
+/* The probes with two sides, in probe_notify.c. */
+void probe_notify(struct probe_result *ret);
+void probe_killable(struct probe_result *ret);
+void probe_sync(struct probe_result *ret);
+void probe_getfd(struct probe_result *ret);
+void probe_memory(struct probe_result *ret);

@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Who may include whom. A folder of src/ is a hop; hops never see one another's headers:
+# they meet in policy/, wire/ or include/. The one exception is the table of stack
+# drivers, stack/stack.h. run/ is where hops are put together, ctl/ the command line above
+# it. A mechanism (intercept/notify) never sees its sibling.
+set -eu
+. "$(dirname "$0")/lib.sh"
+
+layers='
+base:      base
+policy:    policy base
+wire:      wire policy base
+stack:     stack wire policy base
+intercept: intercept stack/stack.h wire policy base
+lib:       lib stack wire policy base graft
+run:       run intercept stack wire policy base
+ctl:       ctl run wire policy base graft
+'
+
+check()
+{
+	files '^src/.*\.[ch]$' | while IFS= read -r file; do
+		echo "FILE $file"
+		sed -n 's/^[ \t]*#[ \t]*include[ \t]*"\([^"]*\)".*/\1/p' "$file"
+	done | awk -v layers="$layers" '
+	BEGIN {
+		n = split(layers, lines, "\n")
+		for (i = 1; i <= n; i++) {
+			split(lines[i], side, ":")
+			allowed[side[1]] = " " side[2] " "
+		}
+	}
+	$1 == "FILE" {
+		file = $2
+		split(file, path, "/")
+		folder = path[2]
+		mechanism = path[4] != "" ? path[3] : ""
+		if (!(folder in allowed) && !(folder in told)) {
+			print file ": src/" folder " is not in the table of " \
+				"tests/lint/layers.sh"
+			told[folder] = 1
+		}
+		next
+	}
+	$1 == "config.h" { next }
+	{
+		n = split($1, part, "/")
+		if (n == 1)
+			print file ": includes \"" $1 "\": name it by its path from src/"
+		else if (folder in allowed && !index(allowed[folder], " " part[1] " ") &&
+			 !index(allowed[folder], " " $1 " "))
+			print file ": " folder "/ may not include \"" $1 "\""
+		else if (mechanism != "" && n == 3 && part[1] == folder && part[2] != mechanism)
+			print file ": " folder "/" mechanism " may not include \"" $1 "\""
+	}'
+}
+
+finish "$(check)"

@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# clang-tidy over the compilation database, our own files only. Slow, so a file found
+# clean is remembered in the build directory until it, a header or .clang-tidy changes,
+# and after TIDY_SECONDS the rest waits for the next run, which the output says.
+# shellcheck disable=SC2016 # the inner shell's own variables
+set -eu
+. "$(dirname "$0")/lib.sh"
+need clang-tidy
+[ -f "$build/compile_commands.json" ] || skip "no $build/compile_commands.json"
+
+clean=$build/lint-tidy
+mkdir -p "$clean"
+headers=$( (cat .clang-tidy && files '\.h$' | xargs -r -d '\n' cat) | sha256sum)
+export root build clean headers
+TIDY_END=$(($(date +%s) + ${TIDY_SECONDS:-540}))
+export TIDY_END
+
+# Paths in the database are relative to the build directory.
+cd "$build"
+findings=$(sed -n 's/^ *"file": "\(.*\.c\)",*$/\1/p' compile_commands.json | sort -u |
+	while IFS= read -r file; do
+		case $(realpath "$file") in
+		"$build"/*) ;; # generated
+		"$root"/*) printf '%s\n' "$file" ;;
+		esac
+	done |
+	xargs -r -d '\n' -P 2 -n 1 sh -c '
+		key=$( (echo "$headers"; echo "$0"; cat "$0") | sha256sum | cut -c 1-32)
+		[ ! -e "$clean/$key" ] || exit 0
+		if [ "$(date +%s)" -ge "$TIDY_END" ]; then
+			echo "$0: LATER"
+			exit 0
+		fi
+		if found=$(clang-tidy -p "$build" --quiet --header-filter=".*" \
+			--extra-arg=-Wno-unknown-warning-option "$0" 2>/dev/null); then
+			: >"$clean/$key"
+		elif printf "%s\n" "$found" | grep -qE "(error|warning):"; then
+			printf "%s\n" "$found" | grep -E "(error|warning):" |
+				sed "s,^\($build/\)*\.\./,,;s/,-warnings-as-errors\]/]/"
+		else
+			echo "$0: clang-tidy failed: $found"
+		fi')
+
+late=$(printf '%s\n' "$findings" | grep -c ': LATER$' || true)
+[ "$late" -eq 0 ] || echo "$late files left for the next run: the time was up"
+finish "$(printf '%s\n' "$findings" | grep -v ': LATER$' | sort -u)"

@@ -1,0 +1,124 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Behind `make check`: installs what tests need, then builds and tests
+#
+#	build		everything, every suite
+#	build-asan	address and undefined behaviour sanitizers; what is quick
+#	build-fuzz	clang; each fuzz harness runs for some seconds
+#
+# and ends with one line, "N passed, N failed, N skipped". Without root it does what it
+# can and says what it leaves out. QUICK=1 stops after the first.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+jobs=$(nproc)
+logs=$PWD/build/check
+broken=0
+
+say()
+{
+	echo "== $*"
+}
+
+# A step that cannot even start counts as a failed test.
+fail()
+{
+	echo "== FAILED: $*"
+	broken=$((broken + 1))
+	printf '{"name": "%s", "result": "FAIL", "returncode": 1}\n' "$1" \
+		>"$logs/broken-$broken.json"
+}
+
+# build DIRECTORY SETUP-OPTION...: quiet unless it fails.
+build()
+{
+	dir=$1
+	shift
+	say "building $dir"
+	if [ ! -f "$dir/build.ninja" ]; then
+		meson setup "$dir" "$@" >"$logs/$dir.log" 2>&1
+	else
+		meson configure "$dir" "$@" >"$logs/$dir.log" 2>&1
+	fi && ninja -C "$dir" -j "$jobs" >>"$logs/$dir.log" 2>&1 && return 0
+	tail -n 30 "$logs/$dir.log"
+	fail "build of $dir"
+	return 1
+}
+
+has_suite() # DIRECTORY SUITE
+{
+	meson test -C "$1" --list --suite "$2" 2>/dev/null | grep -q " / "
+}
+
+# run DIRECTORY SUITE [MESON-OPTION...]: one log per run, kept for the summary.
+run()
+{
+	dir=$1 suite=$2
+	shift 2
+	has_suite "$dir" "$suite" || return 0
+	say "$dir: $suite"
+	# What ran before must not be counted again should meson fail to start.
+	rm -f "$dir/meson-logs/testlog-$suite.json"
+	meson test -C "$dir" --no-rebuild --suite "$suite" --logbase "testlog-$suite" \
+		--print-errorlogs "$@" </dev/null
+	[ -s "$dir/meson-logs/testlog-$suite.json" ] || fail "$dir: $suite did not run"
+}
+
+# Tests of the sanitizer build: all units and corpora, and of the slower suites these.
+asan_names='nginx curl asyncio exit own_side'
+
+asan_quick() # SUITE NAME...
+{
+	suite=$1
+	shift
+	known=$(meson test -C build-asan --list --suite "$suite" 2>/dev/null |
+		sed 's,.* / ,,')
+	names=
+	for name; do
+		if echo "$known" | grep -qx "$name"; then names="$names $name"; fi
+	done
+	[ -n "$names" ] || return 0
+	# shellcheck disable=SC2086 # names are words
+	run build-asan "$suite" $names
+}
+
+mkdir -p "$logs" || exit 1
+rm -f "$logs"/broken-*.json build*/meson-logs/testlog-*.json
+if ! tools/deps.sh test; then
+	[ "$(id -u)" = 0 ] && fail "tools/deps.sh test"
+	say "going on with what is installed"
+fi
+[ "$(id -u)" = 0 ] || say "not root: tests that need it are skipped and say so"
+
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0
+export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+if build build; then
+	for suite in lint unit fuzz conformance escape net; do
+		run build "$suite"
+	done
+fi
+if [ -z "${QUICK-}" ]; then
+	if build build-asan -Db_sanitize=address,undefined -Db_lundef=false; then
+		run build-asan unit
+		run build-asan fuzz
+		# Units show leaks; a front process that ends with its program need not
+		# have freed what it still uses.
+		# shellcheck disable=SC2086 # names are words
+		ASAN_OPTIONS=detect_leaks=0 asan_quick net $asan_names
+		run build-asan conformance
+	fi
+	if ! command -v clang >/dev/null; then
+		say "no clang: no fuzzing"
+	elif CC=clang build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
+		-Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link; then
+		run build-fuzz fuzz
+	fi
+fi
+
+set --
+for log in "$logs"/broken-*.json build*/meson-logs/testlog-*.json; do
+	[ ! -s "$log" ] || set -- "$@" "$log"
+done
+echo
+exec python3 tools/summary.py "$@"
