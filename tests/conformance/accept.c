@@ -62,7 +62,7 @@ static void bad_arguments(struct ctx *t)
 	int listener = serve(t, &server), fd = xsocket(t), pair[2];
 
 	xconnect(t, fd, &server);
-	want_rc(t, "length", -EFAULT, accept(listener, &from.sa, (void *)1));
+	want_rc(t, "length", -EFAULT, accept(listener, &from.sa, BAD_POINTER));
 	xconnect(t, xsocket(t), &server);
 	want_rc(t, "negative", -EINVAL, accept(listener, &from.sa, &from.len));
 	want_rc(t, "unlistened", -EINVAL, accept(xsocket(t), NULL, NULL));

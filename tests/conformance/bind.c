@@ -245,7 +245,7 @@ static void bad_arguments(struct ctx *t)
 
 	if (pipe(pipes) < 0)
 		give_up(t, "pipe");
-	want_rc(t, "pointer", -EFAULT, bind(fd, (void *)1, address.len));
+	want_rc(t, "pointer", -EFAULT, bind(fd, BAD_POINTER, address.len));
 	want_rc(t, "null", -EFAULT, bind(fd, NULL, address.len));
 	want_rc(t, "not-open", -EBADF, bind(800, &address.sa, address.len));
 	want_rc(t, "minus-one", -EBADF, bind(-1, &address.sa, address.len));

@@ -239,6 +239,23 @@ static void outlives_closer(struct ctx *t)
 	want_rc(t, "all-closed", 0, try_bind(fd, &address));
 }
 
+/* Nobody else may hold the socket for a moment longer than its owner. */
+static void released_at_once(struct ctx *t)
+{
+	struct address address = at_lo(t, t->port);
+	int n_good = 0;
+
+	for (int round = 0; round < 300; round++) {
+		int fd = xsocket(t);
+
+		n_good += try_bind(fd, &address) == 0;
+		if (t->stream && round % 2)
+			listen(fd, 1);
+		close(fd);
+	}
+	want_int(t, "bound", 300, n_good);
+}
+
 const struct test_case bind_share_cases[] = {
 	{ "bind.in_use", ALL, in_use, "EADDRINUSE until the owner closes" },
 	{ "bind.in_use_by_wildcard", ALL, in_use_by_wildcard,
@@ -256,6 +273,8 @@ const struct test_case bind_share_cases[] = {
 	{ "bind.reuse_port_not_forced", ALL, reuse_port_not_forced,
 	  "nothing is shared unasked" },
 	{ "bind.two_threads", ALL, two_threads, "of two threads one binds, 50 times" },
+	{ "bind.released_at_once", ALL, released_at_once,
+	  "bind, close, bind again, 300 times" },
 	{ "bind.outlives_closer", ALL, outlives_closer,
 	  "the last copy releases the port" },
 };

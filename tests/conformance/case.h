@@ -33,8 +33,10 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+#define BAD_POINTER ((void *)0x7ff)
+
 /* Beyond this a case is taken for hung. */
-#define CASE_SECONDS 10
+#define CASE_SECONDS 4
 /* Every run of a case has this many ports to itself. */
 #define CASE_PORTS 8
 
@@ -164,5 +166,5 @@ void xthread(struct ctx *t, pthread_t *thread, void *(*function)(void *), void *
 int in_child(struct ctx *t, int (*function)(struct ctx *t, void *argument),
 	     void *argument);
 int child_status(pid_t pid);
-/* Two mapped bytes runs: returns a place of @size bytes that ends at an unmapped page. */
+/* Returns a copy of @data in a place of @size bytes that ends at an unmapped page. */
 void *at_page_end(struct ctx *t, const void *data, size_t size);

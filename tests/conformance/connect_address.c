@@ -170,7 +170,7 @@ static void bad_arguments(struct ctx *t)
 	(void)listener;
 	if (pipe(pipes) < 0)
 		give_up(t, "pipe");
-	want_rc(t, "pointer", -EFAULT, connect(fd, (void *)1, server.len));
+	want_rc(t, "pointer", -EFAULT, connect(fd, BAD_POINTER, server.len));
 	want_rc(t, "null", -EFAULT, connect(fd, NULL, server.len));
 	want_rc(t, "not-open", -EBADF, connect(800, &server.sa, server.len));
 	want_rc(t, "minus-one", -EBADF, connect(-1, &server.sa, server.len));

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * conformance [--list] [--program-argument ...] [PATTERN...]
+ * conformance [--list] [--first ADDRESS]... [PATTERN...]
  *
  * Runs the cases whose name matches one of the shell patterns (all without one), each in
  * a process group of its own, and prints one line per case, family and type:
  *
  *	NAME <tab> v4|v6 <tab> stream|dgram <tab> RESULT
+ *
+ * With --first every case begins by connecting some sockets to ADDRESS: an engine that
+ * guesses from what came before where a socket will end is led to guess wrong.
  *
  * Status 0; 1 when a result breaks what the standard fixes (said on stderr); 2 misuse.
  */
@@ -15,7 +18,9 @@
 
 #include "topics.h"
 
-#define FIRST_PORT 10000
+#define FIRST_PORT     10000
+#define FIRST_CONNECTS 5 /* per address and type */
+#define FIRST_TO       9 /* a port nobody listens on */
 
 static const struct topic {
 	const struct test_case *cases;
@@ -32,6 +37,25 @@ static bool is_chosen(const struct test_case *test, char **patterns, int n_patte
 		if (fnmatch(patterns[i], test->name, 0) == 0)
 			return true;
 	return n_patterns == 0;
+}
+
+static struct address first[4];
+static size_t n_first;
+
+static void mislead(void)
+{
+	static const int types[] = { SOCK_STREAM, SOCK_DGRAM };
+
+	for (size_t i = 0; i < n_first * ARRAY_SIZE(types) * FIRST_CONNECTS; i++) {
+		const struct address *to = &first[i % n_first];
+		int type = types[i / n_first % ARRAY_SIZE(types)];
+		int fd = socket(to->sa.sa_family, type | SOCK_NONBLOCK, 0);
+
+		/* Refused or not: it is the asking that counts. */
+		if (connect(fd, &to->sa, to->len) < 0)
+			errno = 0;
+		close(fd);
+	}
 }
 
 static long now_ms(void)
@@ -56,6 +80,7 @@ static pid_t start(struct ctx *t, int *ret_from)
 		/* Cases count descriptors from 3 on. */
 		t->out = fcntl(pipes[1], F_DUPFD_CLOEXEC, 900);
 		close(pipes[1]);
+		mislead();
 		t->test->run(t);
 		_exit(0);
 	}
@@ -171,24 +196,16 @@ static void list_case(const struct test_case *test)
 	       a & DGRAM ? "dgram" : "", test->about);
 }
 
-int main(int argc, char **argv)
+static bool run_all(bool list, char **patterns, int n_patterns)
 {
-	bool list = argc > 1 && strcmp(argv[1], "--list") == 0, good = true;
 	uint16_t port = FIRST_PORT;
+	bool good = true;
 
-	if (argc > 1 && strcmp(argv[1], "--passed") == 0)
-		return passed_main(argc - 1, argv + 1);
-	if (argc > 1 && argv[1][0] == '-' && !list) {
-		fprintf(stderr, "usage: conformance [--list] [PATTERN...]\n");
-		return 2;
-	}
-	/* Cases count descriptors, and what exec leaves open. */
-	close_range(3, ~0U, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(topics); i++) {
 		for (size_t j = 0; j < *topics[i].n_cases; j++, port += 4 * CASE_PORTS) {
 			const struct test_case *test = &topics[i].cases[j];
 
-			if (!is_chosen(test, argv + 1 + list, argc - 1 - list))
+			if (!is_chosen(test, patterns, n_patterns))
 				continue;
 			if (list)
 				list_case(test);
@@ -196,5 +213,30 @@ int main(int argc, char **argv)
 				good &= run_combinations(test, port);
 		}
 	}
-	return good ? 0 : 1;
+	return good;
+}
+
+int main(int argc, char **argv)
+{
+	bool list = false;
+	int i;
+
+	if (argc > 1 && strcmp(argv[1], "--passed") == 0)
+		return passed_main(argc - 1, argv + 1);
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (strcmp(argv[i], "--list") == 0) {
+			list = true;
+		} else if (strcmp(argv[i], "--first") == 0 && i + 1 < argc &&
+			   n_first < ARRAY_SIZE(first)) {
+			first[n_first++] = at_text(argv[++i], FIRST_TO);
+		} else {
+			fprintf(stderr,
+				"usage: conformance [--list] [--first ADDRESS]... "
+				"[PATTERN...]\n");
+			return 2;
+		}
+	}
+	/* Cases count descriptors, and what exec leaves open. */
+	close_range(3, ~0U, 0);
+	return run_all(list, argv + i, argc - i) ? 0 : 1;
 }

@@ -96,8 +96,8 @@ static void room(struct ctx *t, name_call *call, int fd)
 	len = (socklen_t)-1;
 	want_rc(t, "negative", -EINVAL, call(fd, (void *)bytes, &len));
 	len = sizeof(bytes);
-	want_rc(t, "pointer", -EFAULT, call(fd, (void *)1, &len));
-	want_rc(t, "length", -EFAULT, call(fd, (void *)bytes, (void *)1));
+	want_rc(t, "pointer", -EFAULT, call(fd, BAD_POINTER, &len));
+	want_rc(t, "length", -EFAULT, call(fd, (void *)bytes, BAD_POINTER));
 	want_rc(t, "not-open", -EBADF, call(800, (void *)bytes, &len));
 	want_rc(t, "not-socket", -ENOTSOCK, call(t->out, (void *)bytes, &len));
 }

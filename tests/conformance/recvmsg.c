@@ -267,10 +267,10 @@ static void bad_arguments(struct ctx *t)
 	connected_pair(t, fds);
 	send(fds[0], "12345", 5, 0);
 	polled(fds[1], POLLIN, true);
-	want_rc(t, "data", -EFAULT, recv(fds[1], (void *)1, 1, MSG_PEEK));
-	want_rc(t, "header", -EFAULT, recvmsg(fds[1], (void *)1, 0));
+	want_rc(t, "data", -EFAULT, recv(fds[1], BAD_POINTER, 1, MSG_PEEK));
+	want_rc(t, "header", -EFAULT, recvmsg(fds[1], BAD_POINTER, 0));
 	want_rc(t, "length", -EFAULT,
-		recvfrom(fds[1], &byte, 1, MSG_PEEK, &from.sa, (void *)1));
+		recvfrom(fds[1], &byte, 1, MSG_PEEK, &from.sa, BAD_POINTER));
 	want_rc(t, "not-open", -EBADF, recv(800, &byte, 1, 0));
 	want_rc(t, "not-socket", -ENOTSOCK, recv(t->out, &byte, 1, 0));
 }

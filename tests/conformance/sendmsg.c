@@ -237,7 +237,7 @@ static void wrong_family(struct ctx *t)
 static void bad_arguments(struct ctx *t)
 {
 	struct address server;
-	struct iovec part = { (void *)1, 1 };
+	struct iovec part = { BAD_POINTER, 1 };
 	struct msghdr message = { &server.sa, 0, &part, 1, NULL, 0, 0 };
 	int receiver = serve(t, &server), fd = xsocket(t), pipes[2];
 
@@ -245,11 +245,12 @@ static void bad_arguments(struct ctx *t)
 	if (pipe(pipes) < 0)
 		give_up(t, "pipe");
 	message.msg_namelen = server.len;
-	want_rc(t, "address", -EFAULT, sendto(fd, "x", 1, 0, (void *)1, server.len));
-	want_rc(t, "data", -EFAULT, sendto(fd, (void *)1, 1, 0, &server.sa, server.len));
-	want_rc(t, "header", -EFAULT, sendmsg(fd, (void *)1, 0));
+	want_rc(t, "address", -EFAULT, sendto(fd, "x", 1, 0, BAD_POINTER, server.len));
+	want_rc(t, "data", -EFAULT,
+		sendto(fd, BAD_POINTER, 1, 0, &server.sa, server.len));
+	want_rc(t, "header", -EFAULT, sendmsg(fd, BAD_POINTER, 0));
 	want_rc(t, "part", -EFAULT, sendmsg(fd, &message, 0));
-	message.msg_iov = (void *)1;
+	message.msg_iov = BAD_POINTER;
 	want_rc(t, "vector", -EFAULT, sendmsg(fd, &message, 0));
 	message.msg_iov = &part;
 	message.msg_iovlen = UIO_MAXIOV + 1;
@@ -330,7 +331,7 @@ static void many(struct ctx *t)
 		want_from(t, "from-other", "lo:dyn", second);
 	}
 	want_rc(t, "none", 0, sendmmsg(fd, all, 0, 0));
-	want_rc(t, "vector", -EFAULT, sendmmsg(fd, (void *)1, 1, 0));
+	want_rc(t, "vector", -EFAULT, sendmmsg(fd, BAD_POINTER, 1, 0));
 	want_rc(t, "descriptor", -EBADF, sendmmsg(800, all, 1, 0));
 }
 
@@ -353,7 +354,7 @@ static void many_partly(struct ctx *t)
 	want_rc(t, "second", 1, recv(receiver, &byte, 1, MSG_DONTWAIT));
 	want_rc(t, "no-more", -EAGAIN, recv(receiver, &byte, 1, MSG_DONTWAIT));
 	want_rc(t, "first-bad", -EINVAL, sendmmsg(fd, all + 2, 2, 0));
-	all[1].msg_hdr.msg_name = (void *)1;
+	all[1].msg_hdr.msg_name = BAD_POINTER;
 	want_rc(t, "second-faults", 1, sendmmsg(fd, all, 2, 0));
 }
 

@@ -222,7 +222,7 @@ static void odd_messages(struct ctx *t)
 	want_rc(t, "other-level", 1, sendmsg(fd, &message, 0));
 	control.align.cmsg_len = 1;
 	want_rc(t, "short", -EINVAL, sendmsg(fd, &message, 0));
-	message.msg_control = (void *)1;
+	message.msg_control = BAD_POINTER;
 	want_rc(t, "pointer", -EFAULT, sendmsg(fd, &message, 0));
 	message.msg_controllen = (size_t)1 << 40;
 	want_rc(t, "huge", -ENOBUFS, sendmsg(fd, &message, 0));

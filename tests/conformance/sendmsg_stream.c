@@ -49,7 +49,7 @@ static void connected_named(struct ctx *t)
 	want_rc(t, "recv", 2, recv(fds[1], text, 2, MSG_WAITALL));
 	want(t, "text", "xy", "%s", text);
 	want_rc(t, "bad-pointer", -EFAULT,
-		sendto(fds[0], "x", 1, 0, (void *)1, other.len));
+		sendto(fds[0], "x", 1, 0, BAD_POINTER, other.len));
 }
 
 static void broken_pipe(struct ctx *t)

@@ -15,6 +15,6 @@
 
 /*
  * The program started anew by a case (`conformance --passed FD HOW`): uses the descriptor
- * it was left with. Its exit status is what it found (lifetime_exec.c).
+ * it was left with. Its exit status is what it found (lifetime_process.c).
  */
 int passed_main(int argc, char **argv);
