@@ -15,8 +15,8 @@
 #include "ctl/command.h"
 #include "policy/policy.h"
 #include "run/options.h"
+#include "run/plan.h"
 
-#define TRAPS_MAX 8
 
 enum {
 	OPTION_V6ONLY = 0x200,
@@ -123,27 +123,6 @@ static int parse_call(struct request *request, char **words, int n_words)
 	return 0;
 }
 
-/* What the notify engine has to see for this policy. Return: how many. */
-static size_t traps_of(const struct policy_reach *reach, const char *traps[TRAPS_MAX])
-{
-	unsigned int moved = reach->bind_leaves | reach->connect_leaves | reach->denies;
-	size_t n = 0;
-
-	if (reach->default_host_v4 || reach->default_host_v6)
-		traps[n++] = "socket";
-	if (!moved)
-		return n;
-	traps[n++] = "bind";
-	traps[n++] = "connect";
-	traps[n++] = "listen";
-	traps[n++] = "sendto";
-	if (moved & (POLICY_UDP | POLICY_OTHER)) {
-		traps[n++] = "sendmsg";
-		traps[n++] = "sendmmsg";
-	}
-	return n;
-}
-
 static size_t format_address(const struct policy_verdict *verdict, char *text,
 			     size_t size)
 {
@@ -244,7 +223,7 @@ static void show_text(const char *sentence, const char *const *traps, size_t n_t
 static int explain(const struct request *request)
 {
 	const struct policy *policy = request->policy.policy;
-	const char *traps[TRAPS_MAX];
+	const char *traps[PLAN_TRAPS_MAX];
 	struct policy_verdict verdict;
 	struct policy_reach reach;
 	char sentence[1024];
@@ -254,7 +233,7 @@ static int explain(const struct request *request)
 		       NULL, &verdict);
 	policy_explain(&request->query, &verdict, sentence, sizeof(sentence));
 	policy_get_reach(policy, &reach);
-	n_traps = traps_of(&reach, traps);
+	n_traps = plan_traps(&reach, traps);
 	if (request->json)
 		show_json(request, &verdict, sentence, traps, n_traps);
 	else

@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# graft check and graft explain from the outside: output, exit status, order of options.
+# policy_commands.sh GRAFT
+set -u
+
+graft=$(realpath "$1")
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+n=0
+failed=0
+
+# expect NAME STATUS EXPECTED-OUTPUT COMMAND...: stdout and stderr together
+expect() {
+	local name=$1 status=$2 expected=$3 output got
+	shift 3
+	output=$("$@" 2>&1)
+	got=$?
+	n=$((n + 1))
+	if [ "$output" = "$expected" ] && [ "$got" = "$status" ]; then
+		echo "ok $n - $name"
+		return
+	fi
+	failed=1
+	echo "not ok $n - $name"
+	printf 'status %s, expected %s\n%s\n--- expected\n%s\n' \
+		"$got" "$status" "$output" "$expected" | sed 's/^/# /'
+}
+
+cat >good.conf <<-'END'
+	endpoint web ipv4 127.0.0.1:8080  # the server
+	bind tcp 0.0.0.0:80=web
+END
+cat >more.conf <<-'END'
+	bind tcp [::]:80 = web
+END
+cat >bad.conf <<-'END'
+	bind tcp 0.0.0.0:70000 = web
+	bind tcp 0.0.0.0:80 = wbe
+END
+
+expect "a good file says nothing" 0 "" "$graft" check good.conf
+expect "files make one policy and print back" 0 "endpoint web ipv4 127.0.0.1:8080
+bind tcp 0.0.0.0:80 = web
+bind tcp [::]:80 = web" "$graft" check --print good.conf more.conf
+expect "every mistake is told of" 2 "bad.conf:1:18: port 70000 is not in 0-65535
+bad.conf:2:23: endpoint 'wbe' is not defined; did you mean 'web'?" \
+	"$graft" check --print good.conf bad.conf
+expect "a missing file" 2 "none.conf: No such file or directory" "$graft" check none.conf
+truncate -s 65M large.conf
+expect "a file too large" 2 "large.conf: larger than the 64 MiB a policy file may have" \
+	"$graft" check large.conf
+
+expect "explain a file's rule" 0 \
+	"rule good.conf:2 'bind tcp 0.0.0.0:80 = web' matches; the socket is made in the host's stack and bound to 127.0.0.1:8080
+engine: notify; traps bind connect listen sendto" \
+	"$graft" explain --policy good.conf bind tcp 0.0.0.0:80
+expect "rules before -p before -i before pairs before -e" 0 \
+	"rule --rule:1 'connect any 127.0.0.1:80 = own' matches; the socket stays in the program's own stack
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg" \
+	"$graft" explain -e 0.0.0.0/0=host --bound -p 8080:80 \
+	--rule 'connect any 127.0.0.1:80 = own' connect tcp 127.0.0.1:80
+expect "-p before -i wherever they stand" 0 \
+	"rule -p 8080:80 'bind tcp 0.0.0.0:80 = pub-tcp-8080-4' matches; the socket is made in the host's stack and bound to 0.0.0.0:8080
+engine: notify; traps bind connect listen sendto sendmsg sendmmsg" \
+	"$graft" explain -i 0.0.0.0:80=deny -p 8080:80 bind tcp 0.0.0.0:80
+expect "pairs before -e" 1 \
+	"rule GRAFT_CONV_PAIRS 10.0.0.1:80=deny 'connect any 10.0.0.1:80 = deny' matches; the call fails with EACCES
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg" \
+	env GRAFT_CONV_PAIRS=10.0.0.1:80=deny "$graft" explain -e 0.0.0.0/0=host \
+	connect tcp 10.0.0.1:80
+expect "nothing to do" 0 "no rule matches; the socket stays in the program's own stack
+engine: none needed; no rule moves or denies a socket" \
+	"$graft" explain connect udp '[2001:db8::1]:53'
+expect "a bad policy" 2 "graft: -p 80:x: port 'x' is not a number" \
+	"$graft" explain -p 80:x bind tcp 0.0.0.0:80
+expect "a bad address" 2 \
+	"graft explain: '1.2.3.4' is not ADDR:PORT (an IPv6 ADDR stands in brackets)" \
+	"$graft" explain bind tcp 1.2.3.4
+expect "a missing policy file" 2 "graft: none.conf: No such file or directory" \
+	"$graft" explain --policy none.conf bind tcp 0.0.0.0:80
+
+# shellcheck disable=SC2317  # called by expect
+json() {
+	"$graft" explain --json --v6only -p 127.0.0.1:8080:80 bind tcp '[::]:80' |
+		python3 -c 'import json, sys
+d = json.load(sys.stdin)
+print(d["verdict"], d["reason"], d["passed_over"], d["traps"])'
+}
+expect "json" 0 "own unservable bind tcp [::]:80 = pub-tcp-8080-127.0.0.1 \
+['bind', 'connect', 'listen', 'sendto']" json
+
+echo "1..$n"
+exit $failed
