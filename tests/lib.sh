@@ -164,8 +164,8 @@ leave_host()
 # tree may well be under /root.
 prepare_files()
 {
-	mkdir -p "$T/bin" "$T/home/root" "$T/home/user" "$T/xdg/root" "$T/xdg/user"
-	chmod 700 "$T"/home/* "$T"/xdg/*
+	mkdir -p "$T/bin" "$T/homes/root" "$T/homes/user" "$T/xdg/root" "$T/xdg/user"
+	chmod 700 "$T"/homes/* "$T"/xdg/*
 	cp "$LIB_DIR"/net/*.py "$T/bin/" 2>/dev/null
 	chmod -f 644 "$T"/bin/*.py
 	if [ "$ENGINE" != native ]; then
@@ -175,9 +175,9 @@ prepare_files()
 	fi
 	GRAFT=$T/bin/graft
 	if [ "$GRAFT_TEST_CAPABLE" = root ]; then
-		chown 65534:65534 "$T/home/user" "$T/xdg/user"
+		chown 65534:65534 "$T/homes/user" "$T/xdg/user"
 	else
-		chmod 777 "$T/home/user" "$T/xdg/user"
+		chmod 777 "$T/homes/user" "$T/xdg/user"
 	fi
 }
 
@@ -238,7 +238,7 @@ replace_file()
 identity()
 {
 	# A background command of a shell without job control ignores SIGINT.
-	IDENTITY=(env '--default-signal=INT,QUIT' HOME="$T/home/$1"
+	IDENTITY=(env '--default-signal=INT,QUIT' HOME="$T/homes/$1"
 		XDG_RUNTIME_DIR="$T/xdg/$1")
 	[ "$1" = user ] || return 0
 	if [ "$GRAFT_TEST_CAPABLE" = root ]; then

@@ -40,7 +40,8 @@ build()
 		meson setup "$dir" "$@" >"$logs/$dir.log" 2>&1
 	else
 		meson configure "$dir" "$@" >"$logs/$dir.log" 2>&1
-	fi && ninja -C "$dir" -j "$jobs" >>"$logs/$dir.log" 2>&1 && return 0
+	fi && ninja -C "$dir" -j "$jobs" all meson-test-prereq >>"$logs/$dir.log" 2>&1 &&
+		return 0
 	tail -n 30 "$logs/$dir.log"
 	fail "build of $dir"
 	return 1

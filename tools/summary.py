@@ -12,7 +12,9 @@ import os
 import re
 import sys
 
-POINT = re.compile(r"^(not )?ok\b(?:\s+\d+)?(?:\s*-)?\s*(.*?)(?:\s+#\s*(SKIP|TODO)\b\s*(.*))?$", re.I)
+POINT = re.compile(
+    r"^(not )?ok\b(?:\s+\d+)?(?:\s*-)?\s*(.*?)(?:\s+#\s*(SKIP)\b\s*(.*))?$", re.I
+)
 PLAN_SKIP = re.compile(r"^1\.\.0\s*#\s*SKIP\S*\s*(.*)$", re.I)
 GOOD = {"OK", "EXPECTEDFAIL"}
 

@@ -101,8 +101,7 @@ static int take_option(struct run *run, int option, const char *argument)
 		run->verbosity++;
 		return 0;
 	default:
-		fprintf(stderr, "`graft run --help` shows the options\n");
-		return -EINVAL;
+		return -EINVAL; /* getopt_long() said what was wrong */
 	}
 }
 
@@ -142,7 +141,7 @@ int command_run(int argc, char **argv)
 	char summary[SUMMARY_MAX] = "";
 	struct run run = { .has_dns = true, .summary = summary };
 	struct policy_options policy = { 0 };
-	int r;
+	int r, status;
 
 	argv[0] = (char *)"graft run";
 	r = parse(&run, &policy, argc, argv);
@@ -154,5 +153,7 @@ int command_run(int argc, char **argv)
 		 : run.verbosity    ? LOG_LEVEL_INFO
 				    : LOG_LEVEL_WARNING,
 		 "graft run");
-	return front_main(&run);
+	status = front_main(&run);
+	policy_free(run.policy);
+	return status;
 }

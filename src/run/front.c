@@ -15,6 +15,7 @@
  *    (subreaper) and goes on with the sockets it has; its later calls get ENOSYS.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,11 +148,24 @@ static void on_signal(struct front *front)
 	}
 }
 
+/* The caller may have closed standard streams; nothing of ours may take their numbers,
+ * and the program gets them closed, as it would without us. */
+static void keep_standard_numbers(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	fd_close(fd);
+}
+
 static int start(struct front *front)
 {
 	sigset_t set;
 	int pair[2];
 
+	keep_standard_numbers();
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	for (size_t i = 0; i < ARRAY_SIZE(forwarded); i++)

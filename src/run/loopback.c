@@ -4,6 +4,7 @@
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 
 #include "base/fd.h"
 #include "run/loopback.h"
+
+#define ROUTE_WAIT_MS 1000
 
 int loopback_up(void)
 {
@@ -58,7 +61,7 @@ static size_t fill_request(struct address_request *request,
 	return request->head.nlmsg_len;
 }
 
-int loopback_add(const struct sockaddr *address)
+static int add(const struct sockaddr *address)
 {
 	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	struct address_request request;
@@ -81,4 +84,30 @@ int loopback_add(const struct sockaddr *address)
 	    answer.head.nlmsg_type != NLMSG_ERROR)
 		return -EPROTO;
 	return answer.error.error == -EEXIST ? 0 : answer.error.error;
+}
+
+/*
+ * The kernel puts the route to a new IPv6 address in place from a work queue; until then
+ * nothing reaches it. Asks by connecting a datagram socket, which sends nothing.
+ */
+static void await_route(const struct sockaddr_in6 *address)
+{
+	_cleanup_fd_ int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in6 there = *address;
+
+	there.sin6_port = htons(9);
+	for (int i = 0; fd >= 0 && i < ROUTE_WAIT_MS; i++) {
+		if (connect(fd, (const struct sockaddr *)&there, sizeof(there)) == 0)
+			return;
+		poll(NULL, 0, 1);
+	}
+}
+
+int loopback_add(const struct sockaddr *address)
+{
+	int r = add(address);
+
+	if (r == 0 && address->sa_family == AF_INET6)
+		await_route((const struct sockaddr_in6 *)address);
+	return r;
 }

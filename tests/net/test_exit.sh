@@ -100,18 +100,18 @@ test_surroundings()
 	local wanted
 	equal "$WHO: environment" "some value" \
 		"$(SOME_NAME="some value" try -- printenv SOME_NAME)"
-	equal "$WHO: directory" "$T/home" "$(cd "$T/home" && try -- pwd)"
+	equal "$WHO: directory" "$T/homes" "$(cd "$T/homes" && try -- pwd)"
 	equal "$WHO: umask" 0037 "$(umask 037 && try -- bash -c umask)"
 	equal "$WHO: limits" 333 "$(ulimit -n 333 && try -- bash -c 'ulimit -n')"
 	wanted=0:0
 	[ "$WHO" = root ] || wanted=65534:65534
 	equal "$WHO: user and group" "$wanted" "$(try -- bash -c 'echo $(id -u):$(id -g)')"
 	equal "$WHO: file ownership as seen inside" "$wanted" \
-		"$(try -- stat -c '%u:%g' "$T/home/$WHO")"
+		"$(try -- stat -c '%u:%g' "$T/homes/$WHO")"
 	equal "$WHO: a file made inside" "$wanted" "$(
-		try -- touch "$T/home/$WHO/made"
-		stat -c '%u:%g' "$T/home/$WHO/made")"
-	rm -f "$T/home/$WHO/made"
+		try -- touch "$T/homes/$WHO/made"
+		stat -c '%u:%g' "$T/homes/$WHO/made")"
+	rm -f "$T/homes/$WHO/made"
 	equal "$WHO: arguments, odd ones too" "[] [a b] [--] [-p]" \
 		"$(try -- bash -c 'printf "[%s] " "$@" | sed "s/ $//"' _ '' 'a b' -- -p)"
 	[ "$ENGINE" != native ] || return

@@ -33,7 +33,7 @@ nothing_left()
 left_behind()
 {
 	find /run /tmp -mindepth 1 ! -type d ! -path "$T/*"
-	find "$T/xdg" "$T/home" ! -type d ! -name 'test.*'
+	find "$T/xdg" "$T/homes" ! -type d ! -name 'test.*'
 }
 
 clean_after() # WHAT
@@ -49,13 +49,13 @@ tree()
 	start tree -p 8080:80 -e 10.77.0.0/24=host -- bash -c "
 		setsid $PYTHON $T/bin/http_server.py 0.0.0.0 80 tree stay &
 		(trap '' TERM HUP INT; sleep 1000 & wait) &
-		echo \$\$ >$T/home/$WHO/test.pid
+		echo \$\$ >$T/homes/$WHO/test.pid
 		until curl -s http://$HOST4:8080/; do sleep 0.02; done
 		echo ready
 		exec sleep 1000"
 	await tree grep -q ready "$T/tree.log" || return
 	FRONT=${PID_OF[tree]}
-	PROGRAM=$(<"$T/home/$WHO/test.pid")
+	PROGRAM=$(<"$T/homes/$WHO/test.pid")
 }
 
 killed_front()
@@ -74,10 +74,10 @@ not_listening()
 
 killed_program()
 {
-	start lone -p 8080:80 -- bash -c "echo \$\$ >$T/home/$WHO/test.pid
+	start lone -p 8080:80 -- bash -c "echo \$\$ >$T/homes/$WHO/test.pid
 		echo ready; exec sleep 1000"
 	await lone grep -q ready "$T/lone.log" || return
-	kill -KILL "$(<"$T/home/$WHO/test.pid")"
+	kill -KILL "$(<"$T/homes/$WHO/test.pid")"
 	status_of lone
 	equal "$WHO: program killed: its status" 137 "$STATUS"
 	clean_after "program killed"
@@ -134,7 +134,7 @@ killed_supervisor()
 {
 	local supervisor
 	start survivor -p 8080:80 -e 0.0.0.0/0=host -- \
-		"$PYTHON" "$T/bin/survivor.py" "$T/home/$WHO" "$HOST4"
+		"$PYTHON" "$T/bin/survivor.py" "$T/homes/$WHO" "$HOST4"
 	wait_for_listener survivor 8080 || return
 	exec 8<>"/dev/tcp/$HOST4/8080"
 	await survivor grep -q ready "$T/survivor.log" || return
@@ -145,7 +145,7 @@ killed_supervisor()
 	}
 	kill -KILL "$supervisor"
 	within 5 is_gone "$supervisor"
-	touch "$T/home/$WHO/test.go"
+	touch "$T/homes/$WHO/test.go"
 	read -r -t 10 -u 8 line
 	equal "$WHO: supervisor killed: a connection receives" "still here" "$line"
 	echo pong >&8
@@ -165,32 +165,32 @@ killed_supervisor()
 	contains "$WHO: supervisor killed: other families work" '^unix x' \
 		"$(<"$T/survivor.log")"
 	stop survivor
-	rm -f "$T/home/$WHO/test.go"
+	rm -f "$T/homes/$WHO/test.go"
 	clean_after "supervisor killed"
 }
 
 # The main program ends with a status while its child has yet to bind and connect.
 background()
 {
-	rm -f "$T/home/$WHO/test.go"
+	rm -f "$T/homes/$WHO/test.go"
 	start main -p 8080:80 -e 10.77.0.0/24=host -- bash -c "
-		(until [ -e $T/home/$WHO/test.go ]; do sleep 0.02; done
-		 curl -s http://$HOST4:8000/ >$T/home/$WHO/test.out
+		(until [ -e $T/homes/$WHO/test.go ]; do sleep 0.02; done
+		 curl -s http://$HOST4:8000/ >$T/homes/$WHO/test.out
 		 exec $PYTHON $T/bin/http_server.py 0.0.0.0 80 background stay) &
-		echo \$! >$T/home/$WHO/test.pid
+		echo \$! >$T/homes/$WHO/test.pid
 		echo main ends
 		exit 5"
 	await main grep -q 'main ends' "$T/main.log" || return
 	within 2 is_gone "${PID_OF[main]}" && comment "$WHO: graft run did not wait for it"
-	touch "$T/home/$WHO/test.go"
+	touch "$T/homes/$WHO/test.go"
 	check "$WHO: a background child binds after the main program ended" \
 		within 10 can_connect "$HOST4" 8080
-	equal "$WHO: and has connected before" outside "$(<"$T/home/$WHO/test.out")"
+	equal "$WHO: and has connected before" outside "$(<"$T/homes/$WHO/test.out")"
 	equal "$WHO: and is served" background "$(host curl -sS "http://$HOST4:8080/")"
-	kill "$(<"$T/home/$WHO/test.pid")"
+	kill "$(<"$T/homes/$WHO/test.pid")"
 	status_of main
 	equal "$WHO: the status is the main program's" 5 "$STATUS"
-	rm -f "$T/home/$WHO"/test.*
+	rm -f "$T/homes/$WHO"/test.*
 	clean_after "background child ended"
 }
 

@@ -14,9 +14,9 @@ need ssh scp ssh-keygen ip "$PYTHON"
 accounts()
 {
 	replace_file /etc/passwd <<END
-root:x:0:0:root:$T/home/root:/bin/bash
+root:x:0:0:root:$T/homes/root:/bin/bash
 sshd:x:102:65534::/run/sshd:/usr/sbin/nologin
-guest:x:65534:65534:guest:$T/home/user:/bin/bash
+guest:x:65534:65534:guest:$T/homes/user:/bin/bash
 END
 	[ "$GRAFT_TEST_CAPABLE" = root ] || return
 	replace_file /etc/shadow 600 <<END

@@ -73,9 +73,9 @@ test_terminal()
 # The master closes with the session; SIGHUP follows.
 hang_up()
 {
-	on_terminal expect ready -- bash -c "echo \$\$ >$T/home/$WHO/pid
+	on_terminal expect ready -- bash -c "echo \$\$ >$T/homes/$WHO/pid
 		echo ready; exec sleep 1000" || return
-	within 10 is_gone "$(<"$T/home/$WHO/pid")"
+	within 10 is_gone "$(<"$T/homes/$WHO/pid")"
 }
 
 # A shell with job control gives each pipeline a process group of its own.

@@ -54,7 +54,7 @@ expect "a file too large" 2 "large.conf: larger than the 64 MiB a policy file ma
 
 expect "explain a file's rule" 0 \
 	"rule good.conf:2 'bind tcp 0.0.0.0:80 = web' matches; the socket is made in the host's stack and bound to 127.0.0.1:8080
-engine: notify; traps bind connect listen sendto" \
+engine: notify; traps bind connect listen sendto(MSG_FASTOPEN) sendmsg(MSG_FASTOPEN) sendmmsg(MSG_FASTOPEN)" \
 	"$graft" explain --policy good.conf bind tcp 0.0.0.0:80
 expect "rules before -p before -i before pairs before -e" 0 \
 	"rule --rule:1 'connect any 127.0.0.1:80 = own' matches; the socket stays in the program's own stack
@@ -89,7 +89,7 @@ d = json.load(sys.stdin)
 print(d["verdict"], d["reason"], d["passed_over"], d["traps"])'
 }
 expect "json" 0 "own unservable bind tcp [::]:80 = pub-tcp-8080-127.0.0.1 \
-['bind', 'connect', 'listen', 'sendto']" json
+['bind', 'connect', 'listen', 'sendto(MSG_FASTOPEN)', 'sendmsg(MSG_FASTOPEN)', 'sendmmsg(MSG_FASTOPEN)']" json
 
 echo "1..$n"
 exit $failed

@@ -141,7 +141,6 @@ static int64_t do_connect(struct call *call, const struct subject *subject,
 	/* Datagrams have nothing to wait for. */
 	if (subject->proto != POLICY_TCP || fcntl(subject->fd, F_GETFL) & O_NONBLOCK)
 		return connect_again(&c);
-	subject_move_finish(call, subject);
 	return run_blocking(call, subject->fd, SO_SNDTIMEO, connect_again, &c);
 }
 

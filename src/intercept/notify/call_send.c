@@ -157,9 +157,11 @@ static int64_t deliver(struct call *call, struct subject *subject,
 static int take_name(const struct call *call, struct message *message, uint64_t pointer,
 		     uint64_t size)
 {
-	/* A name without length is an error to sendto, and none to sendmsg. */
-	if (!pointer || ((uint32_t)size == 0 && call->nr != SYS_sendto))
+	if (!pointer)
 		return 0;
+	/* A name without length is an error to sendto, and none to sendmsg. */
+	if ((uint32_t)size == 0)
+		return call->nr == SYS_sendto ? -EINVAL : 0;
 	message->has_name = true;
 	/* msg_namelen beyond the storage is cut by the kernel, not refused. */
 	if ((int)(uint32_t)size > (int)sizeof(message->route.asked.storage) &&
