@@ -25,6 +25,7 @@ install: all
 		= "$(abspath $(PREFIX))" || \
 		{ meson configure $(BUILD) --prefix=$(abspath $(PREFIX)) && ninja -C $(BUILD); }
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild --quiet
+	@test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || ldconfig
 
 check:
 	@tools/check.sh

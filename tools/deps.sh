@@ -9,10 +9,15 @@
 # What is installed already is left alone, so a second run needs neither network nor
 # root. Services that come with a package (nginx, postgresql, ssh ...) are kept from
 # starting by a policy-rc.d, which is put back as it was.
+#
+# dpkg-dev tells meson that libraries belong into lib/x86_64-linux-gnu, where the linker
+# looks, and not into lib64.
 # shellcheck disable=SC2086 # lists of packages are words
 set -eu
+# What packages make while they are installed is for everybody.
+umask 022
 
-build="gcc libc6-dev make meson ninja-build pkg-config
+build="gcc libc6-dev make meson ninja-build pkg-config dpkg-dev
 	libseccomp-dev libcap-ng-dev libjson-c-dev libcmocka-dev"
 demo="$build bash python3 iproute2 util-linux procps nginx-light iperf3 curl"
 test="$demo redis-server redis-tools memcached postgresql haproxy
