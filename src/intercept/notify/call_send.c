@@ -52,24 +52,20 @@ static char *buffer_of(struct worker *worker)
 	return worker->buffer;
 }
 
-static bool is_inet(const struct subject *subject)
+/* Does the supervisor do this send itself? */
+static bool is_ours(const struct subject *subject, int flags)
 {
-	return subject->domain == AF_INET || subject->domain == AF_INET6;
+	if (!subject_is_inet(subject))
+		return false;
+	return subject->proto != POLICY_TCP || flags & MSG_FASTOPEN;
 }
 
-/* Which sends the supervisor does itself. */
-enum course { COURSE_OURS, COURSE_CONTINUE, COURSE_REFUSE };
-
-static enum course course_of(const struct subject *subject, int flags)
+static struct answer leave_to_program(const struct subject *subject, int flags)
 {
-	bool connects = flags & MSG_FASTOPEN;
-
-	if (!is_inet(subject))
-		/* No other family connects this way, so nobody misses it. */
-		return connects ? COURSE_REFUSE : COURSE_CONTINUE;
-	if (subject->proto == POLICY_TCP)
-		return connects ? COURSE_OURS : COURSE_CONTINUE;
-	return COURSE_OURS;
+	/* No other family connects this way, so nobody misses it. */
+	if (!subject_is_inet(subject) && flags & MSG_FASTOPEN)
+		return answer_result(-EOPNOTSUPP);
+	return answer_continue();
 }
 
 struct sending {
@@ -171,29 +167,17 @@ static int take_name(const struct call *call, struct message *message, uint64_t 
 				   &message->route.asked_size);
 }
 
-struct answer call_sendto(struct call *call)
+struct answer call_sendto(struct call *call, struct subject *subject)
 {
 	struct message message = { .route.op = POLICY_CONNECT,
 				   .flags = (int)call->args[3] };
 	uint64_t size = call->args[2];
-	struct subject subject;
-	int64_t result;
 	int r;
 
-	r = subject_open(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	_cleanup_fd_ int fd = subject.fd;
-	switch (course_of(&subject, message.flags)) {
-	case COURSE_CONTINUE:
-		return answer_continue();
-	case COURSE_REFUSE:
-		return answer_result(-EOPNOTSUPP);
-	case COURSE_OURS:
-		break;
-	}
+	if (!is_ours(subject, message.flags))
+		return leave_to_program(subject, message.flags);
 	if (size > WORKER_BUFFER_SIZE - 1) {
-		if (subject.proto != POLICY_TCP)
+		if (subject->proto != POLICY_TCP)
 			return answer_result(-EMSGSIZE);
 		size = WORKER_BUFFER_SIZE - 1;
 	}
@@ -205,9 +189,7 @@ struct answer call_sendto(struct call *call)
 		r = take_name(call, &message, call->args[4], call->args[5]);
 	if (r < 0)
 		return answer_result(r);
-	result = deliver(call, &subject, &message);
-	fd = subject.fd;
-	return answer_result(result);
+	return answer_result(deliver(call, subject, &message));
 }
 
 /* Gathers the program's vector into our buffer. Return: bytes or -errno. */
@@ -291,28 +273,13 @@ static int64_t send_message(struct call *call, struct subject *subject, uint64_t
 	return deliver(call, subject, &message);
 }
 
-struct answer call_sendmsg(struct call *call)
+struct answer call_sendmsg(struct call *call, struct subject *subject)
 {
 	int flags = (int)call->args[2];
-	struct subject subject;
-	int64_t result;
-	int r;
 
-	r = subject_open(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	_cleanup_fd_ int fd = subject.fd;
-	switch (course_of(&subject, flags)) {
-	case COURSE_CONTINUE:
-		return answer_continue();
-	case COURSE_REFUSE:
-		return answer_result(-EOPNOTSUPP);
-	case COURSE_OURS:
-		break;
-	}
-	result = send_message(call, &subject, call->args[1], flags);
-	fd = subject.fd;
-	return answer_result(result);
+	if (!is_ours(subject, flags))
+		return leave_to_program(subject, flags);
+	return answer_result(send_message(call, subject, call->args[1], flags));
 }
 
 /* Return: messages sent, or -errno when the first one failed. */
@@ -338,25 +305,11 @@ static int64_t send_batch(struct call *call, struct subject *subject)
 	return done;
 }
 
-struct answer call_sendmmsg(struct call *call)
+struct answer call_sendmmsg(struct call *call, struct subject *subject)
 {
-	struct subject subject;
-	int64_t result;
-	int r;
+	int flags = (int)call->args[3];
 
-	r = subject_open(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	_cleanup_fd_ int fd = subject.fd;
-	switch (course_of(&subject, (int)call->args[3])) {
-	case COURSE_CONTINUE:
-		return answer_continue();
-	case COURSE_REFUSE:
-		return answer_result(-EOPNOTSUPP);
-	case COURSE_OURS:
-		break;
-	}
-	result = send_batch(call, &subject);
-	fd = subject.fd;
-	return answer_result(result);
+	if (!is_ours(subject, flags))
+		return leave_to_program(subject, flags);
+	return answer_result(send_batch(call, subject));
 }
