@@ -183,6 +183,15 @@ static int add_traps(scmp_filter_ctx ctx, unsigned int traps)
 	return 0;
 }
 
+/* The only calls of the data path that the filter looks into come first. */
+static int put_sends_first(scmp_filter_ctx ctx)
+{
+	int r = seccomp_syscall_priority(ctx, SCMP_SYS(sendto), UINT8_MAX);
+
+	return r < 0 ? r
+		     : seccomp_syscall_priority(ctx, SCMP_SYS(sendmsg), UINT8_MAX - 1);
+}
+
 /* The 32-bit ABI beside the native one: everything but sockets and io_uring. */
 static int add_foreign(scmp_filter_ctx native)
 {
@@ -261,6 +270,8 @@ int filter_compile(unsigned int traps, struct sock_filter **ret_code, size_t *re
 		r = add_always(ctx);
 	if (r == 0)
 		r = add_traps(ctx, traps);
+	if (r == 0)
+		r = put_sends_first(ctx);
 	if (r == 0)
 		r = add_foreign(ctx);
 	if (r == 0)
