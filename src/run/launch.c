@@ -116,7 +116,7 @@ static _Noreturn void child_main(int channel, const struct launch_request *reque
 	memset(report.dns, -1, sizeof(report.dns));
 	r = namespaces_enter();
 	if (r < 0)
-		child_fail(channel, -r, "create user and network namespaces");
+		child_fail(channel, -r, "create namespaces (see graft doctor)");
 	fd_write_all(channel, &report, sizeof(report));
 	go = child_wait(channel);
 	r = namespaces_furnish(&request->wish, go.is_whole);

@@ -313,6 +313,8 @@ static int start_engine(struct supervisor *self)
 		.host = self->stacks.host,
 		.own = self->stacks.own,
 		.endpoint_stacks = self->stacks.by_endpoint,
+		.others = self->stacks.others,
+		.n_others = self->stacks.n_others,
 		.own_dev = self->launch.netns_dev,
 		.own_ino = self->launch.netns_ino,
 		.fenced = self->launch.fenced,
