@@ -16,8 +16,8 @@ struct stack;
 
 struct stacks {
 	struct stack *host;
-	struct stack *own;          /* NULL when nothing is supervised */
-	struct stack **by_endpoint; /* by endpoint index, NULL for host; or NULL */
+	struct stack *own;                /* NULL when nothing is supervised */
+	struct stack **by_endpoint;       /* by endpoint index, NULL for host; or NULL */
 	struct stack *others[STACKS_MAX]; /* each namespace of an endpoint once */
 	size_t n_others;
 };

@@ -383,6 +383,7 @@ static int set_up(struct supervisor *self)
 	struct launch_request request = {
 		.argv = self->run->argv,
 		.mask = &self->run->mask,
+		.ignores_children = self->run->ignores_children,
 		.servers = servers,
 		.n_servers = read_resolv(self->run, servers),
 	};
