@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -45,11 +46,35 @@ struct message {
 	int flags;
 };
 
-static char *buffer_of(struct worker *worker)
+/* Where the data of one send stands. */
+struct copy {
+	char *at; /* WORKER_BUFFER_SIZE; NULL: no memory */
+	bool is_mapped;
+};
+
+/*
+ * The worker's own buffer serves one send after the other. With MSG_ZEROCOPY the kernel
+ * goes on reading after the call: then the copy has pages of its own, which live until
+ * the kernel lets go of them.
+ */
+static struct copy copy_new(struct worker *worker, int flags)
 {
-	if (!worker->buffer)
-		worker->buffer = malloc(WORKER_BUFFER_SIZE);
-	return worker->buffer;
+	void *map;
+
+	if (!(flags & MSG_ZEROCOPY)) {
+		if (!worker->buffer)
+			worker->buffer = malloc(WORKER_BUFFER_SIZE);
+		return (struct copy){ worker->buffer, false };
+	}
+	map = mmap(NULL, WORKER_BUFFER_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return (struct copy){ map == MAP_FAILED ? NULL : map, true };
+}
+
+static void copy_release(struct copy *copy)
+{
+	if (copy->at && copy->is_mapped)
+		munmap(copy->at, WORKER_BUFFER_SIZE);
 }
 
 /* Does the supervisor do this send itself? */
@@ -171,19 +196,21 @@ struct answer call_sendto(struct call *call, struct subject *subject)
 {
 	struct message message = { .route.op = POLICY_CONNECT,
 				   .flags = (int)call->args[3] };
+	_cleanup_(copy_release) struct copy copy = { 0 };
 	uint64_t size = call->args[2];
 	int r;
 
 	if (!is_ours(subject, message.flags))
 		return leave_to_program(subject, message.flags);
+	copy = copy_new(call->worker, message.flags);
+	if (!copy.at)
+		return answer_result(-ENOBUFS);
 	if (size > WORKER_BUFFER_SIZE - 1) {
 		if (subject->proto != POLICY_TCP)
 			return answer_result(-EMSGSIZE);
 		size = WORKER_BUFFER_SIZE - 1;
 	}
-	message.data = (struct iovec){ buffer_of(call->worker), size };
-	if (!message.data.iov_base)
-		return answer_result(-ENOBUFS);
+	message.data = (struct iovec){ copy.at, size };
 	r = target_read(call, call->args[1], message.data.iov_base, size);
 	if (r == 0)
 		r = take_name(call, &message, call->args[4], call->args[5]);
@@ -248,12 +275,12 @@ static int64_t send_message(struct call *call, struct subject *subject, uint64_t
 			    int flags)
 {
 	struct message message = { .route.op = POLICY_CONNECT, .flags = flags };
-	char *buffer = buffer_of(call->worker);
+	_cleanup_(copy_release) struct copy copy = copy_new(call->worker, flags);
 	struct msghdr theirs;
 	int64_t size;
 	int r;
 
-	if (!buffer)
+	if (!copy.at)
 		return -ENOBUFS;
 	r = target_read(call, pointer, &theirs, sizeof(theirs));
 	if (r == 0 && (int)theirs.msg_namelen < 0)
@@ -265,11 +292,11 @@ static int64_t send_message(struct call *call, struct subject *subject, uint64_t
 		r = take_control(call, &theirs, &message);
 	if (r < 0)
 		return r;
-	size = gather(call, &theirs, buffer, WORKER_BUFFER_SIZE,
+	size = gather(call, &theirs, copy.at, WORKER_BUFFER_SIZE,
 		      subject->proto == POLICY_TCP);
 	if (size < 0)
 		return size;
-	message.data = (struct iovec){ buffer, (size_t)size };
+	message.data = (struct iovec){ copy.at, (size_t)size };
 	return deliver(call, subject, &message);
 }
 
