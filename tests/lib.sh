@@ -151,6 +151,8 @@ enter_host()
 	T=/run/test
 	prepare_files
 	prepare_network
+	# The ordinary user may not be able to come back to where the caller is.
+	cd "$T" || die "cannot enter $T"
 }
 
 leave_host()
