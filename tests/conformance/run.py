@@ -318,6 +318,7 @@ def main():
     parser.add_argument("--write-docs", metavar="FILE")
     parser.add_argument("--check-docs", metavar="FILE")
     options = parser.parse_args()
+    os.umask(0o022)  # cases run as a user too, who must read what is made here
     differences = read_differences()
 
     if options.check_docs or options.write_docs:
