@@ -158,16 +158,20 @@ static int one_connection(struct ctx *t, int listener, const struct address *ser
 	return error;
 }
 
-/* Whatever is interrupted starts again unseen: no EINTR, nothing done twice. */
+/* Whatever is interrupted starts again unseen: no EINTR, nothing done twice. In turn to
+ * two addresses, so that no guess about the next one gets settled. */
 static void signal_storm(struct ctx *t)
 {
-	struct address server;
-	int listener = serve(t, &server), n_before = count_open(), n_good = 0, first = 0;
+	struct address servers[2] = { at_lo(t, 0), at_veth(t, 0) };
+	int listeners[2], n_before, n_good = 0, first = 0;
 
+	for (int i = 0; i < 2; i++)
+		listeners[i] = serve_at(t, &servers[i], &servers[i]);
+	n_before = count_open();
 	n_ticks = 0;
 	tick(t, STORM_US);
 	for (int i = 0; i < N_STORM; i++) {
-		int error = one_connection(t, listener, &server);
+		int error = one_connection(t, listeners[i % 2], &servers[i % 2]);
 
 		n_good += error == 0;
 		if (!first)
