@@ -40,11 +40,6 @@ static bool is_guessed_host(const struct call *call, int family, int type, int p
 }
 
 /*
- * Installs @fd as the result of socket(). Not with SECCOMP_ADDFD_FLAG_SEND: when that
- * ioctl is interrupted (the supervisor is stopped, frozen, or the machine suspended)
- * before the program took the descriptor, the kernel has already let the call return 0.
- */
-/*
  * A call on a socket of another family goes on in the program: its path and credentials
  * are the program's own. Not with an inet address, though: those families refuse it, but
  * an inet socket that took the number meanwhile would not.
@@ -60,6 +55,11 @@ static struct answer pass_on(const struct call *call)
 	return address_is_inet(&address) ? answer_result(-EINVAL) : answer_continue();
 }
 
+/*
+ * Installs @fd as the result of socket(). Not with SECCOMP_ADDFD_FLAG_SEND: when that
+ * ioctl is interrupted (the supervisor is stopped, frozen, or the machine suspended)
+ * before the program took the descriptor, the kernel has already let the call return 0.
+ */
 static struct answer give(struct call *call, int fd, int type)
 {
 	struct seccomp_notif_addfd give = {
