@@ -209,12 +209,27 @@ static int place_listener(struct call *call, struct subject *subject)
 	return r;
 }
 
+/*
+ * Will the number stand for a socket of another family until the call ends? Nobody can
+ * change it while the caller is alone, but a thread that is gone may have changed it
+ * since the first look.
+ */
+static bool stays_foreign(const struct call *call)
+{
+	struct subject again;
+
+	if (!target_is_alone(call) || subject_open(call, call->args[0], &again) < 0)
+		return false;
+	fd_close(again.fd);
+	return !subject_is_inet(&again);
+}
+
 struct answer call_listen(struct call *call, struct subject *subject)
 {
 	bool inet = subject_is_inet(subject);
 	int r;
 
-	if (!inet && target_is_alone(call))
+	if (!inet && stays_foreign(call))
 		return answer_continue();
 	/* With other threads about, even AF_UNIX listens by our hand (its SO_PEERCRED is
 	 * then ours): they could put a grafted socket under the number meanwhile. */
