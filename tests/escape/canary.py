@@ -118,11 +118,12 @@ class Canary:
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
-    def add(self, family, kind, address, handler, protocol=0, device=None):
+    def add(self, family, kind, address, handler, protocol=0, shares=True):
         sock = socket.socket(family, kind, protocol)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # so that a thief with SO_REUSEPORT is not stopped by chance
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if shares:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # so that a thief with SO_REUSEPORT is not stopped by chance
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
@@ -153,6 +154,19 @@ class Canary:
         group = self.add(v4, datagram, ('239.77.77.77', 7703), self.on_datagram)
         group.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
                          socket.inet_aton('239.77.77.77') + bytes(4) + LO.to_bytes(4, 'little'))
+        for family, address in ((v4, '0.0.0.0'), (v6, '::')):
+            for kind in (stream, datagram):
+                self.add(family, kind, (address, 7711), self.on_accept, shares=False)
+        for family, address in ((v4, '127.0.0.1'), (v6, '::1')):
+            client = self.add(family, datagram, (address, 40002), self.on_datagram)
+            client.connect((address, GIVEN))
+        for kind, name, handler in ((stream, 'stream', self.on_name),
+                                    (datagram, 'datagram', self.on_name_datagram)):
+            named = socket.socket(socket.AF_UNIX, kind)
+            named.bind(f'\0graft-escape-{name}')
+            if kind == stream:
+                named.listen(512)
+            self.selector.register(named, selectors.EVENT_READ, handler)
         helper = socket.socket(socket.AF_UNIX, stream)
         helper.bind(str(self.helper_path))
         os.chmod(self.helper_path, 0o666)
@@ -181,7 +195,17 @@ class Canary:
 
     def on_datagram(self, sock):
         sock.recv(1 << 16)
-        self.touch(f'datagram {sock.getsockname()[0]}')
+        address, port = sock.getsockname()[:2]
+        self.touch(f'client {address}' if port == 40002 else f'datagram {address}')
+
+    def on_name(self, sock):
+        connection, _ = sock.accept()
+        connection.close()
+        self.touch('abstract stream')
+
+    def on_name_datagram(self, sock):
+        sock.recv(1 << 16)
+        self.touch('abstract datagram')
 
     def on_service(self, sock):
         connection, _ = sock.accept()
@@ -219,9 +243,11 @@ class Canary:
         with self.lock:
             self.touched.add(what)
 
-    def look_for_listeners(self):
+    def look_for_listeners(self, port):
+        """New ones; only those at @port unless it is 0."""
         for name, _ in listeners() - self.known_listeners:
-            self.touch(name)
+            if not port or name.endswith(f':{port:04X}'):
+                self.touch(name)
 
     def drain(self):
         self.drained.clear()

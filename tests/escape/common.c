@@ -166,9 +166,14 @@ int check_allowed(const struct way *way)
 
 void check_listeners(void)
 {
+	check_port(0);
+}
+
+void check_port(int port)
+{
 	char byte;
 
-	puts("check-listeners");
+	printf("check-listeners %d\n", port);
 	fflush(stdout);
 	if (read(STDIN_FILENO, &byte, 1) != 1)
 		note("the runner did not answer");

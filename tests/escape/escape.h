@@ -27,8 +27,12 @@ enum {
 	PORT_GROUP = 7703,
 	PORT_CLOSED = 7709,
 	PORT_GIVEN = 7710,
+	PORT_TAKEN = 7711, /* may be bound, but the host holds it */
+	PORT_UNIX_PATH = 7720,
+	PORT_UNIX_NAME = 7721, /* these two are UNIX endpoints where nobody listens */
 	PORT_UNLISTED = 7799,
 	PORT_EPHEMERAL = 40001, /* a canary too, among the ports that clients get */
+	PORT_CLIENT = 40002,    /* of the host's loopback, connected to PORT_GIVEN */
 };
 
 /* Descriptors that a wrapper leaves open for the attempt. */
@@ -61,6 +65,9 @@ enum {
 	ENDS_RUN = 1 << 7,      /* the supervisor is gone afterwards */
 	COMPARES = 1 << 8,      /* errno lines must be those of the native run */
 	NARROW_ONLY = 1 << 9,   /* the wide policy allows this on purpose */
+	IS_GRANTED = 1 << 10,   /* somebody outside opened the way; shown, not failed */
+	TCP_ONLY = 1 << 11,     /* made for the policy that lets no datagram leave */
+	NEEDS_UNIX = 1 << 12,   /* rules with endpoints that are UNIX sockets */
 };
 
 struct way {
@@ -81,9 +88,9 @@ struct attempt {
 /* One table per file; each ends with a row without a name. */
 extern const struct attempt attempts_address[], attempts_reconnect[], attempts_copy[],
 	attempts_send[], attempts_option[], attempts_bind[], attempts_race[],
-	attempts_table[], attempts_abi[], attempts_ring[], attempts_namespace[],
-	attempts_rights[], attempts_process[], attempts_seccomp[], attempts_family[],
-	attempts_flood[], attempts_pointer[];
+	attempts_table[], attempts_table_clone[], attempts_unix[], attempts_abi[],
+	attempts_ring[], attempts_namespace[], attempts_rights[], attempts_process[],
+	attempts_seccomp[], attempts_family[], attempts_flood[], attempts_pointer[];
 
 struct target {
 	union {
@@ -131,6 +138,8 @@ int host_socket(const struct way *way);
 int check_allowed(const struct way *way);
 /* Asks the runner to look for listeners of ours in the host's stack, and waits. */
 void check_listeners(void);
+/* The same for one port. */
+void check_port(int port);
 /* Waits for a child. */
 void reap(int pid);
 const struct way *way_find(const char *name);

@@ -26,11 +26,11 @@ const char *self_path;
 bool is_grafted;
 
 static const struct attempt *const tables[] = {
-	attempts_address, attempts_reconnect, attempts_copy,      attempts_send,
-	attempts_option,  attempts_bind,      attempts_race,      attempts_table,
-	attempts_abi,     attempts_ring,      attempts_namespace, attempts_rights,
-	attempts_process, attempts_seccomp,   attempts_family,    attempts_flood,
-	attempts_pointer,
+	attempts_address, attempts_reconnect,   attempts_copy,      attempts_send,
+	attempts_option,  attempts_bind,        attempts_race,      attempts_table,
+	attempts_abi,     attempts_ring,        attempts_namespace, attempts_rights,
+	attempts_process, attempts_seccomp,     attempts_family,    attempts_flood,
+	attempts_pointer, attempts_table_clone, attempts_unix,
 };
 
 static const struct way ways[] = {
@@ -67,6 +67,8 @@ static const struct {
 	{ NEEDS_USER, "user" },       { IS_RACE, "race" },
 	{ IS_KNOWN_OPEN, "known" },   { ENDS_RUN, "ends" },
 	{ COMPARES, "compares" },     { NARROW_ONLY, "narrow" },
+	{ IS_GRANTED, "granted" },    { TCP_ONLY, "tcp-only" },
+	{ NEEDS_UNIX, "unix" },
 };
 
 static int list(void)

@@ -34,7 +34,7 @@ void race_start(struct race *race, void *(*flip)(void *), void *context)
 	race->n_done = 0;
 	atomic_store(&is_over, false);
 	deadline = now() + RACE_SECONDS;
-	pthread_create(&race->thread, NULL, flip, context);
+	race->has_thread = flip && !pthread_create(&race->thread, NULL, flip, context);
 }
 
 bool race_goes_on(struct race *race)
@@ -50,7 +50,8 @@ bool race_is_over(void)
 void race_end(struct race *race)
 {
 	atomic_store(&is_over, true);
-	pthread_join(race->thread, NULL);
+	if (race->has_thread)
+		pthread_join(race->thread, NULL);
 	note("tries: %lu", race->n_done - 1);
 }
 

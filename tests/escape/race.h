@@ -15,6 +15,7 @@ enum { RACE_SECONDS = 30 }; /* then the race ends, and says how many tries it ma
 
 struct race {
 	pthread_t thread;
+	bool has_thread; /* else something else does the changing: flip was NULL */
 	unsigned long n_done;
 };
 

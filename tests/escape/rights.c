@@ -96,6 +96,14 @@ static void inherited(const struct way *way)
 	attack(FD_INHERITED + index, way);
 }
 
+/* Where the policy lets no datagram leave, sends are not looked at. */
+static void datagram(const struct way *way)
+{
+	attack(take(getenv("ESCAPE_HELPER"),
+		    way_find(way->family == AF_INET ? "udp4" : "udp6")),
+	       way_find(way->family == AF_INET ? "udp4" : "udp6"));
+}
+
 static void give_one(int via, const struct way *way)
 {
 	union control control = {};
@@ -139,6 +147,8 @@ int mode_give(const char *path, const struct way *way)
 const struct attempt attempts_rights[] = {
 	{ "rights-helper", WAY_ALL, 0, from_helper,
 	  "an unconnected host socket handed in by a process outside" },
+	{ "rights-datagram", WAY_TCP, IS_GRANTED | TCP_ONLY, datagram,
+	  "a UDP socket handed in from outside, where the policy is for TCP alone" },
 	{ "rights-run", WAY_ALL, NEEDS_GIVER, from_giver,
 	  "a socket made in a run whose policy allows everything" },
 	{ "rights-inherited", WAY_ALL, NEEDS_INHERIT, inherited,

@@ -33,15 +33,19 @@ NATIVE_TRIES = 30000
 MARKS = ('<!-- escapes:begin -->', '<!-- escapes:end -->')
 
 DENY = 'connect any 10.77.0.66 = deny\nconnect any [fd77::66] = deny\n'
-BIND = 'bind any 0.0.0.0:7710 = host\nbind any [::]:7710 = host\n'
+BIND = ''.join(f'bind any {address}:{port} = host\n' for port in (7710, 7711) for address in ('0.0.0.0', '[::]'))
+UNIX = ('endpoint path unix /nonexistent\nendpoint name unix @graft-escape-nobody\n'
+        + ''.join(f'connect any {address}:{port} = {name}\n' for port, name in ((7720, 'path'), (7721, 'name'))
+                  for address in ('10.77.0.1', '[fd77::1]')))
 POLICIES = {
     'narrow': DENY + BIND + 'connect any 10.77.0.0/24 = host\nconnect any [fd77::/64] = host\n',
     'wide': DENY + BIND + 'connect any 0.0.0.0/0 = host\nconnect any [::/0] = host\n',
-    'tcp': DENY + BIND.replace('any', 'tcp')
+    'tcp': (DENY + BIND).replace('any', 'tcp')
     + 'connect tcp 0.0.0.0/0 = host\nconnect tcp [::/0] = host\n',
     'open': 'connect any 127.0.0.0/8 = host\nconnect any [::1] = host\n'
     'connect any 0.0.0.0/0 = host\nconnect any [::/0] = host\n',
 }
+POLICIES |= {f'{name}-unix': UNIX + POLICIES[name] for name in ('narrow', 'wide')}
 # column, user id, policy
 CONFIGS = [
     ('user/narrow', USER, 'narrow'),
@@ -57,6 +61,10 @@ class Attempt:
         self.name, ways, flags, self.what = line.split('\t')
         self.ways = ways.split()
         self.flags = set(flags.split())
+
+    def is_in_memory(self):
+        """A race over memory, not over the table of descriptors?"""
+        return self.name.startswith('race-')
 
 
 class Outcome:
@@ -128,6 +136,8 @@ class Suite:
             'ESCAPE_SETUID': str(self.setuid),
             **extra,
         }
+        if self.options.full:
+            environment['ESCAPE_FULL'] = '1'
         if self.escape32:
             environment['ESCAPE_PROGRAM32'] = str(self.escape32)
         return subprocess.Popen(
@@ -155,7 +165,7 @@ class Suite:
         extra = {'ESCAPE_VICTIM': str(self.victims[uid].pid)}
         giver = None
         if policy:
-            command = self.grafted(policy, command)
+            command = self.grafted(policy + ('-unix' if 'unix' in attempt.flags else ''), command)
             extra['ESCAPE_GRAFTED'] = '1'
         if 'inherit' in attempt.flags:
             command = [self.escape, '--with-descriptors', *command]
@@ -177,8 +187,8 @@ class Suite:
                 output.append(line)
                 if line.startswith('BREACH: '):
                     self.canary.touch(line)
-                if line == 'check-listeners':
-                    self.canary.look_for_listeners()
+                if line.startswith('check-listeners '):
+                    self.canary.look_for_listeners(int(line.split()[1]))
                     try:
                         process.stdin.write('\n')
                         process.stdin.flush()
@@ -205,6 +215,9 @@ def judge_native(attempt, outcome):
 def judge_grafted(attempt, native, outcome):
     """(cell, verdict)"""
     if outcome.touched:
+        granted = 'datagram ' if 'tcp-only' in attempt.flags else 'client '
+        if 'granted' in attempt.flags and all(name.startswith(granted) for name in outcome.touched):
+            return 'granted', 'granted'
         if 'known' in attempt.flags:
             return 'open', 'known open'
         return 'ESCAPED: ' + ', '.join(sorted(outcome.touched)), 'FAIL'
@@ -227,6 +240,8 @@ def judge_grafted(attempt, native, outcome):
 
 def fits(attempt, way, config):
     name, uid, policy = config
+    if 'tcp-only' in attempt.flags:
+        return policy == 'tcp'
     if policy == 'tcp' and not (way.startswith('tcp') and
                                 (attempt.flags & {'race'} or attempt.name.startswith('fastopen'))):
         return False
@@ -236,7 +251,7 @@ def fits(attempt, way, config):
 
 
 def verdict_of(verdicts):
-    for verdict in ('FAIL', 'known open', 'held'):
+    for verdict in ('FAIL', 'known open', 'granted', 'held'):
         if verdict in verdicts:
             return verdict
     return 'skip'
@@ -261,28 +276,38 @@ def run_native(suite, attempt, way, log):
     return native
 
 
+def share_tries(rows, configs, total):
+    """{is the address in memory: tries of one race}"""
+    tries = {}
+    for is_in_memory, part in ((True, total), (False, total // 4)):
+        n_races = sum('race' in a.flags and a.is_in_memory() == is_in_memory and fits(a, w, c)
+                      for a, w in rows for c in configs)
+        tries[is_in_memory] = -(-part // max(1, n_races))
+    return tries
+
+
 def run_rows(suite, rows, configs, options, log):
-    """Yields (attempt, way, native cell, {config: cell}, verdict, tries)."""
-    n_races = sum('race' in a.flags and fits(a, w, c) for a, w in rows for c in configs)
-    tries = max(1, options.tries // max(1, n_races))
+    """Yields (attempt, way, native cell, {config: cell}, verdict, tries, {config: verdict})."""
+    tries = share_tries(rows, configs, options.tries)
     for attempt, way in rows:
         native = run_native(suite, attempt, way, log)
         cell, verdict = judge_native(attempt, native)
-        cells, verdicts, n_tries = {}, [verdict] if verdict else [], 0
+        cells, verdicts, n_tries, by_config = {}, [verdict] if verdict else [], 0, {}
         for config in configs if suite.graft else []:
             if not fits(attempt, way, config):
                 continue
-            outcome = suite.run(attempt, way, config[1], config[2], tries)
+            outcome = suite.run(attempt, way, config[1], config[2], tries[attempt.is_in_memory()])
             report(log, attempt, way, config[0], outcome)
             if verdict == 'skip' and outcome.unsupported():
                 cells[config[0]] = 'n/a'
                 continue
             cells[config[0]], result = judge_grafted(attempt, native, outcome)
             verdicts.append(result)
+            by_config[config[0]] = result
             n_tries += outcome.tries()
         if not suite.graft and not verdict:
             verdicts.append('held')
-        yield attempt, way, cell, cells, verdict_of(verdicts), n_tries
+        yield attempt, way, cell, cells, verdict_of(verdicts), n_tries, by_config
 
 
 def shorten(cells):
@@ -296,17 +321,30 @@ def shorten(cells):
     return '; '.join(f'{name}: {cell}' for name, cell in cells.items())
 
 
+SHORT = {'held': 'held', 'known open': '**open**', 'granted': 'granted', 'FAIL': '**ESCAPED**'}
+
+
+def docs_row(attempt, rows):
+    """@rows: (way, native cell, {config: verdict}) of one attempt."""
+    ways = ' '.join(way for way, _, _ in rows if way != '-') or '-'
+    natively = ', '.join(sorted({native.split(':')[0] for _, native, _ in rows}))
+    cells = []
+    for config, _, _ in CONFIGS:
+        found = {verdicts[config] for _, _, verdicts in rows if config in verdicts}
+        # what a race did not win this time is no less open
+        if 'known' in attempt.flags and found:
+            found = {'known open'}
+        cells.append(SHORT.get(verdict_of(found), '-'))
+    return f'| `{attempt.name}` | {attempt.what} | {ways} | {natively} | ' + ' | '.join(cells) + ' |'
+
+
 def docs_table(results):
     folded = {}
-    for attempt, way, native, cells, verdict, _ in results:
-        folded.setdefault(attempt.name, (attempt, []))[1].append((way, native, verdict))
-    lines = ['| attempt | what is tried | over | natively | inside `graft run` |', '|---|---|---|---|---|']
-    for attempt, rows in folded.values():
-        ways = ' '.join(way for way, _, _ in rows if way != '-') or '-'
-        natively = ', '.join(sorted({native.split(':')[0] for _, native, _ in rows}))
-        verdicts = ', '.join(sorted({verdict for _, _, verdict in rows}))
-        lines.append(f'| `{attempt.name}` | {attempt.what} | {ways} | {natively} | {verdicts} |')
-    return '\n'.join(lines)
+    for attempt, way, native, _, _, _, verdicts in results:
+        folded.setdefault(attempt.name, (attempt, []))[1].append((way, native, verdicts))
+    columns = ['attempt', 'what is tried', 'over', 'natively', *(config[0] for config in CONFIGS)]
+    lines = ['| ' + ' | '.join(columns) + ' |', '|---' * len(columns) + '|']
+    return '\n'.join(lines + [docs_row(*row) for row in folded.values()])
 
 
 def write_docs(path, results):
@@ -324,7 +362,9 @@ def options_parse():
     parser.add_argument('--escape32', help='the same, built for 32 bits')
     parser.add_argument('--only', default='', help='a regular expression over "NAME WAY"')
     parser.add_argument('--config', action='append', help='one of ' + ' '.join(c[0] for c in CONFIGS))
-    parser.add_argument('--tries', type=int, default=1000000, help='of all races together')
+    parser.add_argument('--tries', type=int, default=1000000, help='of all races over addresses in memory together; '
+                        'those over descriptor tables get a quarter as many')
+    parser.add_argument('--full', action='store_true', help='big floods')
     parser.add_argument('--log', help='what every call of every attempt returned')
     parser.add_argument('--write-docs', metavar='FILE', help='put the table between its markers')
     parser.add_argument('--inside', action='store_true', help=argparse.SUPPRESS)
@@ -346,14 +386,15 @@ def main_inside(options):
             rows = [(a, w) for a in attempts for w in a.ways if re.search(options.only, f'{a.name} {w}')]
             configs = [c for c in CONFIGS if not options.config or c[0] in options.config]
             for result in run_rows(suite, rows, configs, options, log):
-                attempt, way, native, cells, verdict, _ = result
+                attempt, way, native, cells, verdict = result[:5]
                 print(f'{verdict:<11}{attempt.name:<25}{way:<5} native {native}; grafted {shorten(cells)}', flush=True)
                 results.append(result)
         finally:
             suite.close()
-    counts = {v: sum(r[4] == v for r in results) for v in ('held', 'known open', 'skip', 'FAIL')}
-    print(f"escape: {len(results)} attempts: {counts['held']} held, {counts['known open']} known open, "
-          f"{counts['skip']} not possible here, {counts['FAIL']} failed; {sum(r[5] for r in results)} tries raced"
+    counts = {v: sum(r[4] == v for r in results) for v in ('held', 'known open', 'granted', 'skip', 'FAIL')}
+    print(f"escape: {len(results)} attempts: {counts['held']} held, {counts['known open']} known open, {counts['granted']} granted, "
+          f"{counts['skip']} not possible here, {counts['FAIL']} failed; {sum(r[5] for r in results)} tries raced, "
+          f"{sum(r[5] for r in results if r[0].is_in_memory())} of them over addresses in memory"
           + ('' if suite.graft else ' (native half only)'))
     if options.write_docs:
         write_docs(options.write_docs, results)

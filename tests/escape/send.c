@@ -254,6 +254,44 @@ static void unasked_answer(const struct way *way)
 	close(fd);
 }
 
+static int bound_to_given(const struct way *way)
+{
+	struct target given = target_local(way, PORT_GIVEN);
+	int fd = fresh(way);
+
+	seen("bind", bind(fd, &given.any, given.len));
+	return fd;
+}
+
+/* A "client" in the program's own stack has the address of somebody on the host. */
+static void false_client(const struct way *way)
+{
+	struct target client = target_canary(way), server = client;
+	int fd = bound_to_given(way), own = fresh(way);
+
+	client.v4.sin_port = htons(PORT_EPHEMERAL);
+	server.v4.sin_port = htons(PORT_GIVEN);
+	seen("bind", bind(own, &client.any, client.len));
+	seen_connect(own, &server);
+	seen_sendto(fd, &client, 0);
+	seen_sendmsg(fd, &client, 0);
+	reach(fd, &client);
+}
+
+/* A service of the host that connected its socket to the published port. */
+static void real_client(const struct way *way)
+{
+	struct target client = target_canary(way);
+	int fd = bound_to_given(way);
+
+	client.v4.sin_port = htons(PORT_CLIENT);
+	seen_sendto(fd, &client, 0);
+	reach(fd, &client);
+	/* and nobody else by it */
+	client.v4.sin_port = htons(PORT_CANARY);
+	seen_sendto(fd, &client, 0);
+}
+
 const struct attempt attempts_send[] = {
 	{ "sendto", WAY_UDP, 0, plain, "sendto the host's loopback" },
 	{ "send-denied", WAY_UDP, 0, denied, "sendto and sendmsg to a denied address" },
@@ -268,6 +306,10 @@ const struct attempt attempts_send[] = {
 	  "allowed and forbidden destinations in one call" },
 	{ "send-answer", WAY_UDP, 0, unasked_answer,
 	  "an answer from a published port that nobody asked for" },
+	{ "send-answer-false", WAY_UDP, 0, false_client,
+	  "the same to a client of the own stack with the address of a host service" },
+	{ "send-answer-client", WAY_UDP, IS_GRANTED, real_client,
+	  "an answer to a host service that is connected to the published port" },
 	{ "send-high-bits", WAY_UDP, 0, high_bits,
 	  "bits above 32 in descriptor, flags and length; negative lengths" },
 	{ "send-lengths", WAY_UDP, 0, lengths, "every address length from 1 to 200" },

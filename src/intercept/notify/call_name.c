@@ -35,11 +35,6 @@ static bool is_guessed_host(const struct call *call, int family, int type, int p
 }
 
 /*
- * Installs @fd as the result of socket(). Not with SECCOMP_ADDFD_FLAG_SEND: when that
- * ioctl is interrupted (the supervisor is stopped, frozen, or the machine suspended)
- * before the program took the descriptor, the kernel has already let the call return 0.
- */
-/*
  * A call on a socket of another family goes on in the program: its path and credentials
  * are the program's own. Not with an inet address, though: those families refuse it, but
  * an inet socket that took the number meanwhile would not.
@@ -55,6 +50,11 @@ static struct answer pass_on(const struct call *call)
 	return address_is_inet(&address) ? answer_result(-EINVAL) : answer_continue();
 }
 
+/*
+ * Installs @fd as the result of socket(). Not with SECCOMP_ADDFD_FLAG_SEND: when that
+ * ioctl is interrupted (the supervisor is stopped, frozen, or the machine suspended)
+ * before the program took the descriptor, the kernel has already let the call return 0.
+ */
 static struct answer give(struct call *call, int fd, int type)
 {
 	struct seccomp_notif_addfd give = {
@@ -209,12 +209,27 @@ static int place_listener(struct call *call, struct subject *subject)
 	return r;
 }
 
+/*
+ * Will the number stand for a socket of another family until the call ends? Nobody can
+ * change it while the caller is alone, but a thread that is gone may have changed it
+ * since the first look.
+ */
+static bool stays_foreign(const struct call *call)
+{
+	struct subject again;
+
+	if (!target_is_alone(call) || subject_open(call, call->args[0], &again) < 0)
+		return false;
+	fd_close(again.fd);
+	return !subject_is_inet(&again);
+}
+
 struct answer call_listen(struct call *call, struct subject *subject)
 {
 	bool inet = subject_is_inet(subject);
 	int r;
 
-	if (!inet && target_is_alone(call))
+	if (!inet && stays_foreign(call))
 		return answer_continue();
 	/* With other threads about, even AF_UNIX listens by our hand (its SO_PEERCRED is
 	 * then ours): they could put a grafted socket under the number meanwhile. */

@@ -11,9 +11,14 @@
  * Landlock's network rules (ABI 4, Linux 6.7) close that gap without privilege: the
  * program's tasks may not bind or connect TCP at all, the supervisor's may. A call that
  * lost the race is refused by the kernel with EACCES.
+ *
+ * Its scopes (ABI 6, Linux 6.12) do the same for abstract UNIX sockets: those made by
+ * others cannot be reached, not even by a UNIX socket of the host's namespace, which the
+ * program has when an endpoint is abstract or somebody handed it one.
  */
 #include <errno.h>
 #include <linux/landlock.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,11 +28,13 @@
 #include "intercept/notify/kernel.h"
 
 #define LANDLOCK_ABI_NETWORK 4
+#define LANDLOCK_ABI_SCOPES  6
 
-/* struct landlock_ruleset_attr as of ABI 4; older headers lack the second member. */
+/* struct landlock_ruleset_attr as of ABI 6; older headers lack the last members. */
 struct fence_ruleset {
 	uint64_t handled_access_fs;
 	uint64_t handled_access_net;
+	uint64_t scoped;
 };
 
 int fence_abi(void)
@@ -44,11 +51,17 @@ int fence_raise(void)
 		.handled_access_net =
 			LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP,
 	};
+	size_t size = offsetof(struct fence_ruleset, scoped);
 	_cleanup_fd_ int ruleset = -1;
+	int abi = fence_abi();
 
-	if (fence_abi() < LANDLOCK_ABI_NETWORK)
+	if (abi < LANDLOCK_ABI_NETWORK)
 		return FENCE_E_UNAVAILABLE;
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, sizeof(rules), 0);
+	if (abi >= LANDLOCK_ABI_SCOPES) {
+		rules.scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET;
+		size = sizeof(rules);
+	}
+	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
 	if (ruleset < 0)
 		return -errno;
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)

@@ -3,7 +3,8 @@
 
 /*
  * Forbids the calling process and its descendants every TCP bind and connect of their
- * own, for good, through Landlock. no_new_privs must be set.
+ * own, and abstract UNIX sockets of others, for good, through Landlock. no_new_privs
+ * must be set.
  * Return: 0, FENCE_E_UNAVAILABLE when this kernel has no Landlock network rules, or
  * -errno.
  */

@@ -223,6 +223,11 @@ static int add_foreign(scmp_filter_ctx native)
 				     SCMP_ACT_ERRNO(ENOSYS));
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), refused[i], 0);
+	/* Unlike the native one it is not told of. Threads and vfork do without. */
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone), 1,
+				     SCMP_CMP64(0, SCMP_CMP_MASKED_EQ,
+						CLONE_FILES | CLONE_THREAD, CLONE_FILES));
 	if (r == 0)
 		r = seccomp_merge(native, ctx); /* takes ctx over */
 	if (r < 0)

@@ -115,6 +115,18 @@ int subject_open_known(const struct call *call, uint64_t number, struct subject 
 	return 0;
 }
 
+/*
+ * A path means the same in every stack, an abstract name does not: a UNIX socket of the
+ * host's stack that is left unconnected, or can be connected again, would lead to all
+ * abstract sockets of the host.
+ */
+static bool is_unix_path(const struct policy_verdict *verdict)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&verdict->address;
+
+	return un->sun_family == AF_UNIX && un->sun_path[0] != '\0';
+}
+
 struct stack *subject_stack(const struct notify *notify,
 			    const struct policy_verdict *verdict)
 {
@@ -128,6 +140,8 @@ struct stack *subject_stack(const struct notify *notify,
 		return config->host;
 	case POLICY_ENDPOINT:
 	case POLICY_FROM:
+		if (is_unix_path(verdict))
+			return config->own;
 		if (config->endpoint_stacks &&
 		    config->endpoint_stacks[verdict->endpoint->index])
 			return config->endpoint_stacks[verdict->endpoint->index];
