@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD := build
 
-.PHONY: all deps install check fuzz demo bench format clean help
+.PHONY: all deps install test check fuzz demo bench format clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -26,6 +26,9 @@ install: all
 		{ meson configure $(BUILD) --prefix=$(abspath $(PREFIX)) && ninja -C $(BUILD); }
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild --quiet
 	@test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || ldconfig
+
+test:
+	@QUICK=1 tools/check.sh
 
 check:
 	@tools/check.sh
@@ -56,6 +59,7 @@ help:
 	@echo "make            build into build/"
 	@echo "make deps       install what building needs (Debian, root)"
 	@echo "make install    PREFIX=/usr/local DESTDIR="
+	@echo "make test       some minutes: lint, unit, fuzz corpora, conformance"
 	@echo "make check      run every test; ends with one summary line"
 	@echo "make demo       nginx and iperf3 grafted, checked and measured (root)"
 	@echo "make bench      all benchmarks (root); BENCH=--quick for a short run"

@@ -25,8 +25,9 @@ LIMIT=${LIMIT-30} # seconds until a wait or a foreground program is given up
 LIB_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 SOURCE_DIR=${LIB_DIR%/tests}
 PYTHON=/usr/bin/python3
-# A caller's own directories may be closed to the ordinary user.
+# A caller's own directories, and files, may be closed to the ordinary user.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+umask 022
 
 COUNT=0
 FAILED=0

@@ -8,7 +8,7 @@
 #	build-fuzz	clang; each fuzz harness runs for some seconds
 #
 # and ends with one line, "N passed, N failed, N skipped". Without root it does what it
-# can and says what it leaves out. QUICK=1 stops after the first.
+# can and says what it leaves out. `make test` sets QUICK=1: what is quick of the first.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -111,12 +111,19 @@ fi
 
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-if build build; then
-	for suite in lint unit fuzz conformance escape net; do
-		run build "$suite"
-	done
-fi
-if [ -z "${QUICK-}" ]; then
+if [ -n "${QUICK-}" ]; then
+	if build build; then
+		run build lint --no-suite slow
+		run build unit
+		run build fuzz
+		run build conformance native notify
+	fi
+else
+	if build build; then
+		for suite in lint unit fuzz conformance escape net; do
+			run build "$suite"
+		done
+	fi
 	if build build-asan -Db_sanitize=address,undefined -Db_lundef=false; then
 		run build-asan unit
 		run build-asan fuzz

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@ bool number_take(const char **text, int base, uint64_t *ret)
 	unsigned long long value;
 	char *end;
 
-	if (*start == '-' || *start == '+')
+	/* strtoull() would skip more blanks and take a sign. */
+	if (!isalnum((unsigned char)*start))
 		return false;
 	errno = 0;
 	value = strtoull(start, &end, base);

@@ -17,7 +17,6 @@
 #include "run/options.h"
 #include "run/plan.h"
 
-
 enum {
 	OPTION_V6ONLY = 0x200,
 	OPTION_BOUND,

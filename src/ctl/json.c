@@ -51,6 +51,14 @@ static struct json_object *json_address(const struct wire_address *address)
 	return object;
 }
 
+/* wire.h: an age of 0 is not known. */
+static struct json_object *json_u64(const char *name, uint64_t value)
+{
+	if (!value && !strcmp(name, "age_ns"))
+		return NULL;
+	return json_object_new_uint64(value);
+}
+
 struct json_object *json_from_message(const struct wire_message *message)
 {
 	struct json_object *object = json_object_new_object();
@@ -70,7 +78,7 @@ struct json_object *json_from_message(const struct wire_message *message)
 			break;
 		case WIRE_U64:
 			memcpy(&u64, at, sizeof(u64));
-			value = json_object_new_uint64(u64);
+			value = json_u64(fields[i].name, u64);
 			break;
 		case WIRE_TEXT:
 			value = json_text(at);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * graft ps: the live runs.
+ *
+ * The number of live grafts is counted from the answer that `graft show` prints, so the
+ * two agree; the run's own n_grafts counts those made since it began.
  */
+#include <errno.h>
 #include <getopt.h>
 #include <pwd.h>
 #include <stdbool.h>
@@ -22,15 +26,41 @@ static void usage(FILE *to)
 		    "  -h, --help  show this help\n");
 }
 
+static int count(void *context, const struct wire_message *message)
+{
+	uint64_t *n = context;
+
+	*n += message->type == WIRE_BYE ? message->bye.n_left_off : 1;
+	return 0;
+}
+
+/* Return: 0 or -errno; a run that ended meanwhile has no grafts. */
+static int count_live(const struct run_peer *peer, uint64_t *ret)
+{
+	uint64_t n = 0;
+	int r = runs_ask(peer, WIRE_ASK_GRAFTS, count, &n);
+
+	if (r < 0 && r != -ECONNREFUSED && r != -ECONNRESET)
+		return r;
+	*ret = n;
+	return 0;
+}
+
 static int show_json(const struct runs *runs)
 {
 	struct json_object *array = json_object_new_array();
 
 	for (size_t i = 0; i < runs->n; i++) {
 		struct wire_message message = { .type = WIRE_RUN };
+		struct json_object *object;
+		uint64_t n_live;
+		bool is_known = count_live(&runs->items[i], &n_live) == 0;
 
 		message.run = runs->items[i].run;
-		json_object_array_add(array, json_from_message(&message));
+		object = json_from_message(&message);
+		json_object_object_add(object, "n_live",
+				       is_known ? json_object_new_uint64(n_live) : NULL);
+		json_object_array_add(array, object);
 	}
 	return json_show(array);
 }
@@ -46,6 +76,7 @@ static int show_table(const struct runs *runs)
 	for (size_t i = 0; i < runs->n; i++) {
 		const struct wire_run *run = &runs->items[i].run;
 		const struct passwd *user = getpwuid(run->uid);
+		uint64_t n_live;
 
 		table_add_number(&table, run->pid);
 		table_add(&table, run->name);
@@ -55,7 +86,10 @@ static int show_table(const struct runs *runs)
 			table_add_number(&table, run->uid);
 		table_add(&table, run->engine);
 		table_add_age(&table, run->age_ns);
-		table_add_number(&table, run->n_grafts);
+		if (count_live(&runs->items[i], &n_live) == 0)
+			table_add_number(&table, n_live);
+		else
+			table_add(&table, NULL);
 		table_add(&table, run->policy);
 		table_add(&table, run->command);
 	}

@@ -136,6 +136,26 @@ static int parse(struct run *run, struct policy_options *policy, int argc, char 
 	return policy_options_finish(policy);
 }
 
+/* Says once what of the policy has no effect: `hold` and `share` on endpoints that rules
+ * name. */
+static void warn_of_options(const struct policy *policy)
+{
+	const unsigned int idle = ENDPOINT_HOLD | ENDPOINT_SHARE;
+	char where[128];
+
+	for (size_t i = 0; i < policy_n_rules(policy); i++) {
+		const struct endpoint *endpoint = policy_rule(policy, i)->endpoint;
+
+		if (!endpoint || !(endpoint->options & idle))
+			continue;
+		policy_print_origin(&endpoint->origin, where, sizeof(where));
+		log_warning("%s: endpoint '%s': hold and share have no effect in "
+			    "this version",
+			    where, endpoint->name);
+		return;
+	}
+}
+
 int command_run(int argc, char **argv)
 {
 	char summary[SUMMARY_MAX] = "";
@@ -153,6 +173,7 @@ int command_run(int argc, char **argv)
 		 : run.verbosity    ? LOG_LEVEL_INFO
 				    : LOG_LEVEL_WARNING,
 		 "graft run");
+	warn_of_options(run.policy);
 	status = front_main(&run);
 	policy_free(run.policy);
 	return status;

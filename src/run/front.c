@@ -166,6 +166,8 @@ static int start(struct front *front)
 	int pair[2];
 
 	keep_standard_numbers();
+	/* Ignored children leave no status behind. */
+	front->run->ignores_children = signal(SIGCHLD, SIG_DFL) == SIG_IGN;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	for (size_t i = 0; i < ARRAY_SIZE(forwarded); i++)

@@ -116,7 +116,7 @@ static _Noreturn void child_main(int channel, const struct launch_request *reque
 	memset(report.dns, -1, sizeof(report.dns));
 	r = namespaces_enter();
 	if (r < 0)
-		child_fail(channel, -r, "create user and network namespaces");
+		child_fail(channel, -r, "create namespaces (see graft doctor)");
 	fd_write_all(channel, &report, sizeof(report));
 	go = child_wait(channel);
 	r = namespaces_furnish(&request->wish, go.is_whole);
@@ -133,6 +133,8 @@ static _Noreturn void child_main(int channel, const struct launch_request *reque
 	fd_write_all(channel, &report, sizeof(report));
 	child_wait(channel);
 	/* They are the supervisor's now; CLOEXEC takes them from the program. */
+	if (request->ignores_children)
+		signal(SIGCHLD, SIG_IGN);
 	sigprocmask(SIG_SETMASK, request->mask, NULL);
 	execvp(request->argv[0], request->argv);
 	child_fail(channel, errno, "exec");

@@ -14,8 +14,9 @@
 
 struct launch_request {
 	char *const *argv;
-	const sigset_t *mask; /* the signal mask the program starts with */
-	unsigned int traps;   /* 0: no filter, no fence */
+	const sigset_t *mask;  /* the signal mask the program starts with */
+	bool ignores_children; /* it starts with SIGCHLD ignored */
+	unsigned int traps;    /* 0: no filter, no fence */
 	struct namespaces_wish wish;
 	const struct dns_server *servers;
 	size_t n_servers;

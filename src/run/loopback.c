@@ -86,21 +86,35 @@ static int add(const struct sockaddr *address)
 	return answer.error.error == -EEXIST ? 0 : answer.error.error;
 }
 
+/* Whether a byte from the socket to itself, bound to @here, arrives. */
+static bool reaches_itself(int fd, const struct sockaddr_in6 *here)
+{
+	struct pollfd ready = { fd, POLLIN, 0 };
+	char byte = 0;
+
+	return connect(fd, (const struct sockaddr *)here, sizeof(*here)) == 0 &&
+	       send(fd, &byte, sizeof(byte), 0) == sizeof(byte) &&
+	       poll(&ready, 1, 1) == 1 && recv(fd, &byte, sizeof(byte), 0) >= 0;
+}
+
 /*
- * The kernel puts the route to a new IPv6 address in place from a work queue; until then
- * nothing reaches it. Asks by connecting a datagram socket, which sends nothing.
+ * The kernel puts the local route to a new IPv6 address in place from a work queue.
+ * Until then it can be bound and there is a route for its prefix, but what is sent to it
+ * comes back as unreachable; so send something.
  */
 static void await_route(const struct sockaddr_in6 *address)
 {
-	_cleanup_fd_ int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in6 there = *address;
+	_cleanup_fd_ int fd =
+		socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_in6 here = *address;
+	socklen_t size = sizeof(here);
 
-	there.sin6_port = htons(9);
-	for (int i = 0; fd >= 0 && i < ROUTE_WAIT_MS; i++) {
-		if (connect(fd, (const struct sockaddr *)&there, sizeof(there)) == 0)
-			return;
+	here.sin6_port = 0;
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&here, size) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&here, &size) < 0)
+		return;
+	for (int i = 0; i < ROUTE_WAIT_MS && !reaches_itself(fd, &here); i++)
 		poll(NULL, 0, 1);
-	}
 }
 
 int loopback_add(const struct sockaddr *address)

@@ -17,7 +17,8 @@ struct run {
 	char *summary; /* the policy options, for `graft ps` */
 	bool has_dns;
 	int verbosity;
-	sigset_t mask; /* as the caller of `graft run` left it */
+	sigset_t mask;         /* as the caller of `graft run` left it */
+	bool ignores_children; /* SIGCHLD was ignored, and is to be for the program */
 	pid_t front;
 };
 

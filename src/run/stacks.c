@@ -42,27 +42,35 @@ static bool is_same(const struct netns_ref *a, const struct netns_ref *b)
 	return a->kind == NETNS_PID ? a->pid == b->pid : !strcmp(a->text, b->text);
 }
 
-/* The stack of @endpoint, shared with an earlier endpoint of the same namespace. */
-static int find_stack(const struct policy *policy, struct stack **stacks, size_t index,
-		      struct stack **ret)
+/* The stack of @ref, shared by all endpoints in that namespace. @refs are those of
+ * stacks->others. */
+static int find_stack(struct stacks *stacks, const struct netns_ref *refs[STACKS_MAX],
+		      const struct netns_ref *ref, struct stack **ret)
 {
-	const struct endpoint *endpoint = policy_endpoint(policy, index);
 	_cleanup_fd_ int netns = -1;
+	int r;
 
-	for (size_t i = 0; i < index; i++)
-		if (stacks[i] &&
-		    is_same(&policy_endpoint(policy, i)->netns, &endpoint->netns)) {
-			*ret = stacks[i];
+	for (size_t i = 0; i < stacks->n_others; i++)
+		if (is_same(refs[i], ref)) {
+			*ret = stacks->others[i];
 			return 0;
 		}
-	netns = open_netns(&endpoint->netns);
+	if (stacks->n_others == STACKS_MAX)
+		return -E2BIG;
+	netns = open_netns(ref);
 	if (netns < 0)
 		return netns;
-	return stack_netns_new(ret, netns);
+	r = stack_netns_new(ret, netns);
+	if (r < 0)
+		return r;
+	refs[stacks->n_others] = ref;
+	stacks->others[stacks->n_others++] = *ret;
+	return 0;
 }
 
 static int make_endpoint_stacks(struct stacks *stacks, const struct policy *policy)
 {
+	const struct netns_ref *refs[STACKS_MAX];
 	size_t n = policy_n_endpoints(policy);
 
 	for (size_t i = 0; i < n; i++) {
@@ -75,7 +83,7 @@ static int make_endpoint_stacks(struct stacks *stacks, const struct policy *poli
 			stacks->by_endpoint = calloc(n, sizeof(struct stack *));
 		if (!stacks->by_endpoint)
 			return -ENOMEM;
-		r = find_stack(policy, stacks->by_endpoint, i, &stacks->by_endpoint[i]);
+		r = find_stack(stacks, refs, &endpoint->netns, &stacks->by_endpoint[i]);
 		if (r < 0) {
 			log_error("endpoint '%s': cannot enter its network namespace: %s",
 				  endpoint->name, strerror(-r));

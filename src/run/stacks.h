@@ -5,15 +5,21 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
+
+/* Namespaces that the endpoints of one policy may name; each costs a process. */
+#define STACKS_MAX 64
 
 struct policy;
 struct stack;
 
 struct stacks {
 	struct stack *host;
-	struct stack *own;          /* NULL when nothing is supervised */
-	struct stack **by_endpoint; /* by endpoint index, NULL for host; or NULL */
+	struct stack *own;                /* NULL when nothing is supervised */
+	struct stack **by_endpoint;       /* by endpoint index, NULL for host; or NULL */
+	struct stack *others[STACKS_MAX]; /* each namespace of an endpoint once */
+	size_t n_others;
 };
 
 /* @program: a process in the program's namespaces. Forks helpers, so call it before

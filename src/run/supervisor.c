@@ -104,6 +104,18 @@ static void on_front(struct event_source *source, uint32_t events)
 	self->is_over = true;
 }
 
+/*
+ * Waits for the end of everybody else who has the filter. Only after the program's own:
+ * until then somebody has it, and each look of epoll at the listener costs every call a
+ * little. Hang-up alone is asked for; the calls are the workers'.
+ */
+static void watch_listener(struct supervisor *self)
+{
+	if (self->launch.listener >= 0 &&
+	    event_loop_add(&self->loop, self->launch.listener, 0, &self->on_listener) < 0)
+		self->is_deserted = true;
+}
+
 static void on_signal(struct event_source *source, uint32_t events)
 {
 	struct supervisor *self = container_of(source, struct supervisor, on_signal);
@@ -118,6 +130,7 @@ static void on_signal(struct event_source *source, uint32_t events)
 		if (pid == self->launch.pid && !self->has_exited) {
 			self->has_exited = true;
 			report(self, RUN_EXITED, status, -1);
+			watch_listener(self);
 		}
 	/* Without a filter there is no listener to tell that all are gone. */
 	if (pid < 0 && errno == ECHILD && !self->notify)
@@ -300,6 +313,8 @@ static int start_engine(struct supervisor *self)
 		.host = self->stacks.host,
 		.own = self->stacks.own,
 		.endpoint_stacks = self->stacks.by_endpoint,
+		.others = self->stacks.others,
+		.n_others = self->stacks.n_others,
 		.own_dev = self->launch.netns_dev,
 		.own_ino = self->launch.netns_ino,
 		.fenced = self->launch.fenced,
@@ -354,11 +369,8 @@ static int watch(struct supervisor *self)
 		r = event_loop_add(&self->loop, self->signals, EPOLLIN, &self->on_signal);
 	if (r < 0 || self->launch.listener < 0)
 		return r;
-	/* Hang-up alone: the calls are the workers'. */
-	r = event_loop_add(&self->loop, self->launch.listener, 0, &self->on_listener);
-	if (r == 0)
-		r = event_loop_add(&self->loop, notify_tick_fd(self->notify), EPOLLIN,
-				   &self->on_tick);
+	r = event_loop_add(&self->loop, notify_tick_fd(self->notify), EPOLLIN,
+			   &self->on_tick);
 	self->tick.deadline_ns = EVENT_NEVER;
 	self->tick.expired = on_tick;
 	event_loop_add_timer(&self->loop, &self->tick);
@@ -371,6 +383,7 @@ static int set_up(struct supervisor *self)
 	struct launch_request request = {
 		.argv = self->run->argv,
 		.mask = &self->run->mask,
+		.ignores_children = self->run->ignores_children,
 		.servers = servers,
 		.n_servers = read_resolv(self->run, servers),
 	};
@@ -409,6 +422,7 @@ static void set_off(struct supervisor *self)
 	if (r > 0) {
 		report(self, RUN_EXEC_FAILED, r, -1);
 		self->has_exited = true;
+		watch_listener(self);
 		return;
 	}
 	report(self, RUN_STARTED, self->launch.pid, self->launch.pidfd);

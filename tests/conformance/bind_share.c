@@ -256,6 +256,96 @@ static void released_at_once(struct ctx *t)
 	want_int(t, "bound", 300, n_good);
 }
 
+enum { N_SHARED = 64, N_AFTER = 16 };
+
+struct member {
+	struct ctx *t;
+	int fd;
+	char tag;
+};
+
+/* Answers every connection or datagram with its tag. */
+static void *answer_all(void *argument)
+{
+	const struct member *member = argument;
+	struct address from;
+	char byte;
+
+	for (;;) {
+		int peer = take(member->t, member->fd);
+
+		from.len = sizeof(from.storage);
+		if (recvfrom(peer, &byte, 1, 0, &from.sa, &from.len) != 1)
+			return NULL;
+		if (member->t->stream) {
+			send(peer, &member->tag, 1, MSG_NOSIGNAL);
+			close(peer);
+		} else {
+			sendto(peer, &member->tag, 1, 0, &from.sa, from.len);
+		}
+	}
+}
+
+/* Asks @n times, each from a socket of its own. */
+static void ask(struct ctx *t, const struct address *server, int n, int *ret_parent,
+		int *ret_child)
+{
+	char byte;
+
+	*ret_parent = *ret_child = 0;
+	for (int i = 0; i < n; i++) {
+		int fd = xsocket(t);
+
+		xconnect(t, fd, server);
+		if (send(fd, "?", 1, MSG_NOSIGNAL) == 1 && recv(fd, &byte, 1, 0) == 1)
+			*(byte == 'p' ? ret_parent : ret_child) += 1;
+		close(fd);
+	}
+}
+
+static struct member join_group(struct ctx *t, const struct address *address, char tag)
+{
+	int fd = bound_with(t, SO_REUSEPORT, address);
+
+	if (fd < 0 || (t->stream && listen(fd, 128) < 0))
+		give_up(t, "join");
+	return (struct member){ t, fd, tag };
+}
+
+static void reuse_port_forked(struct ctx *t)
+{
+	struct address address = at_lo(t, t->port);
+	struct member member = join_group(t, &address, 'p');
+	int ready[2], parent, child;
+	pthread_t thread;
+	pid_t pid;
+	char byte;
+
+	if (pipe(ready) < 0)
+		give_up(t, "pipe");
+	pid = fork();
+	if (pid == 0) {
+		close(member.fd);
+		member = join_group(t, &address, 'c');
+		if (write(ready[1], "x", 1) == 1)
+			answer_all(&member);
+		_exit(0);
+	}
+	if (read(ready[0], &byte, 1) != 1)
+		give_up(t, "child");
+	xthread(t, &thread, answer_all, &member);
+	ask(t, &address, N_SHARED, &parent, &child);
+	want_int(t, "answers", N_SHARED, parent + child);
+	want(t, "from", "both", "%s",
+	     parent && child ? "both"
+	     : child         ? "child"
+			     : "parent");
+	kill(pid, SIGKILL);
+	child_status(pid);
+	ask(t, &address, N_AFTER, &parent, &child);
+	want_int(t, "then-parent", N_AFTER, parent);
+}
+
 const struct test_case bind_share_cases[] = {
 	{ "bind.in_use", ALL, in_use, "EADDRINUSE until the owner closes" },
 	{ "bind.in_use_by_wildcard", ALL, in_use_by_wildcard,
@@ -272,6 +362,8 @@ const struct test_case bind_share_cases[] = {
 	{ "bind.reuse_port", ALL, reuse_port, "SO_REUSEPORT shares when both ask" },
 	{ "bind.reuse_port_not_forced", ALL, reuse_port_not_forced,
 	  "nothing is shared unasked" },
+	{ "bind.reuse_port_forked", ALL, reuse_port_forked,
+	  "SO_REUSEPORT shares between parent and child" },
 	{ "bind.two_threads", ALL, two_threads, "of two threads one binds, 50 times" },
 	{ "bind.released_at_once", ALL, released_at_once,
 	  "bind, close, bind again, 300 times" },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * conformance [--list] [--first ADDRESS]... [PATTERN...]
+ * conformance [--list] [--first ADDRESS]... [--brief NAME:FAMILY:TYPE]... [PATTERN...]
  *
  * Runs the cases whose name matches one of the shell patterns (all without one), each in
  * a process group of its own, and prints one line per case, family and type:
@@ -9,6 +9,7 @@
  *
  * With --first every case begins by connecting some sockets to ADDRESS: an engine that
  * guesses from what came before where a socket will end is led to guess wrong.
+ * With --brief that run, which is known to differ, may be given up early.
  *
  * Status 0; 1 when a result breaks what the standard fixes (said on stderr); 2 misuse.
  */
@@ -39,8 +40,33 @@ static bool is_chosen(const struct test_case *test, char **patterns, int n_patte
 	return n_patterns == 0;
 }
 
+static const char *family_text(const struct ctx *t)
+{
+	return t->v6 ? "v6" : "v4";
+}
+
+static const char *type_text(const struct ctx *t)
+{
+	return t->stream ? "stream" : "dgram";
+}
+
 static struct address first[4];
 static size_t n_first;
+
+static const char *brief[256];
+static size_t n_brief;
+
+static bool is_brief(const struct ctx *t)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s:%s:%s", t->test->name, family_text(t),
+		 type_text(t));
+	for (size_t i = 0; i < n_brief; i++)
+		if (strcmp(brief[i], text) == 0)
+			return true;
+	return false;
+}
 
 static void mislead(void)
 {
@@ -91,10 +117,10 @@ static pid_t start(struct ctx *t, int *ret_from)
 }
 
 /* Reads until every writer is gone or the case is late. Return: false when late. */
-static bool collect(int from, char *text, size_t size)
+static bool collect(int from, int seconds, char *text, size_t size)
 {
 	struct pollfd one = { .fd = from, .events = POLLIN };
-	long end = now_ms() + CASE_SECONDS * 1000L, left;
+	long end = now_ms() + seconds * 1000L, left;
 	size_t n = 0;
 	ssize_t got;
 
@@ -112,7 +138,7 @@ static bool collect(int from, char *text, size_t size)
 
 static bool print_result(const struct ctx *t, char *text, bool in_time, int status)
 {
-	const char *family = t->v6 ? "v6" : "v4", *type = t->stream ? "stream" : "dgram";
+	const char *family = family_text(t), *type = type_text(t);
 	bool good = true;
 	char *rest = NULL;
 
@@ -158,7 +184,8 @@ static bool run_case(const struct test_case *test, int family, int type, uint16_
 		perror("conformance: fork");
 		exit(2);
 	}
-	in_time = collect(from, text, sizeof(text));
+	in_time = collect(from, is_brief(&t) ? BRIEF_SECONDS : CASE_SECONDS, text,
+			  sizeof(text));
 	kill(-pid, SIGKILL);
 	status = child_status(pid);
 	close(from);
@@ -229,10 +256,13 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--first") == 0 && i + 1 < argc &&
 			   n_first < ARRAY_SIZE(first)) {
 			first[n_first++] = at_text(argv[++i], FIRST_TO);
+		} else if (strcmp(argv[i], "--brief") == 0 && i + 1 < argc &&
+			   n_brief < ARRAY_SIZE(brief)) {
+			brief[n_brief++] = argv[++i];
 		} else {
 			fprintf(stderr,
 				"usage: conformance [--list] [--first ADDRESS]... "
-				"[PATTERN...]\n");
+				"[--brief NAME:FAMILY:TYPE]... [PATTERN...]\n");
 			return 2;
 		}
 	}

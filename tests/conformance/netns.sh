@@ -9,6 +9,9 @@ set -eu
 
 ip link set lo up
 ip link add veth77 index 77 type veth peer name veth78 index 78
+# No address of the kernel's own: its duplicate detection would go on beside the cases.
+ip link set veth77 addrgenmode none
+ip link set veth78 addrgenmode none
 ip addr add 10.77.0.1/24 broadcast 10.77.0.255 dev veth77
 ip addr add fd77::1/64 dev veth77 nodad
 ip addr add fe80::77/64 dev veth77 nodad

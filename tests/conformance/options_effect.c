@@ -190,6 +190,38 @@ static void device(struct ctx *t)
 		setsockopt(peer, SOL_SOCKET, SO_BINDTODEVICE, "nothing", 8));
 }
 
+static void device_kept(struct ctx *t)
+{
+	struct address server = at_veth(t, 0);
+	int listener = serve_at(t, &server, &server), fd = xsocket(t);
+	char name[16] = "";
+	socklen_t len = sizeof(name);
+
+	(void)listener;
+	nonblocking(fd);
+	want_rc(t, "set", 0,
+		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, VETH_NAME,
+			   sizeof(VETH_NAME)));
+	want_rc(t, "connect", t->stream ? -EINPROGRESS : 0,
+		connect(fd, &server.sa, server.len));
+	getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, &len);
+	want(t, "kept", VETH_NAME, "%s", name);
+	want_name(t, "name", "veth:dyn", fd);
+}
+
+static void incoming_cpu(struct ctx *t)
+{
+	struct address address = at_lo(t, 0);
+	int fd = xsocket(t);
+
+	want_int(t, "default", -1, get_int(fd, SOL_SOCKET, SO_INCOMING_CPU));
+	set_int(t, fd, SOL_SOCKET, SO_INCOMING_CPU, 7);
+	xbind(t, fd, &address);
+	if (t->stream)
+		listen(fd, 1);
+	want_int(t, "bound", 7, get_int(fd, SOL_SOCKET, SO_INCOMING_CPU));
+}
+
 static void queues(struct ctx *t)
 {
 	int fds[2], value = -1;
@@ -326,6 +358,9 @@ const struct test_case options_effect_cases[] = {
 	{ "options.filter", INET | DGRAM, filter,
 	  "SO_ATTACH_FILTER before bind filters after it" },
 	{ "options.device", INET | DGRAM, device, "SO_BINDTODEVICE lo" },
+	{ "options.device_kept", ALL, device_kept,
+	  "SO_BINDTODEVICE before connect, to another interface" },
+	{ "options.incoming_cpu", ALL, incoming_cpu, "SO_INCOMING_CPU before bind" },
 	{ "options.queues", ALL, queues, "FIONREAD, SIOCOUTQ, SIOCOUTQNSD" },
 	{ "options.ioctl_nonblocking", ALL, ioctl_nonblocking, "FIONBIO before connect" },
 	{ "options.flags_kept", ALL, flags_kept,

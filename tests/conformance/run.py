@@ -4,8 +4,8 @@
 Runs the conformance cases on plain host sockets and on an engine, compares line by line,
 and holds the difference against differences.def.
 
-    run.py --program CONFORMANCE [--graft GRAFT] [--engine NAME] [--who root|user]
-           [--case PATTERN]... [--verbose]
+    run.py --program CONFORMANCE [--graft GRAFT] [--engine NAME[/root|/user]]...
+           [--who root|user] [--case PATTERN]... [--verbose]
     run.py --program CONFORMANCE --write-docs FILE
     run.py --program CONFORMANCE --check-docs FILE
 
@@ -18,10 +18,12 @@ One run:
 The user's results on plain sockets are compared with root's; an engine's results with
 those of the same identity on plain sockets. A difference that is not listed fails, and so
 does a listed one that no longer occurs: so the documentation, which is written from the
-list, says what was measured. Without --engine every engine is run.
+list, says what was measured. Without --engine every engine is run. Two runs go on at a
+time: each has a network namespace of its own.
 Status: 0 good, 1 not, 2 misuse, 77 skipped.
 """
 import argparse
+import concurrent.futures
 import fnmatch
 import os
 import shutil
@@ -31,7 +33,8 @@ import tempfile
 from typing import NamedTuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SECONDS = 240
+SECONDS = 300
+N_AT_A_TIME = 2
 USER = ["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups"]
 WHO = ("root", "user")
 
@@ -127,8 +130,10 @@ class Bench:
     def remove(self):
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def run(self, engine, who, patterns):
-        """Return: ({(case, family, type): result}, stderr, status)."""
+    def run(self, engine, who, patterns, brief):
+        """Return: ({(case, family, type): result}, stderr, status).
+
+        @brief: the runs that need not be waited for long when they hang."""
         command = ["unshare", "-n", "sh", os.path.join(self.path, "netns.sh")]
         if who == "user":
             command += USER
@@ -137,6 +142,8 @@ class Bench:
         command += [self.program]
         for address in engine.first:
             command += ["--first", address]
+        for key in brief:
+            command += ["--brief", ":".join(key)]
         command += patterns
         environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": self.home}
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -221,45 +228,71 @@ class Report:
             print(f"{topic:22}" + "".join(f"{cell:>20}" for cell in cells))
 
 
+def listed(engine, who, keys, differences):
+    return [key for key in keys
+            if any(entry.covers(engine.name, who, key) for entry in differences)]
+
+
+def chosen_runs(options):
+    """[(engine, who)] in the order of the report."""
+    runs = []
+    for name in options.engine or [engine.name for engine in ENGINES]:
+        name, _, who = name.partition("/")
+        engine = next(engine for engine in ENGINES if engine.name == name)
+        runs += [(engine, one) for one in WHO
+                 if one == (who or one) and one == (options.who or one)]
+    return runs
+
+
+def run_all(bench, runs, options, differences):
+    """{(engine, who): what Bench.run returns} of @runs, and of plain sockets for each."""
+    native = ENGINES[0]
+    keys = all_keys(list_cases(options.program))
+    wanted = dict.fromkeys([(native, who) for _, who in runs])
+    if any(engine is native for engine, _ in runs):
+        wanted[native, "root"] = None
+    wanted.update(dict.fromkeys(runs))
+    with concurrent.futures.ThreadPoolExecutor(N_AT_A_TIME) as pool:
+        going = {
+            (engine, who): pool.submit(
+                bench.run, engine, who, options.case or [],
+                [] if engine is native else listed(engine, who, keys, differences))
+            for engine, who in wanted}
+        return {run: future.result() for run, future in going.items()}
+
+
 def run_engines(options, differences):
     report = Report(differences, options.verbose)
-    patterns = options.case or []
-    names = [options.engine] if options.engine else [engine.name for engine in ENGINES]
+    runs = chosen_runs(options)
     bench = Bench(options)
     try:
-        native = {}
-        for who in WHO if options.who is None else dict.fromkeys(("root", options.who)):
-            results, errors, status = bench.run(ENGINES[0], who, patterns)
-            native[who] = results
-            if status != 0 or not results:
-                report.bad(f"native as {who}: status {status}\n{errors.rstrip()}")
-        for engine in ENGINES:
-            if engine.name not in names:
-                continue
-            for who in WHO if options.who is None else (options.who,):
-                if engine.command:
-                    got, errors, status = bench.run(engine, who, patterns)
-                    reference = native[who]
-                    if not got:
-                        report.bad(f"{engine.name} as {who}: status {status}\n{errors}")
-                        continue
-                else:
-                    got, reference = native[who], native["root"]
-                used = report.compare(engine, who, reference, got)
-                if not patterns:
-                    report.stale(engine, who, used)
+        ended = run_all(bench, runs, options, differences)
     finally:
         bench.remove()
+    native = ENGINES[0]
+    for (engine, who), (got, errors, status) in ended.items():
+        if not got or (engine is native and status != 0):
+            report.bad(f"{engine.name} as {who}: status {status}\n{errors.rstrip()}")
+        if not got or (engine, who) not in runs:
+            continue
+        used = report.compare(engine, who,
+                              ended[native, "root" if engine is native else who][0], got)
+        if not options.case:
+            report.stale(engine, who, used)
     report.table()
     print(f"{report.n_bad} unlisted or stale" if report.n_bad else "as listed")
     return report.n_bad == 0
 
 
+def all_keys(cases):
+    return [(name, family, kind) for name, families, types, _ in cases
+            for family in families for kind in types]
+
+
 def documentation(cases, differences):
     """The text of docs/conformance.md: what is compared, and where engines differ."""
     names = [engine.name for engine in ENGINES]
-    keys = [(name, family, kind) for name, families, types, _ in cases
-            for family in families for kind in types]
+    keys = all_keys(cases)
     out = ["# Conformance",
            "",
            "<!-- Written by tests/conformance/run.py --write-docs; do not edit. -->",
@@ -311,13 +344,16 @@ def main():
     parser = argparse.ArgumentParser(description="run the conformance cases")
     parser.add_argument("--program", required=True)
     parser.add_argument("--graft")
-    parser.add_argument("--engine", choices=[engine.name for engine in ENGINES])
+    parser.add_argument("--engine", action="append", metavar="NAME[/root|/user]",
+                        choices=[engine.name + who for engine in ENGINES
+                                 for who in ("", "/root", "/user")])
     parser.add_argument("--who", choices=WHO)
     parser.add_argument("--case", action="append")
     parser.add_argument("--verbose", action="store_true", help="show listed differences")
     parser.add_argument("--write-docs", metavar="FILE")
     parser.add_argument("--check-docs", metavar="FILE")
     options = parser.parse_args()
+    os.umask(0o022)  # cases run as a user too, who must read what is made here
     differences = read_differences()
 
     if options.check_docs or options.write_docs:
@@ -330,7 +366,7 @@ def main():
     if os.geteuid() != 0:
         print("skipped: needs root, to make namespaces and to become a user")
         return 77
-    if options.engine != "native" and not options.graft:
+    if not options.graft and any(engine.command for engine, _ in chosen_runs(options)):
         parser.error("--graft is needed to run an engine")
     return 0 if run_engines(options, differences) else 1
 

@@ -372,6 +372,7 @@ def options_parse():
 
 
 def main_inside(options):
+    os.umask(0o022)  # attempts run as a user too, who must read what is made here
     log = open(options.log, 'w') if options.log else None
     results = []
     canary.host_make()

@@ -79,6 +79,6 @@ const struct attempt attempts_unix[] = {
 	{ "unix-abstract", WAY_NONE, 0, abstract, "abstract UNIX sockets of the host" },
 	{ "unix-endpoint", WAY_ALL, NEEDS_UNIX, endpoint,
 	  "the same, from a socket that a rule made a UNIX socket" },
-	{ "vsock", WAY_NONE, 0, vsock, "AF_VSOCK, which no namespace holds" },
+	{ "vsock", WAY_NONE, IS_KNOWN_OPEN, vsock, "AF_VSOCK, which no namespace holds" },
 	{}
 };

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # clang-tidy over the compilation database, our own files only. Slow, so a file found
-# clean is remembered in the build directory until it, a header or .clang-tidy changes,
+# clean is remembered in the build directory until it, a header or a .clang-tidy changes,
 # and after TIDY_SECONDS the rest waits for the next run, which the output says.
 # shellcheck disable=SC2016 # the inner shell's own variables
 set -eu
@@ -12,7 +12,7 @@ need clang-tidy
 
 clean=$build/lint-tidy
 mkdir -p "$clean"
-headers=$( (cat .clang-tidy && files '\.h$' | xargs -r -d '\n' cat) | sha256sum)
+headers=$(files '(^|/)\.clang-tidy$|\.h$' | xargs -r -d '\n' sha256sum | sha256sum)
 export root build clean headers
 TIDY_END=$(($(date +%s) + ${TIDY_SECONDS:-540}))
 export TIDY_END

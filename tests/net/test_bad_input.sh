@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Bad input gets exit status 2 and one line on standard error that names what is wrong,
-# and the program is not run.
+# and the program is not run. What is right but has no effect gets one line, and the
+# program is run.
 . "$(dirname "$0")/../lib.sh"
 need_engine # there is no command line to judge
 enter_host "$@"
@@ -39,6 +40,21 @@ policy() # LINE:COLUMN, or LINE TEXT: a file with this text is refused there
 	printf '%s\n' "$2" >"$T/bad.conf"
 	run "bad.conf:$1" --policy "$T/bad.conf"
 	bad "bad.conf:$1" check "$T/bad.conf"
+}
+
+warned() # PATTERN, or "" for no line; [RUN-OPTION...]
+{
+	local pattern=$1 status
+	shift
+	identity user
+	rm -f "$T/homes/user/ran"
+	timeout 10 "${IDENTITY[@]}" "$GRAFT" run "$@" -- touch "$T/homes/user/ran" \
+		</dev/null >"$T/out" 2>"$T/err"
+	status=$?
+	equal "graft run $*: status and lines" "0 $([ -z "$pattern" ] && echo 0 || echo 1)" \
+		"$status $(wc -l <"$T/err")"
+	[ -z "$pattern" ] || contains "graft run $*: the line" "$pattern" "$(<"$T/err")"
+	check "graft run $*: the program ran" [ -e "$T/homes/user/ran" ]
 }
 
 bad 'program' run
@@ -91,4 +107,13 @@ bad 'listen' explain -p 8080:80 listen tcp 0.0.0.0:80
 bad 'sctp' explain -p 8080:80 bind sctp 0.0.0.0:80
 bad '0.0.0.0' explain -p 8080:80 bind tcp 0.0.0.0
 bad 'such|exist' check "$T/no/such/file"
+printf '%s\n' 'endpoint idle ipv4 127.0.0.1:81 share' 'endpoint db ipv4 127.0.0.1:82 hold' \
+	'endpoint all ipv4 127.0.0.1:83 hold share' 'endpoint web ipv4 127.0.0.1:84' \
+	>"$T/endpoints.conf"
+warned '' --policy "$T/endpoints.conf"
+warned '' --policy "$T/endpoints.conf" --rule 'bind tcp 0.0.0.0:84 = web'
+warned "endpoints.conf:2: endpoint 'db': hold and share have no effect" \
+	--policy "$T/endpoints.conf" --rule 'bind tcp 0.0.0.0:82 = db' \
+	--rule 'bind tcp 0.0.0.0:83 = all'
+warned "endpoint 'idle'.*no effect" --policy "$T/endpoints.conf" -e 10.0.0.0/8=idle
 finish

@@ -77,7 +77,7 @@ static void op_run(void *context, struct run_info *ret)
 	ret->engine = "notify";
 	ret->policy = "-p 8080:80";
 	ret->started_ns = started_ns;
-	ret->n_grafts = 4;
+	ret->n_grafts = 1000;
 }
 
 static int op_grafts(void *context, control_emit *emit, void *emit_context)
@@ -171,6 +171,8 @@ static void test_ps(void **state)
 	assert_int_equal(number(run, "uid"), getuid());
 	assert_int_equal(number(run, "program"), child);
 	assert_true(number(run, "age_ns") > 0);
+	assert_int_equal(number(run, "n_grafts"), 1000); /* made so far */
+	assert_int_equal(number(run, "n_live"), 5);      /* test_show has them */
 	json_object_put(array);
 
 	assert_int_equal(graft("ps", &text), 0);
@@ -220,6 +222,7 @@ static void test_show(void **state)
 	item = find(grafts, child, "tcp", "established");
 	assert_string_equal(string(item, "rule"), rules[0]); /* the listener's */
 	assert_int_equal(number(member(item, "local"), "port"), port);
+	assert_null(member(item, "age_ns")); /* accepted: nobody saw it begin */
 
 	item = find(grafts, child, "udp6", "connected");
 	assert_string_equal(string(item, "rule"), rules[1]);

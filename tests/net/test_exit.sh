@@ -118,6 +118,22 @@ test_surroundings()
 	equal "$WHO: without --" works "$("${IDENTITY[@]}" "$GRAFT" run echo works)"
 }
 
+# A caller that ignores SIGCHLD would never hear of its children's end.
+cat >"$T/bin/ignoring.py" <<'END'
+import signal, subprocess, sys
+end = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, text=True,
+    preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+print(end.returncode, end.stdout.strip())
+END
+
+test_ignored_children()
+{
+	[ "$ENGINE" != native ] || return
+	equal "$WHO: status, where children are ignored" "3 1" "$("${IDENTITY[@]}" \
+		"$PYTHON" "$T/bin/ignoring.py" "$GRAFT" run -p 8080:80 -- "$PYTHON" -c \
+		'import signal; print(int(signal.getsignal(signal.SIGCHLD))); exit(3)')"
+}
+
 echo text >"$T/not_executable"
 head -c 5000000 /dev/urandom >"$T/data"
 [ "$GRAFT_TEST_CAPABLE" = root ] || USERS=root
@@ -126,5 +142,6 @@ for WHO in $USERS; do
 	test_signals
 	test_streams
 	test_surroundings
+	test_ignored_children
 done
 finish

@@ -458,7 +458,7 @@ static char *large_text(struct random *random, unsigned int n, bool hostile)
 			continue;
 		}
 		random_selector(random, selector, sizeof(selector), true, &v4);
-		fprintf(to, "connect any %s = %s%u\n", selector, "e", v4 ? i : i);
+		fprintf(to, "connect any %s = e%u\n", selector, i);
 	}
 	fclose(to);
 	return text;

@@ -50,6 +50,29 @@ static inline void address_set_port(union address *address, uint16_t port)
 		address->v6.sin6_port = htons(port);
 }
 
+/* An IPv4-mapped address becomes the IPv4 address it holds. */
+static inline void address_unmap(union address *address)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET,
+				  .sin_port = address->v6.sin6_port };
+
+	if (address->any.sa_family != AF_INET6 ||
+	    !IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr))
+		return;
+	memcpy(&v4.sin_addr, &address->v6.sin6_addr.s6_addr[12], sizeof(v4.sin_addr));
+	address->v4 = v4;
+}
+
+/* To be called with an unmapped one. */
+static inline bool address_is_loopback(const union address *address)
+{
+	if (address->any.sa_family == AF_INET)
+		return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET ||
+		       address_is_wildcard(address);
+	return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr) ||
+	       address_is_wildcard(address);
+}
+
 static inline void address_set_wildcard(union address *address)
 {
 	if (address->any.sa_family == AF_INET)

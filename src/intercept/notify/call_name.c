@@ -19,11 +19,6 @@
 #include "intercept/notify/kernel.h"
 #include "stack/stack.h"
 
-static bool is_inet(const struct subject *subject)
-{
-	return subject->domain == AF_INET || subject->domain == AF_INET6;
-}
-
 /* Types and protocols that no host socket is made for fall to the kernel. */
 static bool is_guessed_host(const struct call *call, int family, int type, int protocol)
 {
@@ -73,7 +68,7 @@ static struct answer give(struct call *call, int fd, int type)
 	return answer_result(number < 0 ? -errno : number);
 }
 
-struct answer call_socket(struct call *call)
+struct answer call_socket(struct call *call, struct subject *subject)
 {
 	int family = (int)call->args[0], type = (int)call->args[1];
 	int protocol = (int)call->args[2];
@@ -92,33 +87,32 @@ struct answer call_socket(struct call *call)
 	return give(call, fd, type);
 }
 
-struct answer call_bind(struct call *call)
+/* Reads the address a call names. Return: 0 or -errno. */
+static int take_route(const struct call *call, struct route *route)
+{
+	return target_read_address(call, call->args[1], call->args[2], &route->asked,
+				   &route->asked_size);
+}
+
+struct answer call_bind(struct call *call, struct subject *subject)
 {
 	struct route route = { .op = POLICY_BIND };
-	struct subject subject;
 	int64_t result;
 	int r;
 
-	r = subject_open(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	_cleanup_fd_ int fd = subject.fd;
-	if (!is_inet(&subject))
+	if (!subject_is_inet(subject))
 		return pass_on(call);
-	r = target_read_address(call, call->args[1], call->args[2], &route.asked,
-				&route.asked_size);
+	r = take_route(call, &route);
 	if (r < 0)
 		return answer_result(r);
 	/* The kernel takes AF_UNSPEC with 0.0.0.0 for AF_INET here. */
-	if (subject.domain == AF_INET && route.asked.any.sa_family == AF_UNSPEC &&
+	if (subject->domain == AF_INET && route.asked.any.sa_family == AF_UNSPEC &&
 	    route.asked.v4.sin_addr.s_addr == htonl(INADDR_ANY))
 		route.asked.any.sa_family = AF_INET;
-	r = prepare(call, &subject, &route);
-	result = r < 0 ? r : bind(subject.fd, &route.address.any, route.size);
-	if (r == 0 && result < 0)
+	result = prepare(call, subject, &route);
+	if (result == 0 && bind(subject->fd, &route.address.any, route.size) < 0)
 		result = -errno;
-	fd = subject.fd;
-	return conclude(call, &subject, &route, result);
+	return conclude(call, subject, &route, result);
 }
 
 struct connecting {
@@ -144,27 +138,21 @@ static int64_t do_connect(struct call *call, const struct subject *subject,
 	return run_blocking(call, subject->fd, SO_SNDTIMEO, connect_again, &c);
 }
 
-struct answer call_connect(struct call *call)
+struct answer call_connect(struct call *call, struct subject *subject)
 {
 	struct route route = { .op = POLICY_CONNECT };
-	struct subject subject;
 	int64_t result;
 	int r;
 
-	r = subject_open_known(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	_cleanup_fd_ int fd = subject.fd;
-	if (!is_inet(&subject))
+	if (!subject_is_inet(subject))
 		return pass_on(call);
-	r = target_read_address(call, call->args[1], call->args[2], &route.asked,
-				&route.asked_size);
+	r = take_route(call, &route);
 	if (r < 0)
 		return answer_result(r);
-	r = prepare(call, &subject, &route);
-	fd = subject.fd;
-	result = r < 0 ? r : do_connect(call, &subject, &route);
-	return conclude(call, &subject, &route, result);
+	result = prepare(call, subject, &route);
+	if (result == 0)
+		result = do_connect(call, subject, &route);
+	return conclude(call, subject, &route, result);
 }
 
 /* The address that listen() on an unbound socket binds. */
@@ -233,44 +221,33 @@ static bool stays_foreign(const struct call *call)
 	if (!target_is_alone(call) || subject_open(call, call->args[0], &again) < 0)
 		return false;
 	fd_close(again.fd);
-	return !is_inet(&again);
+	return !subject_is_inet(&again);
 }
 
-struct answer call_listen(struct call *call)
+struct answer call_listen(struct call *call, struct subject *subject)
 {
-	struct subject subject;
+	bool inet = subject_is_inet(subject);
 	int r;
 
-	r = subject_open(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	_cleanup_fd_ int fd = subject.fd;
-	if (!is_inet(&subject) && stays_foreign(call))
+	if (!inet && stays_foreign(call))
 		return answer_continue();
 	/* With other threads about, even AF_UNIX listens by our hand (its SO_PEERCRED is
 	 * then ours): they could put a grafted socket under the number meanwhile. */
-	r = is_inet(&subject) ? place_listener(call, &subject) : 0;
-	subject_move_finish(call, &subject);
-	fd = subject.fd;
-	if (r == 0 && listen(subject.fd, (int)call->args[1]) < 0)
+	r = inet ? place_listener(call, subject) : 0;
+	subject_move_finish(call, subject);
+	if (r == 0 && listen(subject->fd, (int)call->args[1]) < 0)
 		r = -errno;
 	return answer_result(r);
 }
 
-struct answer call_setsockopt(struct call *call)
+struct answer call_setsockopt(struct call *call, struct subject *subject)
 {
-	struct subject subject;
-	int r;
-
-	r = subject_open(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	fd_close(subject.fd);
+	(void)call;
 	/* A TCP program whose socket became AF_UNIX goes on setting TCP options. */
-	return subject.domain == AF_UNIX ? answer_result(0) : answer_continue();
+	return subject->domain == AF_UNIX ? answer_result(0) : answer_continue();
 }
 
-struct answer call_namespace(struct call *call)
+struct answer call_namespace(struct call *call, struct subject *subject)
 {
 	uint64_t flags = call->nr == SYS_setns ? CLONE_NEWNET : call->args[0];
 

@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -45,31 +46,51 @@ struct message {
 	int flags;
 };
 
-static char *buffer_of(struct worker *worker)
+/* Where the data of one send stands. */
+struct copy {
+	char *at; /* WORKER_BUFFER_SIZE; NULL: no memory */
+	bool is_mapped;
+};
+
+/*
+ * The worker's own buffer serves one send after the other. With MSG_ZEROCOPY the kernel
+ * goes on reading after the call: then the copy has pages of its own, which live until
+ * the kernel lets go of them.
+ */
+static struct copy copy_new(struct worker *worker, int flags)
 {
-	if (!worker->buffer)
-		worker->buffer = malloc(WORKER_BUFFER_SIZE);
-	return worker->buffer;
+	void *map;
+
+	if (!(flags & MSG_ZEROCOPY)) {
+		if (!worker->buffer)
+			worker->buffer = malloc(WORKER_BUFFER_SIZE);
+		return (struct copy){ worker->buffer, false };
+	}
+	map = mmap(NULL, WORKER_BUFFER_SIZE, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return (struct copy){ map == MAP_FAILED ? NULL : map, true };
 }
 
-static bool is_inet(const struct subject *subject)
+static void copy_release(struct copy *copy)
 {
-	return subject->domain == AF_INET || subject->domain == AF_INET6;
+	if (copy->at && copy->is_mapped)
+		munmap(copy->at, WORKER_BUFFER_SIZE);
 }
 
-/* Which sends the supervisor does itself. */
-enum course { COURSE_OURS, COURSE_CONTINUE, COURSE_REFUSE };
-
-static enum course course_of(const struct subject *subject, int flags)
+/* Does the supervisor do this send itself? */
+static bool is_ours(const struct subject *subject, int flags)
 {
-	bool connects = flags & MSG_FASTOPEN;
+	if (!subject_is_inet(subject))
+		return false;
+	return subject->proto != POLICY_TCP || flags & MSG_FASTOPEN;
+}
 
-	if (!is_inet(subject))
-		/* No other family connects this way, so nobody misses it. */
-		return connects ? COURSE_REFUSE : COURSE_CONTINUE;
-	if (subject->proto == POLICY_TCP)
-		return connects ? COURSE_OURS : COURSE_CONTINUE;
-	return COURSE_OURS;
+static struct answer leave_to_program(const struct subject *subject, int flags)
+{
+	/* No other family connects this way, so nobody misses it. */
+	if (!subject_is_inet(subject) && flags & MSG_FASTOPEN)
+		return answer_result(-EOPNOTSUPP);
+	return answer_continue();
 }
 
 struct sending {
@@ -171,43 +192,31 @@ static int take_name(const struct call *call, struct message *message, uint64_t 
 				   &message->route.asked_size);
 }
 
-struct answer call_sendto(struct call *call)
+struct answer call_sendto(struct call *call, struct subject *subject)
 {
 	struct message message = { .route.op = POLICY_CONNECT,
 				   .flags = (int)call->args[3] };
+	_cleanup_(copy_release) struct copy copy = { 0 };
 	uint64_t size = call->args[2];
-	struct subject subject;
-	int64_t result;
 	int r;
 
-	r = subject_open(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	_cleanup_fd_ int fd = subject.fd;
-	switch (course_of(&subject, message.flags)) {
-	case COURSE_CONTINUE:
-		return answer_continue();
-	case COURSE_REFUSE:
-		return answer_result(-EOPNOTSUPP);
-	case COURSE_OURS:
-		break;
-	}
+	if (!is_ours(subject, message.flags))
+		return leave_to_program(subject, message.flags);
+	copy = copy_new(call->worker, message.flags);
+	if (!copy.at)
+		return answer_result(-ENOBUFS);
 	if (size > WORKER_BUFFER_SIZE - 1) {
-		if (subject.proto != POLICY_TCP)
+		if (subject->proto != POLICY_TCP)
 			return answer_result(-EMSGSIZE);
 		size = WORKER_BUFFER_SIZE - 1;
 	}
-	message.data = (struct iovec){ buffer_of(call->worker), size };
-	if (!message.data.iov_base)
-		return answer_result(-ENOBUFS);
+	message.data = (struct iovec){ copy.at, size };
 	r = target_read(call, call->args[1], message.data.iov_base, size);
 	if (r == 0)
 		r = take_name(call, &message, call->args[4], call->args[5]);
 	if (r < 0)
 		return answer_result(r);
-	result = deliver(call, &subject, &message);
-	fd = subject.fd;
-	return answer_result(result);
+	return answer_result(deliver(call, subject, &message));
 }
 
 /* Gathers the program's vector into our buffer. Return: bytes or -errno. */
@@ -266,12 +275,12 @@ static int64_t send_message(struct call *call, struct subject *subject, uint64_t
 			    int flags)
 {
 	struct message message = { .route.op = POLICY_CONNECT, .flags = flags };
-	char *buffer = buffer_of(call->worker);
+	_cleanup_(copy_release) struct copy copy = copy_new(call->worker, flags);
 	struct msghdr theirs;
 	int64_t size;
 	int r;
 
-	if (!buffer)
+	if (!copy.at)
 		return -ENOBUFS;
 	r = target_read(call, pointer, &theirs, sizeof(theirs));
 	if (r == 0 && (int)theirs.msg_namelen < 0)
@@ -283,36 +292,21 @@ static int64_t send_message(struct call *call, struct subject *subject, uint64_t
 		r = take_control(call, &theirs, &message);
 	if (r < 0)
 		return r;
-	size = gather(call, &theirs, buffer, WORKER_BUFFER_SIZE,
+	size = gather(call, &theirs, copy.at, WORKER_BUFFER_SIZE,
 		      subject->proto == POLICY_TCP);
 	if (size < 0)
 		return size;
-	message.data = (struct iovec){ buffer, (size_t)size };
+	message.data = (struct iovec){ copy.at, (size_t)size };
 	return deliver(call, subject, &message);
 }
 
-struct answer call_sendmsg(struct call *call)
+struct answer call_sendmsg(struct call *call, struct subject *subject)
 {
 	int flags = (int)call->args[2];
-	struct subject subject;
-	int64_t result;
-	int r;
 
-	r = subject_open(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	_cleanup_fd_ int fd = subject.fd;
-	switch (course_of(&subject, flags)) {
-	case COURSE_CONTINUE:
-		return answer_continue();
-	case COURSE_REFUSE:
-		return answer_result(-EOPNOTSUPP);
-	case COURSE_OURS:
-		break;
-	}
-	result = send_message(call, &subject, call->args[1], flags);
-	fd = subject.fd;
-	return answer_result(result);
+	if (!is_ours(subject, flags))
+		return leave_to_program(subject, flags);
+	return answer_result(send_message(call, subject, call->args[1], flags));
 }
 
 /* Return: messages sent, or -errno when the first one failed. */
@@ -338,25 +332,11 @@ static int64_t send_batch(struct call *call, struct subject *subject)
 	return done;
 }
 
-struct answer call_sendmmsg(struct call *call)
+struct answer call_sendmmsg(struct call *call, struct subject *subject)
 {
-	struct subject subject;
-	int64_t result;
-	int r;
+	int flags = (int)call->args[3];
 
-	r = subject_open(call, call->args[0], &subject);
-	if (r < 0)
-		return answer_result(r);
-	_cleanup_fd_ int fd = subject.fd;
-	switch (course_of(&subject, (int)call->args[3])) {
-	case COURSE_CONTINUE:
-		return answer_continue();
-	case COURSE_REFUSE:
-		return answer_result(-EOPNOTSUPP);
-	case COURSE_OURS:
-		break;
-	}
-	result = send_batch(call, &subject);
-	fd = subject.fd;
-	return answer_result(result);
+	if (!is_ours(subject, flags))
+		return leave_to_program(subject, flags);
+	return answer_result(send_batch(call, subject));
 }

@@ -72,16 +72,18 @@ static int ask(const struct request *request, struct inet_diag_msg *ret)
 
 int diag_holder(int protocol, const union address *local, uint64_t *ret_cookie)
 {
+	union address address = *local;
 	struct inet_diag_msg answer;
 	struct request request;
 	int r;
 
-	start_request(&request, protocol, local->any.sa_family);
+	address_unmap(&address);
+	start_request(&request, protocol, address.any.sa_family);
 	if (protocol == IPPROTO_UDP)
-		put_address(local, request.body.id.idiag_dst,
+		put_address(&address, request.body.id.idiag_dst,
 			    &request.body.id.idiag_dport);
 	else
-		put_address(local, request.body.id.idiag_src,
+		put_address(&address, request.body.id.idiag_src,
 			    &request.body.id.idiag_sport);
 	r = ask(&request, &answer);
 	if (r < 0)
@@ -93,13 +95,15 @@ int diag_holder(int protocol, const union address *local, uint64_t *ret_cookie)
 
 bool diag_is_client(const union address *peer, uint16_t port)
 {
-	union address ours = *peer; /* it is on loopback, so it reached us there */
+	union address theirs = *peer, ours;
 	struct inet_diag_msg answer;
 	struct request request;
 
+	address_unmap(&theirs);
+	ours = theirs; /* it is on loopback, so it reached us there */
 	address_set_port(&ours, port);
-	start_request(&request, IPPROTO_UDP, peer->any.sa_family);
+	start_request(&request, IPPROTO_UDP, theirs.any.sa_family);
 	put_address(&ours, request.body.id.idiag_src, &request.body.id.idiag_sport);
-	put_address(peer, request.body.id.idiag_dst, &request.body.id.idiag_dport);
+	put_address(&theirs, request.body.id.idiag_dst, &request.body.id.idiag_dport);
 	return ask(&request, &answer) == 0 && ntohs(answer.id.idiag_dport) == port;
 }

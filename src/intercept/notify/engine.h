@@ -147,6 +147,11 @@ struct subject {
 	uint64_t cookie; /* of the socket; 0: not asked yet */
 };
 
+static inline bool subject_is_inet(const struct subject *subject)
+{
+	return subject->domain == AF_INET || subject->domain == AF_INET6;
+}
+
 /* --- serve.c --- */
 
 /* True while the program still waits for this call: what was read from it until now was
@@ -262,15 +267,17 @@ void guess_learn(const struct call *call, const struct subject *subject, bool ho
 
 /* --- the calls --- */
 
-struct answer call_socket(struct call *call);
-struct answer call_bind(struct call *call);
-struct answer call_connect(struct call *call);
-struct answer call_listen(struct call *call);
-struct answer call_sendto(struct call *call);
-struct answer call_sendmsg(struct call *call);
-struct answer call_sendmmsg(struct call *call);
-struct answer call_setsockopt(struct call *call);
-struct answer call_namespace(struct call *call);
+/* Each answers one call. @subject is the socket the call names, opened and closed by the
+ * caller; NULL where it names none. */
+struct answer call_socket(struct call *call, struct subject *subject);
+struct answer call_bind(struct call *call, struct subject *subject);
+struct answer call_connect(struct call *call, struct subject *subject);
+struct answer call_listen(struct call *call, struct subject *subject);
+struct answer call_sendto(struct call *call, struct subject *subject);
+struct answer call_sendmsg(struct call *call, struct subject *subject);
+struct answer call_sendmmsg(struct call *call, struct subject *subject);
+struct answer call_setsockopt(struct call *call, struct subject *subject);
+struct answer call_namespace(struct call *call, struct subject *subject);
 
 /* --- prepare.c: what bind, connect and sends with a name share --- */
 

@@ -19,7 +19,6 @@
  *    memory: ENOSYS, and the C libraries fall back to clone.
  *  - A listener of the program's own would hear the calls once ours is gone, and could
  *    let them continue: EBUSY, which is what the kernel says while ours is there.
- *  - VM sockets belong to no network namespace: EAFNOSUPPORT, as without the module.
  *  - Entering another network namespace is noted (not judged), so that namespaces the
  *    program makes for itself are left alone.
  *  - 32-bit code on a 64-bit kernel packs socket arguments in memory (socketcall); its
@@ -107,13 +106,11 @@ static int add_always(scmp_filter_ctx ctx)
 {
 	const uint32_t no_call = SCMP_ACT_ERRNO(ENOSYS), no_right = SCMP_ACT_ERRNO(EPERM);
 	const uint32_t notify = SCMP_ACT_NOTIFY, busy = SCMP_ACT_ERRNO(EBUSY);
-	const uint32_t no_family = SCMP_ACT_ERRNO(EAFNOSUPPORT);
 	const struct filter_rule rules[] = {
 		{ SCMP_SYS(io_uring_setup), no_call, 0, {} },
 		{ SCMP_SYS(io_uring_enter), no_call, 0, {} },
 		{ SCMP_SYS(io_uring_register), no_call, 0, {} },
 		{ SCMP_SYS(clone3), no_call, 0, {} },
-		{ SCMP_SYS(socket), no_family, 1, { IS_INT(0, AF_VSOCK) } },
 		{ SCMP_SYS(seccomp),
 		  busy,
 		  1,
@@ -184,6 +181,15 @@ static int add_traps(scmp_filter_ctx ctx, unsigned int traps)
 			return error;
 	}
 	return 0;
+}
+
+/* The only calls of the data path that the filter looks into come first. */
+static int put_sends_first(scmp_filter_ctx ctx)
+{
+	int r = seccomp_syscall_priority(ctx, SCMP_SYS(sendto), UINT8_MAX);
+
+	return r < 0 ? r
+		     : seccomp_syscall_priority(ctx, SCMP_SYS(sendmsg), UINT8_MAX - 1);
 }
 
 /* The 32-bit ABI beside the native one: everything but sockets and io_uring. */
@@ -269,6 +275,8 @@ int filter_compile(unsigned int traps, struct sock_filter **ret_code, size_t *re
 		r = add_always(ctx);
 	if (r == 0)
 		r = add_traps(ctx, traps);
+	if (r == 0)
+		r = put_sends_first(ctx);
 	if (r == 0)
 		r = add_foreign(ctx);
 	if (r == 0)

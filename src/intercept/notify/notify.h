@@ -15,6 +15,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -37,6 +38,8 @@ struct notify_config {
 	/* Stacks of endpoints in other namespaces, by endpoint index; NULL entries mean
 	 * host. NULL when no endpoint names one. */
 	struct stack *const *endpoint_stacks;
+	struct stack *const *others; /* each of those once */
+	size_t n_others;
 	dev_t own_dev; /* the program's network namespace, as stat() tells it */
 	ino_t own_ino;
 	bool fenced; /* Landlock stands behind the filter */

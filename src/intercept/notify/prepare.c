@@ -73,24 +73,28 @@ static int can_move(struct call *call, const struct subject *subject, enum polic
 }
 
 /*
- * A datagram server that a rule put on the host answers whoever wrote to it, and its
- * clients may sit on the host's loopback, which no rule opens. Who wrote is not known,
- * but a client that connected its socket to ours is: the kernel tells. Answers to other
- * loopback addresses take a rule.
+ * A datagram server that a rule put on the host answers whoever wrote to it, and no rule
+ * names its clients. The kernel does not say who wrote. Outside of loopback that is let
+ * be: it may send anywhere that no rule denies it. On the host's loopback a client must
+ * have connected its socket to ours, which the kernel does say; others take a rule.
  */
 static bool is_answer(struct call *call, const struct subject *subject,
 		      const struct route *route)
 {
-	union address local;
+	union address there = route->asked, local;
 	socklen_t size;
 	uint16_t port;
 
 	if (route->op != POLICY_CONNECT || subject->proto != POLICY_UDP ||
 	    subject->place != PLACE_HOST || route->verdict.target != POLICY_OWN ||
+	    route->verdict.reason == POLICY_R_RULE ||
 	    !bound_has(call->notify, subject_cookie(subject)))
 		return false;
+	address_unmap(&there);
+	if (!address_is_loopback(&there))
+		return true;
 	port = subject_local(subject, &local, &size);
-	return port && diag_is_client(&route->asked, port);
+	return port && diag_is_client(&there, port);
 }
 
 /*

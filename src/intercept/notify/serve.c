@@ -43,14 +43,21 @@
 
 static const struct handler {
 	int nr;
-	struct answer (*handle)(struct call *call);
+	struct answer (*handle)(struct call *call, struct subject *subject);
+	/* Opens the socket that the first argument names; NULL: it names none. */
+	int (*open)(const struct call *call, uint64_t number, struct subject *ret);
 } handlers[] = {
-	{ SYS_socket, call_socket },     { SYS_connect, call_connect },
-	{ SYS_bind, call_bind },         { SYS_listen, call_listen },
-	{ SYS_sendto, call_sendto },     { SYS_sendmsg, call_sendmsg },
-	{ SYS_sendmmsg, call_sendmmsg }, { SYS_setsockopt, call_setsockopt },
-	{ SYS_unshare, call_namespace }, { SYS_setns, call_namespace },
-	{ SYS_clone, call_namespace },
+	{ SYS_socket, call_socket, NULL },
+	{ SYS_connect, call_connect, subject_open_known },
+	{ SYS_bind, call_bind, subject_open },
+	{ SYS_listen, call_listen, subject_open },
+	{ SYS_sendto, call_sendto, subject_open },
+	{ SYS_sendmsg, call_sendmsg, subject_open },
+	{ SYS_sendmmsg, call_sendmmsg, subject_open },
+	{ SYS_setsockopt, call_setsockopt, subject_open },
+	{ SYS_unshare, call_namespace, NULL },
+	{ SYS_setns, call_namespace, NULL },
+	{ SYS_clone, call_namespace, NULL },
 };
 
 bool call_is_live(const struct call *call)
@@ -225,11 +232,28 @@ int notify_tick_fd(const struct notify *notify)
 	return notify->tick_fd;
 }
 
+static struct answer handle(struct call *call, const struct handler *handler)
+{
+	struct subject subject;
+	struct answer answer;
+	int r;
+
+	if (!handler->open)
+		return handler->handle(call, NULL);
+	r = handler->open(call, call->args[0], &subject);
+	if (r < 0)
+		return answer_result(r);
+	answer = handler->handle(call, &subject);
+	/* Before the answer: a close() of the program's must find the last reference. */
+	fd_close(subject.fd);
+	return answer;
+}
+
 static struct answer dispatch(struct call *call)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
 		if (handlers[i].nr == call->nr)
-			return handlers[i].handle(call);
+			return handle(call, &handlers[i]);
 	/* The filter sends nothing else. */
 	return answer_result(-ENOSYS);
 }

@@ -37,15 +37,13 @@ static enum policy_proto proto_of(int protocol)
 enum place subject_place(const struct notify *notify, uint64_t netns)
 {
 	const struct notify_config *config = &notify->config;
-	size_t n = config->endpoint_stacks ? policy_n_endpoints(config->policy) : 0;
 
 	if (netns == config->own->cookie)
 		return PLACE_OWN;
 	if (netns == config->host->cookie)
 		return PLACE_HOST;
-	for (size_t i = 0; i < n; i++)
-		if (config->endpoint_stacks[i] &&
-		    config->endpoint_stacks[i]->cookie == netns)
+	for (size_t i = 0; i < config->n_others; i++)
+		if (config->others[i]->cookie == netns)
 			return PLACE_HOST;
 	return PLACE_OTHER;
 }
