@@ -314,8 +314,7 @@ static void reuse(const struct way *way)
 const struct attempt attempts_table[] = {
 	{ "table-connect", WAY_TCP, IS_RACE, unix_connect,
 	  "dup2 of a UNIX socket over the number during connect" },
-	{ "table-connect-udp", WAY_UDP, IS_RACE | IS_KNOWN_OPEN, unix_connect,
-	  "the same for UDP" },
+	{ "table-connect-udp", WAY_UDP, IS_RACE, unix_connect, "the same for UDP" },
 	{ "table-memory-connect", WAY_TCP, IS_RACE, unix_memory_connect,
 	  "the same, and the address changes its family" },
 	{ "table-memory-connect-udp", WAY_UDP, IS_RACE | IS_KNOWN_OPEN,
