@@ -349,7 +349,7 @@ static void many_partly(struct ctx *t)
 	all[2].msg_hdr.msg_name = &zero.sa;
 	want_rc(t, "third-bad", 2, sendmmsg(fd, all, 4, 0));
 	want_int(t, "lengths", 110,
-		 (long)(all[0].msg_len * 100 + all[1].msg_len * 10 + all[2].msg_len));
+		 all[0].msg_len * 100L + all[1].msg_len * 10L + all[2].msg_len);
 	want_rc(t, "first", 1, recv(receiver, &byte, 1, MSG_DONTWAIT));
 	want_rc(t, "second", 1, recv(receiver, &byte, 1, MSG_DONTWAIT));
 	want_rc(t, "no-more", -EAGAIN, recv(receiver, &byte, 1, MSG_DONTWAIT));

@@ -136,20 +136,23 @@ unsigned int polled(int fd, short events, bool wait)
 	return (unsigned short)one.revents;
 }
 
+/* Return: what to record about a byte on its way. */
+static const char *pass(int from, int to, char byte, char *text)
+{
+	char got = 0;
+
+	if (send(from, &byte, 1, MSG_NOSIGNAL) != 1)
+		return rc_text(-1, errno, text);
+	return recv(to, &got, 1, 0) == 1 && got == byte ? "ok" : "lost";
+}
+
 void exchange(struct ctx *t, const char *key, int a, int b)
 {
-	char there = 'p', back = 'q', got = 0;
+	char text[32];
+	const char *there = pass(a, b, 'p', text);
 
-	if (send(a, &there, 1, MSG_NOSIGNAL) != 1)
-		want_rc(t, key, 1, -1);
-	else if (recv(b, &got, 1, 0) != 1 || got != there)
-		want(t, key, "ok", "lost");
-	else if (send(b, &back, 1, MSG_NOSIGNAL) != 1)
-		want_rc(t, key, 1, -1);
-	else if (recv(a, &got, 1, 0) != 1 || got != back)
-		want(t, key, "ok", "lost-back");
-	else
-		want(t, key, "ok", "ok");
+	want(t, key, "ok", "%s",
+	     strcmp(there, "ok") == 0 ? pass(b, a, 'q', text) : there);
 }
 
 void xthread(struct ctx *t, pthread_t *thread, void *(*function)(void *), void *argument)
