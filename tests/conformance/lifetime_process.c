@@ -133,7 +133,7 @@ static pid_t start(struct ctx *t, int fd, const char *how, bool by_vfork)
 	snprintf(out_text, sizeof(out_text), "%d", t->v6);
 	fcntl(fd, F_SETFD, 0);
 	/* vfork itself is what is looked at. */
-	/* NOLINTNEXTLINE(*-insecureAPI.vfork,*-Vfork) */
+	/* NOLINTNEXTLINE(*.vfork,*.Vfork) */
 	pid = by_vfork ? vfork() : fork();
 	if (pid == 0) {
 		execv("/proc/self/exe", argv);
