@@ -291,7 +291,11 @@ static void check_foreign(unsigned int traps)
 	/* read, write, open, close, clone, recvfrom, accept4, getsockopt */
 	static const int let_be[] = { 3, 4, 5, 6, 120, 371, 364, 365 };
 	static const uint64_t none[6];
+	static const uint64_t shares_table[6] = { CLONE_FILES | CLONE_VM };
+	static const uint64_t thread[6] = { THREAD_FLAGS };
 
+	assert_int_equal(verdict_of(AUDIT_ARCH_I386, 120, shares_table), FAIL(ENOSYS));
+	assert_int_equal(verdict_of(AUDIT_ARCH_I386, 120, thread), SECCOMP_RET_ALLOW);
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
 		for (uint64_t first = 0; first < 32; first++)
 			assert_int_equal(verdict_of(AUDIT_ARCH_I386, refused[i],
