@@ -6,10 +6,11 @@
  *	──> sockets, copied with pidfd_getfd() ──> those of the host's stack ──> report
  *
  * The network namespace cookie of a socket says in which stack it lives, so grafts are
- * found by asking the kernel, whoever passed them to whom. Sockets of other families
- * than AF_INET and AF_INET6 were inherited unless the engine noted them. A connection
- * that was accepted is not in the engine's table: it shows the rule of the listener with
- * its local port.
+ * found by asking the kernel, whoever passed them to whom. What the engine noted is a
+ * graft wherever it lives: in an endpoint's namespace, or on a UNIX path. Unnoted sockets
+ * of other families than AF_INET and AF_INET6 were inherited. A connection that was
+ * accepted is not in the engine's table: it shows the rule of the listener with its local
+ * port.
  *
  * A copy lives for a few microseconds, in which closing the program's last descriptor
  * does not close the socket yet. A process that exits meanwhile is left out; one whose
@@ -298,12 +299,13 @@ static bool examine(const struct census *census, int fd, struct entry *ret)
 	struct graft_note note;
 	uint64_t netns;
 
-	if (census_netns_cookie(fd, &netns) < 0 || netns != census->host_cookie)
+	if (census_netns_cookie(fd, &netns) < 0)
 		return false;
 	info->cookie = get_u64(fd, SO_COOKIE);
 	info->family = get_int(fd, SO_DOMAIN);
 	ret->noted = census->grafts && grafts_find(census->grafts, info->cookie, &note);
-	if (!ret->noted && info->family != AF_INET && info->family != AF_INET6)
+	if (!ret->noted && (netns != census->host_cookie ||
+			    (info->family != AF_INET && info->family != AF_INET6)))
 		return false;
 	ret->rule = ret->noted ? note.rule : GRAFTS_NO_RULE;
 	info->since_ns = ret->noted ? note.since_ns : 0;

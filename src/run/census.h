@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Counts the live grafts of a run: every socket held by one of its processes that lives
- * in the host's stack. Nothing is tracked for this; the kernel is asked.
+ * in the host's stack, or that the engine noted. No descriptor is tracked for this; the
+ * kernel is asked.
  */
 #pragma once
 

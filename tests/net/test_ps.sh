@@ -175,6 +175,28 @@ alive()
 	check "$WHO: nothing is listed when it ended" sees_nothing "$WHO"
 }
 
+# A graft on a UNIX path lives in no stack of the host.
+unix_endpoint()
+{
+	local dir=$T/unix.$WHO row
+	own_dir "$dir"
+	start web --name web --rule "endpoint web unix $dir/web.sock" \
+		--rule 'bind tcp 0.0.0.0:80 = web' -- \
+		"$PYTHON" "$T/bin/http_server.py" 0.0.0.0 80 unix
+	await web test -S "$dir/web.sock" || return
+	within 10 listens_there "$WHO"
+	row=$(ask "$WHO" show web)
+	contains "$WHO: show: a listener on a UNIX path" \
+		"unix +listen +$dir/web.sock +- +[0-9]+s +bind tcp 0.0.0.0:80 = web" "$row"
+	equal "$WHO: show: and nothing else" 2 "$(wc -l <<<"$row")"
+	stop web
+}
+
+listens_there() # ASKER
+{
+	ask "$1" show web | grep -q ' listen '
+}
+
 killed_front()
 {
 	begin || return
@@ -200,10 +222,11 @@ killed_supervisor()
 }
 
 check "nothing is listed at first" sees_nothing root
-spawn web "$PYTHON" "$T/bin/http_server.py" "$HOST4" 8000 outside
-wait_for_port web "$HOST4" 8000 || finish
+spawn outside "$PYTHON" "$T/bin/http_server.py" "$HOST4" 8000 outside
+wait_for_port outside "$HOST4" 8000 || finish
 for WHO in $USERS; do
 	alive
+	unix_endpoint
 	killed_front
 	killed_supervisor
 done
