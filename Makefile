@@ -59,7 +59,7 @@ help:
 	@echo "make            build into build/"
 	@echo "make deps       install what building needs (Debian, root)"
 	@echo "make install    PREFIX=/usr/local DESTDIR="
-	@echo "make test       some minutes: lint, unit, fuzz corpora, conformance"
+	@echo "make test       a minute: lint, unit, fuzz corpora, conformance"
 	@echo "make check      run every test; ends with one summary line"
 	@echo "make demo       nginx and iperf3 grafted, checked and measured (root)"
 	@echo "make bench      all benchmarks (root); BENCH=--quick for a short run"
