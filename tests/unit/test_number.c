@@ -92,7 +92,7 @@ static void test_skip_word(void **state)
 static void test_lines(void **state)
 {
 	const char *at = "tfd:        5 events:       19 data: 7f00deadbeef  pos:0";
-	uint64_t value, map[6];
+	uint64_t value = 0, map[6];
 
 	assert_true(number_skip_word(&at, "tfd:") && number_take(&at, 10, &value));
 	assert_int_equal(value, 5);

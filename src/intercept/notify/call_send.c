@@ -37,13 +37,13 @@
 struct message {
 	struct route route;
 	bool has_name;
+	int flags;
 	struct msghdr head;
 	struct iovec data;
 	union {
 		struct cmsghdr head;
 		char space[CONTROL_MAX];
-	} control;
-	int flags;
+	} control; /* ends in the flexible array of head: last */
 };
 
 /* Where the data of one send stands. */
