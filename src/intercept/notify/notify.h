@@ -62,7 +62,7 @@ int notify_start(struct notify *notify);
  * network): those whose thread was signalled or killed are interrupted. To be called
  * every NOTIFY_TICK_MS while it returns true.
  */
-#define NOTIFY_TICK_MS 1
+#define NOTIFY_TICK_MS 2
 bool notify_tick(struct notify *notify);
 /* True when calls may be blocking now, so that ticks are needed. Wakes are signalled on
  * this eventfd whenever the answer turns true. Stays the engine's. */

@@ -36,7 +36,7 @@
 
 #define WORKER_STACK_SIZE  (256 * 1024)
 #define INTERRUPT_SIGNAL   SIGUSR2
-#define TICKS_AFTER        100 /* goes on this long, so that calls need not ask again */
+#define TICKS_AFTER        50 /* goes on this long, so that calls need not ask again */
 #define HAND_OVER_AFTER_NS 1000000 /* a call that takes longer is blocking */
 #define CHECK_EVERY_NS     20000000
 #define EAGER_CALLS        64
