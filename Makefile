@@ -48,6 +48,7 @@ bench:
 	@bench/run.py --json bench/results/latest.json $(BENCH)
 	@bench/plot.py bench/results/latest.json docs/bench.svg
 	@bench/table.py bench/results/latest.json README.md
+	@echo "policy look-ups (ns):"; $(BUILD)/bench/bench_resolve
 
 format:
 	@git ls-files '*.c' '*.h' | xargs -r clang-format -i
