@@ -41,11 +41,12 @@ proves()
 	fresh
 }
 
-# plant FILE: writes stdin there.
+# plant FILE: writes stdin there, all of it read first: it may come from that very file.
 plant()
 {
 	mkdir -p "$tree/$(dirname "$1")"
-	cat >"$tree/$1"
+	cat >"$private/planted"
+	cat "$private/planted" >"$tree/$1"
 }
 
 # A program that has what the tree's pages say, or with MORE an option more.
