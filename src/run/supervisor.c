@@ -317,7 +317,6 @@ static int start_engine(struct supervisor *self)
 		.n_others = self->stacks.n_others,
 		.own_dev = self->launch.netns_dev,
 		.own_ino = self->launch.netns_ino,
-		.fenced = self->launch.fenced,
 		.ops = &notify_ops,
 		.context = self,
 	};

@@ -50,8 +50,6 @@ int stack_host_new(struct stack **ret);
  * Return: 0 or -errno (-EPERM: the namespace belongs to somebody else).
  */
 int stack_netns_new(struct stack **ret, int netns);
-/* The process that serves a namespace stack, for the caller that reaps its children. */
-pid_t stack_netns_pid(const struct stack *stack);
 
 /* Reads the namespace cookie of socket @fd. Return: 0 or -errno. */
 int stack_cookie_of(int fd, uint64_t *ret_cookie);

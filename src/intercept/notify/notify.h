@@ -42,7 +42,6 @@ struct notify_config {
 	size_t n_others;
 	dev_t own_dev; /* the program's network namespace, as stat() tells it */
 	ino_t own_ino;
-	bool fenced; /* Landlock stands behind the filter */
 	const struct notify_ops *ops;
 	void *context;
 };

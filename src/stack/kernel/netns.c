@@ -207,10 +207,3 @@ int stack_netns_new(struct stack **ret, int netns)
 	*ret = &self->stack;
 	return 0;
 }
-
-pid_t stack_netns_pid(const struct stack *stack)
-{
-	if (stack->ops != &netns_ops)
-		return -1;
-	return ((const struct netns_stack *)stack)->helper;
-}
