@@ -137,6 +137,7 @@ bool bound_is_live(void *context, const struct endpoint *endpoint)
 	uint64_t cookie = 0;
 
 	return latest(notify, endpoint, &record) &&
-	       diag_holder(record.protocol, &record.address, &cookie) == 0 &&
+	       diag_holder(notify->config.host, record.protocol, &record.address,
+			   &cookie) == 0 &&
 	       bound_has(notify, cookie);
 }

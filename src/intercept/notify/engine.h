@@ -23,9 +23,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "intercept/notify/address.h"
+#include "base/address.h"
 #include "intercept/notify/notify.h"
 #include "policy/policy.h"
+#include "stack/carry.h"
+#include "stack/diag.h"
 
 #define PIDFD_CACHE_SIZE   64 /* per worker */
 #define WORKERS_MAX        512
@@ -219,20 +221,11 @@ enum place subject_place(const struct notify *notify, uint64_t netns);
 bool subject_is_in(const struct subject *subject, const struct stack *stack);
 uint64_t subject_cookie(const struct subject *subject);
 
-/* --- move.c: see subject_move; carry.c, carry_epoll.c --- */
+/* --- move.c: see subject_move; carry_epoll.c --- */
 
-void carry_options(int from, int to);
-void carry_flags(int from, int to);
 /* Repeats on @to, under number @number, what epoll instance @epoll has for @from.
  * @info is the text of the instance's fdinfo. */
 void carry_epoll(int epoll, const char *info, int number, int from, int to);
-
-/* --- diag.c: who holds an address in the host's stack --- */
-
-/* The socket that listens (or receives, UDP) at @local. Return: 0 or -errno. */
-int diag_holder(int protocol, const union address *local, uint64_t *ret_cookie);
-/* Is there a UDP socket at @peer that is connected to port @port of ours? */
-bool diag_is_client(const union address *peer, uint16_t port);
 
 /* --- bound.c: which sockets a rule put on an address outside --- */
 

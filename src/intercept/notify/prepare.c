@@ -94,7 +94,7 @@ static bool is_answer(struct call *call, const struct subject *subject,
 	if (!address_is_loopback(&there))
 		return true;
 	port = subject_local(subject, &local, &size);
-	return port && diag_is_client(&there, port);
+	return port && diag_is_client(call->notify->config.host, &there, port);
 }
 
 /*

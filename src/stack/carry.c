@@ -25,7 +25,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "intercept/notify/engine.h"
+#include "stack/carry.h"
 
 #define OPTION_MAX 256
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Asking the kernel about sockets by address (NETLINK_SOCK_DIAG), in the stack of the
- * calling process.
+ * Asking the kernel about sockets by address (NETLINK_SOCK_DIAG).
  *
  * The two families of answers read a request differently: for TCP the source is the
  * socket's own address; for UDP source and destination are those of a packet on its way
@@ -14,8 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/fd.h"
-#include "intercept/notify/engine.h"
+#include "stack/diag.h"
+#include "stack/stack.h"
 
 struct request {
 	struct nlmsghdr head;
@@ -48,10 +49,11 @@ static void start_request(struct request *request, int protocol, int family)
 }
 
 /* Return: 0 or -errno (-ENOENT: no such socket). */
-static int ask(const struct request *request, struct inet_diag_msg *ret)
+static int ask(struct stack *stack, const struct request *request,
+	       struct inet_diag_msg *ret)
 {
 	_cleanup_fd_ int fd =
-		socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+		stack_socket(stack, AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG);
 	union {
 		struct nlmsghdr head;
 		char space[1024];
@@ -59,7 +61,7 @@ static int ask(const struct request *request, struct inet_diag_msg *ret)
 	ssize_t n;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (send(fd, request, sizeof(*request), 0) < 0)
 		return -errno;
 	n = recv(fd, &answer, sizeof(answer), 0);
@@ -70,7 +72,8 @@ static int ask(const struct request *request, struct inet_diag_msg *ret)
 	return 0;
 }
 
-int diag_holder(int protocol, const union address *local, uint64_t *ret_cookie)
+int diag_holder(struct stack *stack, int protocol, const union address *local,
+		uint64_t *ret_cookie)
 {
 	union address address = *local;
 	struct inet_diag_msg answer;
@@ -85,7 +88,7 @@ int diag_holder(int protocol, const union address *local, uint64_t *ret_cookie)
 	else
 		put_address(&address, request.body.id.idiag_src,
 			    &request.body.id.idiag_sport);
-	r = ask(&request, &answer);
+	r = ask(stack, &request, &answer);
 	if (r < 0)
 		return r;
 	*ret_cookie = answer.id.idiag_cookie[0] | (uint64_t)answer.id.idiag_cookie[1]
@@ -93,7 +96,7 @@ int diag_holder(int protocol, const union address *local, uint64_t *ret_cookie)
 	return 0;
 }
 
-bool diag_is_client(const union address *peer, uint16_t port)
+bool diag_is_client(struct stack *stack, const union address *peer, uint16_t port)
 {
 	union address theirs = *peer, ours;
 	struct inet_diag_msg answer;
@@ -105,5 +108,5 @@ bool diag_is_client(const union address *peer, uint16_t port)
 	start_request(&request, IPPROTO_UDP, theirs.any.sa_family);
 	put_address(&ours, request.body.id.idiag_src, &request.body.id.idiag_sport);
 	put_address(&theirs, request.body.id.idiag_dst, &request.body.id.idiag_dport);
-	return ask(&request, &answer) == 0 && ntohs(answer.id.idiag_dport) == port;
+	return ask(stack, &request, &answer) == 0 && ntohs(answer.id.idiag_dport) == port;
 }

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What one socket has, given to another that takes its place.
+ */
+#pragma once
+
+/* Every option that can be read and set, as far as @to accepts it. */
+void carry_options(int from, int to);
+/* O_NONBLOCK, O_ASYNC and who is signalled. Not close-on-exec, which is of a number. */
+void carry_flags(int from, int to);

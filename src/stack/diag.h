@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who holds an address in a kernel stack, asked of the kernel.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/address.h"
+
+struct stack;
+
+/* The socket that listens (or receives, UDP) at @local. Return: 0 or -errno (-ENOENT:
+ * nobody). */
+int diag_holder(struct stack *stack, int protocol, const union address *local,
+		uint64_t *ret_cookie);
+/* Is there a UDP socket at @peer that is connected to port @port of ours? */
+bool diag_is_client(struct stack *stack, const union address *peer, uint16_t port);
