@@ -85,6 +85,8 @@ enum rule_group endpoint_group(const struct rule *rule)
 		    endpoint_is_wildcard(rule->endpoint))
 			return GROUP_HOST;
 		return GROUP_IPV6;
+	case ENDPOINT_NAMED:
+		return GROUP_HOST;
 	case ENDPOINT_UNIX:
 		break;
 	}

@@ -5,12 +5,16 @@
  *
  *	endpoint NAME (ipv4|ipv6) ADDR:PORT|ADDR:dynamic [netns REF] [OPTION...]
  *	endpoint NAME unix PATH [netns REF] [OPTION...]
+ *	OPTION := hold | share | bound | (owner|binder|connector) WHO
+ *	WHO := any | COND[,COND...]   COND := uid=N | gid=N | netns=REF | cgroup=PATH
  *	(bind|connect) (tcp|udp|any) ADDR[/LEN][:PORT[-PORT]] = TARGET
  *	TARGET := NAME | host | own | deny[:ERRNO] | from NAME
  *
  * IPv6 addresses stand in brackets, with the prefix length inside or outside of them
  * ("[2001:db8::/32]:443" prints back as written here). '#' starts a comment. REF is a
- * pid, a name under /run/netns, or a path holding '/'. OPTION is hold, share or bound.
+ * pid, a name under /run/netns, or a path holding '/'. An owner may bind and connect, a
+ * binder and a connector one of them; all of the conditions of one WHO must hold, and one
+ * WHO of several is enough. Who may use an endpoint without any is its keeper's to say.
  *
  * Life: policy_new, any number of policy_add_*, one policy_seal (names are resolved, the
  * index is built), then it is read-only and may be used from any thread.
@@ -70,6 +74,8 @@ enum endpoint_kind {
 	ENDPOINT_IPV4,
 	ENDPOINT_IPV6,
 	ENDPOINT_UNIX,
+	/* Not defined here: the registry knows it, and is asked at each call. */
+	ENDPOINT_NAMED,
 };
 
 enum netns_kind {
@@ -99,6 +105,22 @@ struct netns_ref {
 	char *text; /* name or path */
 };
 
+enum access_use {
+	ACCESS_BIND = 1 << 0,
+	ACCESS_CONNECT = 1 << 1,
+};
+
+/* One "owner", "binder" or "connector". Conditions that are not given hold. */
+struct access {
+	unsigned int uses; /* mask of access_use */
+	bool has_uid, has_gid;
+	uint32_t uid, gid;
+	struct netns_ref netns; /* NETNS_DEFAULT: not given */
+	char *cgroup;           /* absolute, as in /proc/PID/cgroup; or NULL */
+};
+
+#define ACCESS_MAX 16 /* of one endpoint */
+
 struct endpoint {
 	char *name;
 	enum endpoint_kind kind;
@@ -111,6 +133,8 @@ struct endpoint {
 	bool dynamic;
 	struct netns_ref netns;
 	unsigned int options;
+	struct access *access;
+	size_t n_access;
 	uint32_t index; /* position in the policy */
 	struct policy_origin origin;
 };
@@ -159,6 +183,11 @@ struct policy *policy_new(void);
 struct policy *policy_free(struct policy *policy);
 void policy_freep(struct policy **policy);
 
+/* From now on, and before any rule is added: a name that no endpoint has when the policy
+ * is sealed becomes an endpoint of kind ENDPOINT_NAMED instead of an error. A rule to one
+ * is never passed over; its verdict has the address asked for. */
+void policy_allow_named(struct policy *policy);
+
 /* @text need not be NUL-terminated; @source names it in messages. */
 int policy_add_text(struct policy *policy, const char *source, const char *text,
 		    size_t size, struct policy_error *error);
@@ -191,7 +220,34 @@ int policy_add_egress(struct policy *policy, const char *text,
  * ADDR is reached by connect to loopback. */
 int policy_add_conv_pairs(struct policy *policy, const char *text,
 			  struct policy_error *error);
+/* "ADDR:PORT[-PORT]=EP ...", GRAFT_INGRESS_CONVERT: each as policy_add_ingress. */
+int policy_add_ingress_convert(struct policy *policy, const char *text,
+			       struct policy_error *error);
+/* "PREFIX/LEN=EP ...", GRAFT_EGRESS_CONVERT: each as policy_add_egress. */
+int policy_add_egress_convert(struct policy *policy, const char *text,
+			      struct policy_error *error);
+/* "EP", GRAFT_BBCONN: everything outside loopback that no other rule is for is connected
+ * from EP. */
+int policy_add_bbconn(struct policy *policy, const char *text,
+		      struct policy_error *error);
 int policy_seal(struct policy *policy, struct policy_error *error);
+
+/*
+ * One endpoint by itself, as a registry keeps it: "NAME ipv4 ADDR:PORT ...", the line of
+ *a policy file without its first word, or the words of `graft add`:
+ *
+ *	NAME type (ipv4|ipv6) [addr ADDR] [port PORT|dynamic] [netns REF] [OPTION...]
+ *	NAME type unix path PATH [netns REF] [OPTION...]
+ *
+ * where no addr is any, no port is dynamic, and type, addr, port and path may be cut down
+ * to their first letters. Return: 0; -EINVAL, -ENOMEM. endpoint_release() on success.
+ */
+int endpoint_parse(struct endpoint *ret, const char *source, const char *text,
+		   size_t size, struct policy_error *error);
+void endpoint_release(struct endpoint *endpoint);
+/* The one-line form of `ip graft show`, options after it; without newline, and with the
+ * blank at the end that it always had. Return: the whole length. */
+size_t endpoint_print_graft(const struct endpoint *endpoint, char *text, size_t size);
 
 /* The policy in its own file format, sorted as judged. Caller frees. NULL: no memory. */
 char *policy_print(const struct policy *policy);

@@ -78,6 +78,8 @@ static void print_place(struct out *out, const struct endpoint *endpoint)
 	case ENDPOINT_UNIX:
 		out_printf(out, "unix %s", endpoint->path);
 		return;
+	case ENDPOINT_NAMED:
+		return;
 	}
 	if (endpoint->dynamic)
 		out_printf(out, ":dynamic");

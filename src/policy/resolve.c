@@ -237,6 +237,15 @@ static void set_endpoint4(struct policy_verdict *verdict,
 	set_in6(verdict, &mapped, port);
 }
 
+static void set_asked(struct policy_verdict *verdict, const struct policy_query *query)
+{
+	verdict->address = query->address;
+	if (query->address.ss_family == AF_INET)
+		verdict->address_len = sizeof(struct sockaddr_in);
+	else if (query->address.ss_family == AF_INET6)
+		verdict->address_len = sizeof(struct sockaddr_in6);
+}
+
 static void set_endpoint(struct policy_verdict *verdict, const struct policy_query *query,
 			 const struct outcome *outcome)
 {
@@ -259,6 +268,9 @@ static void set_endpoint(struct policy_verdict *verdict, const struct policy_que
 		return;
 	case ENDPOINT_UNIX:
 		set_unix(verdict, outcome->path);
+		return;
+	case ENDPOINT_NAMED:
+		set_asked(verdict, query);
 		return;
 	}
 }
@@ -293,15 +305,6 @@ struct outcome *outcomes_new(const struct policy *policy)
 	for (size_t i = 0; outcomes && i < policy->n_rules; i++)
 		set_outcome(&outcomes[i], &policy->rules[i].rule);
 	return outcomes;
-}
-
-static void set_asked(struct policy_verdict *verdict, const struct policy_query *query)
-{
-	verdict->address = query->address;
-	if (query->address.ss_family == AF_INET)
-		verdict->address_len = sizeof(struct sockaddr_in);
-	else if (query->address.ss_family == AF_INET6)
-		verdict->address_len = sizeof(struct sockaddr_in6);
 }
 
 void policy_resolve(const struct policy *policy, const struct policy_query *query,

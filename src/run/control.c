@@ -255,12 +255,10 @@ static int client_take(struct client *client, const struct wire_message *message
 				       : refuse(client, EPROTO, "say hello first");
 	case WIRE_BYE:
 		return -ENOTCONN;
-	case WIRE_ERROR:
-	case WIRE_RUN:
-	case WIRE_GRAFT:
-		break;
+	default:
+		/* An answer, or for a broker. */
+		return refuse(client, EPROTO, "not a message for a run");
 	}
-	return refuse(client, EPROTO, "not a message for a run");
 }
 
 static int client_read(struct client *client)

@@ -62,6 +62,54 @@ static const struct wire_field graft_fields[] = {
 	FIELD(12, WIRE_U64, false, graft, cookie),
 };
 
+static const struct wire_field ask_fields[] = {
+	FIELD(1, WIRE_U32, true, ask, op),
+	FIELD(2, WIRE_TEXT, true, ask, name),
+	FIELD(3, WIRE_U32, true, ask, family),
+	FIELD(4, WIRE_U32, true, ask, type),
+	FIELD(5, WIRE_U32, true, ask, protocol),
+	FIELD(6, WIRE_U32, false, ask, flags),
+	FIELD(7, WIRE_ADDRESS, false, ask, address),
+};
+
+static const struct wire_field grant_fields[] = {
+	FIELD(1, WIRE_U32, true, grant, flags),
+	FIELD(2, WIRE_U32, true, grant, family),
+	FIELD(3, WIRE_ADDRESS, false, grant, address),
+	FIELD(4, WIRE_U64, false, grant, generation),
+	FIELD(5, WIRE_U64, false, grant, cookie),
+};
+
+/* A request that says nothing but where its answer goes. */
+static const struct wire_field reply_fields[] = {
+	FIELD(6, WIRE_U32, false, ask, flags),
+};
+
+static const struct wire_field add_fields[] = {
+	FIELD(1, WIRE_TEXT, true, add, line),
+};
+
+static const struct wire_field del_fields[] = {
+	FIELD(1, WIRE_TEXT, true, del, name),
+};
+
+static const struct wire_field endpoint_fields[] = {
+	FIELD(1, WIRE_TEXT, true, endpoint, line),
+	FIELD(2, WIRE_U32, false, endpoint, uid),
+	FIELD(3, WIRE_U64, false, endpoint, netns),
+	FIELD(4, WIRE_U32, false, endpoint, port),
+	FIELD(5, WIRE_U64, false, endpoint, n_binds),
+	FIELD(6, WIRE_U64, false, endpoint, n_connects),
+	FIELD(7, WIRE_U64, false, endpoint, n_denied),
+	FIELD(8, WIRE_TEXT, false, endpoint, state),
+};
+
+static const struct wire_field event_fields[] = {
+	FIELD(1, WIRE_TEXT, true, event, kind),  FIELD(2, WIRE_TEXT, false, event, name),
+	FIELD(3, WIRE_U32, false, event, uid),   FIELD(4, WIRE_U32, false, event, pid),
+	FIELD(5, WIRE_U64, false, event, netns), FIELD(6, WIRE_TEXT, false, event, text),
+};
+
 static const struct {
 	enum wire_type type;
 	const char *name;
@@ -75,6 +123,20 @@ static const struct {
 	{ WIRE_RUN, "run", run_fields, ARRAY_SIZE(run_fields) },
 	{ WIRE_ASK_GRAFTS, "ask-grafts", NULL, 0 },
 	{ WIRE_GRAFT, "graft", graft_fields, ARRAY_SIZE(graft_fields) },
+	{ WIRE_ASK, "ask", ask_fields, ARRAY_SIZE(ask_fields) },
+	{ WIRE_GRANT, "grant", grant_fields, ARRAY_SIZE(grant_fields) },
+	{ WIRE_ASK_SUPPLY, "ask-supply", ask_fields, ARRAY_SIZE(ask_fields) },
+	{ WIRE_ASK_POLICY, "ask-policy", reply_fields, ARRAY_SIZE(reply_fields) },
+	{ WIRE_POLICY, "policy", NULL, 0 },
+	{ WIRE_ASK_PAGE, "ask-page", reply_fields, ARRAY_SIZE(reply_fields) },
+	{ WIRE_PAGE, "page", NULL, 0 },
+	{ WIRE_ADD, "add", add_fields, ARRAY_SIZE(add_fields) },
+	{ WIRE_DEL, "del", del_fields, ARRAY_SIZE(del_fields) },
+	{ WIRE_RELOAD, "reload", NULL, 0 },
+	{ WIRE_ASK_ENDPOINTS, "ask-endpoints", NULL, 0 },
+	{ WIRE_ENDPOINT, "endpoint", endpoint_fields, ARRAY_SIZE(endpoint_fields) },
+	{ WIRE_WATCH, "watch", NULL, 0 },
+	{ WIRE_EVENT, "event", event_fields, ARRAY_SIZE(event_fields) },
 };
 
 static const struct wire_field no_fields[1];

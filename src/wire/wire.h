@@ -20,7 +20,28 @@
  *	                           <-  run* | graft*
  *	                           <-  bye                 or, at any point, error
  *
- * The numbers from 32 up are for asking a socket of a broker (ask, grant, deny).
+ * Asking a broker (graftd, or the one inside a run) for a socket. Any number of asks on
+ * one connection; the first descriptor beside an ask with WIRE_F_REPLY is where the
+ * answer goes, so that threads and processes may share a connection without a lock:
+ *
+ *	ask                        ->        [+ reply] [+ the socket to replace]
+ *	                           <-  grant + socket [+ path], or error
+ *	ask-supply                 ->        [+ reply] + one end of a SOCK_SEQPACKET pair
+ *	                           <-  bye, or error; then sockets arrive on the pair,
+ *each beside one byte, made ahead of need ask-policy | ask-page      ->        [+ reply]
+ *	                           <-  policy | page + memfd, or error
+ *
+ * The page is one uint64_t, mapped read-only: a number that changes whenever something in
+ * the registry does. What a grant said holds as long as its generation is the page's.
+ *
+ * The registry, after hello:
+ *
+ *	add | del | reload         ->
+ *	                           <-  bye, or error; asks may be sent ahead of answers
+ *	ask-endpoints              ->
+ *	                           <-  endpoint* bye, or error
+ *	watch                      ->
+ *	                           <-  endpoint* bye event*, until the connection ends
  */
 #pragma once
 
@@ -41,6 +62,20 @@ enum wire_type {
 	WIRE_RUN = 17,
 	WIRE_ASK_GRAFTS = 18,
 	WIRE_GRAFT = 19,
+	WIRE_ASK = 32,
+	WIRE_GRANT = 33,
+	WIRE_ASK_SUPPLY = 34,
+	WIRE_ASK_POLICY = 35,
+	WIRE_POLICY = 36,
+	WIRE_ASK_PAGE = 37,
+	WIRE_PAGE = 38,
+	WIRE_ADD = 48,
+	WIRE_DEL = 49,
+	WIRE_RELOAD = 50,
+	WIRE_ASK_ENDPOINTS = 51,
+	WIRE_ENDPOINT = 52,
+	WIRE_WATCH = 53,
+	WIRE_EVENT = 54,
 };
 
 struct wire_header {
@@ -85,6 +120,67 @@ struct wire_graft {
 	uint64_t cookie;
 };
 
+/* What a socket is asked for. */
+enum wire_op {
+	WIRE_OP_BIND = 1,
+	WIRE_OP_CONNECT = 2,
+	WIRE_OP_FROM = 3, /* a socket bound to the endpoint as its source */
+};
+
+enum wire_flag {
+	WIRE_F_REPLY = 1 << 0,  /* ask: the first descriptor is where to answer */
+	WIRE_F_SOCKET = 1 << 1, /* ask: the last one is the socket to replace */
+	WIRE_F_V6ONLY = 1 << 2, /* ask: it is IPV6_V6ONLY */
+	WIRE_F_BOUND = 1 << 3,  /* grant: bound already; address is its local one */
+	WIRE_F_HELD = 1 << 4,   /* grant: the broker keeps it open */
+	WIRE_F_LOCAL = 1 << 5,  /* grant: the UNIX path means the same to the asker */
+};
+
+/* The name that asks for a socket of the host's stack instead of an endpoint. */
+#define WIRE_NAME_HOST "host"
+
+struct wire_ask {
+	uint32_t op;                     /* enum wire_op; ask-supply: CONNECT or FROM */
+	char name[64];                   /* endpoint, or WIRE_NAME_HOST */
+	uint32_t family, type, protocol; /* of the socket, as in socket(2), no flags */
+	uint32_t flags;                  /* enum wire_flag */
+	struct wire_address address;     /* what the program asked for; host: required */
+};
+
+struct wire_grant {
+	uint32_t flags;
+	uint32_t family;             /* of the socket: AF_UNIX too */
+	struct wire_address address; /* BIND: where it is; CONNECT: where to connect */
+	uint64_t generation;         /* 0: not to be kept */
+	uint64_t cookie;             /* SO_COOKIE of the socket */
+};
+
+/* One line of policy: "NAME ipv4 ADDR:PORT ..." without the word endpoint. */
+struct wire_add {
+	char line[1024];
+};
+
+struct wire_del {
+	char name[64];
+};
+
+struct wire_endpoint {
+	char line[1024];
+	uint32_t uid;   /* who added it */
+	uint64_t netns; /* cookie of the namespace it was added in */
+	uint32_t port;  /* dynamic: the one bound now, 0: none */
+	uint64_t n_binds, n_connects, n_denied;
+	char state[16]; /* "idle", "bound", "held" */
+};
+
+struct wire_event {
+	char kind[16]; /* add del bind release connect deny reload */
+	char name[64];
+	uint32_t uid, pid;
+	uint64_t netns;
+	char text[256];
+};
+
 struct wire_message {
 	enum wire_type type;
 	union {
@@ -93,6 +189,12 @@ struct wire_message {
 		struct wire_bye bye;
 		struct wire_run run;
 		struct wire_graft graft;
+		struct wire_ask ask; /* ask, ask-supply */
+		struct wire_grant grant;
+		struct wire_add add;
+		struct wire_del del;
+		struct wire_endpoint endpoint;
+		struct wire_event event;
 	};
 };
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Talking to graftd, or to the broker of a run, from a process of our own. Blocking, with
+ * a time limit; one connection, one thread.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "wire/wire.h"
+
+/* Where graftd listens, unless GRAFT_SOCKET in the environment says otherwise. */
+#define BROKER_SOCKET "/run/graft/graftd.sock"
+/* Patience with one answer. */
+#define BROKER_PATIENCE_MS 5000
+
+/* Return: @path of GRAFT_SOCKET (secure_getenv), else BROKER_SOCKET. */
+const char *broker_path(void);
+
+/*
+ * Connects (SOCK_SEQPACKET) to @path, NULL for broker_path(). Return: a descriptor, the
+ * caller's, or -errno (-ENOENT, -ECONNREFUSED: nobody is there; -EACCES).
+ */
+int broker_connect(const char *path);
+/* As broker_connect(), and says hello. */
+int broker_open(const char *path);
+
+/* Sends @message with @fds beside it. Return: 0 or -errno. */
+int broker_send(int via, const struct wire_message *message, const int *fds,
+		size_t n_fds);
+/* Receives one message, at most @max_fds descriptors beside it, close-on-exec and the
+ * caller's. Return: 0; -ECONNRESET at the end of the stream; -ETIMEDOUT; -EBADMSG. */
+int broker_receive(int via, struct wire_message *ret, int timeout_ms, int *ret_fds,
+		   size_t max_fds, size_t *ret_n_fds);
+
+/*
+ * Asks for a socket. @socket: the one to replace, whose options count, or -1.
+ * Return: the new descriptor, close-on-exec and the caller's, with the rest in @ret; or
+ * -errno as the broker said it; -ENETDOWN when there is no broker or it does not answer.
+ */
+int broker_ask(int via, const struct wire_ask *ask, int socket, struct wire_grant *ret);
