@@ -7,6 +7,8 @@
  * and GRAFT_CONV_PAIRS. Order of judgement: --rule and --policy as given, then -p, then
  * -i, then GRAFT_CONV_PAIRS, then -e (longest prefix first).
  *
+ * A name that nothing defines is an endpoint of graftd's registry.
+ *
  * A struct policy_options begins as all zeroes. The policy in it is the caller's to free;
  * arguments are kept by pointer until policy_options_finish.
  */
