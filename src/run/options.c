@@ -104,9 +104,13 @@ static int wait_turn(struct policy_options *options, int option, const char *tex
 
 static int need_policy(struct policy_options *options)
 {
+	if (options->policy)
+		return 0;
+	options->policy = policy_new();
 	if (!options->policy)
-		options->policy = policy_new();
-	return options->policy ? 0 : no_memory();
+		return no_memory();
+	policy_allow_named(options->policy);
+	return 0;
 }
 
 static int take(struct policy_options *options, int option, const char *argument)

@@ -8,6 +8,8 @@
  * given, then -p, then -i, then GRAFT_CONV_PAIRS, then GRAFT_INGRESS_CONVERT, then -e
  * with GRAFT_EGRESS_CONVERT (longest prefix first), then GRAFT_BBCONN.
  *
+ * A name that nothing defines is an endpoint of graftd's registry.
+ *
  * A struct policy_options begins as all zeroes. The policy in it is the caller's to free;
  * arguments are kept by pointer until policy_options_finish.
  */
