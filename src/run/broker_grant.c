@@ -196,7 +196,7 @@ void grant_answer(struct request *request)
 		grant.port = decision.port;
 		grant.shares =
 			decision.endpoint && decision.endpoint->options & ENDPOINT_SHARE;
-		r = fd = grant_make(&grant, &answer.grant);
+		r = fd = grant_make(&grant, &answer.grant, NULL);
 	}
 	if (r < 0) {
 		request_refuse(request, r, NULL);
