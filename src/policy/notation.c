@@ -85,9 +85,7 @@ static int parse_loose_selector(const struct word *word, const struct policy_ori
 	if (!split_last(word, ':', &address, &ports))
 		return policy_fail(error, at, "'%.*s' has no port; expected ADDR:PORT",
 				   WORD(word));
-	if (address.len >= 2 && address.text[0] == '[' &&
-	    address.text[address.len - 1] == ']')
-		address = word_from(&address, 1, address.len - 2);
+	address = strip_brackets(&address);
 	r = parse_address(&address, at, &rule->family, &rule->address, error);
 	if (r < 0)
 		return r;
@@ -135,16 +133,11 @@ int policy_add_ingress(struct policy *policy, const char *text,
 static int parse_loose_prefix(const struct word *word, const struct policy_origin *at,
 			      struct rule *rule, struct policy_error *error)
 {
-	struct word address = *word, length = { 0 };
+	struct word address = strip_brackets(word), length = { 0 };
 	int r;
 
-	if (address.len >= 2 && address.text[0] == '[' &&
-	    address.text[address.len - 1] == ']')
-		address = word_from(&address, 1, address.len - 2);
 	split_first(&address, '/', &address, &length);
-	if (address.len >= 2 && address.text[0] == '[' &&
-	    address.text[address.len - 1] == ']')
-		address = word_from(&address, 1, address.len - 2);
+	address = strip_brackets(&address);
 	r = parse_address(&address, at, &rule->family, &rule->address, error);
 	if (r < 0)
 		return r;
@@ -204,7 +197,7 @@ static int parse_egress(struct word *word, const struct policy_origin *at,
 
 int policy_add_egress(struct policy *policy, const char *text, struct policy_error *error)
 {
-	struct rule_slot slot = { .rule.op = POLICY_CONNECT, .egress = true };
+	struct rule_slot slot = { .rule.op = POLICY_CONNECT, .rank = RANK_EGRESS };
 	struct word word = word_of(text);
 	struct policy_origin at;
 	int r;

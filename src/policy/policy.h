@@ -203,6 +203,8 @@ typedef void policy_on_error(void *context, const struct policy_error *error);
 int policy_check_text(struct policy *policy, const char *source, const char *text,
 		      size_t size, policy_on_error *on_error, void *context);
 int policy_check_seal(struct policy *policy, policy_on_error *on_error, void *context);
+/* As policy_check_seal, but rules that are wrong are left out and the seal is put on. */
+int policy_seal_rest(struct policy *policy, policy_on_error *on_error, void *context);
 
 /* [IP:]HOSTPORT[-HOSTPORT]:PORT[-PORT][/tcp|/udp], or PORT alone for a dynamic host
  * port; an IPv6 IP stands in brackets. */
@@ -233,14 +235,18 @@ int policy_add_bbconn(struct policy *policy, const char *text,
 int policy_seal(struct policy *policy, struct policy_error *error);
 
 /*
- * One endpoint by itself, as a registry keeps it: "NAME ipv4 ADDR:PORT ...", the line of
- *a policy file without its first word, or the words of `graft add`:
+ * One endpoint by itself, as a registry keeps it: "NAME ipv4 ADDR:PORT ...", which is the
+ * line of a policy file without its first word, or the words of `graft add`:
  *
  *	NAME type (ipv4|ipv6) [addr ADDR] [port PORT|dynamic] [netns REF] [OPTION...]
  *	NAME type unix path PATH [netns REF] [OPTION...]
  *
- * where no addr is any, no port is dynamic, and type, addr, port and path may be cut down
- * to their first letters. Return: 0; -EINVAL, -ENOMEM. endpoint_release() on success.
+ * where no addr is any, no port and port 0 are dynamic, and type, addr, port and path may
+ * be cut down to their first letters. The words stand in any order, addr after type. A
+ * comment may follow, but a '#' within a word is an error.
+ *
+ * @source, which may be NULL and is not copied, names @text in messages and as the
+ * origin. Return: 0; -EINVAL, -ENOMEM. endpoint_release() on success.
  */
 int endpoint_parse(struct endpoint *ret, const char *source, const char *text,
 		   size_t size, struct policy_error *error);
