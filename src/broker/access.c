@@ -14,8 +14,8 @@
  * Using. The administrator: always. An endpoint with clauses: whom one of them names.
  * Without any: clients of the namespace it was added in, for what a plain socket of
  * theirs could do there. So nothing that leads to another namespace, to a port that
- * takes a privilege, or to a UNIX path by rights that are not theirs, unless a clause says
- * so.
+ * takes a privilege, or to a UNIX path by rights that are not theirs, unless a clause
+ * says so.
  *
  * Seeing: the endpoints of one's own namespace, and those of graftd's that one may use;
  * the administrator sees all.
@@ -35,8 +35,8 @@
 /* The first port of graftd's namespace that takes no privilege. */
 static unsigned int first_free_port(void)
 {
-	_cleanup_fd_ int fd =
-		open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC);
+	_cleanup_fd_ int fd = open("/proc/sys/net/ipv4/ip_unprivileged_port_start",
+				   O_RDONLY | O_CLOEXEC);
 	char text[16] = "";
 	const char *at = text;
 	uint64_t port;

@@ -244,7 +244,8 @@ bool identity_rules_netns(const struct identity *identity)
 		int parent;
 
 		if (lives_in(identity, userns))
-			return (is_owner || has_net_admin(identity)) && is_alive(identity);
+			return (is_owner || has_net_admin(identity)) &&
+			       is_alive(identity);
 		is_owner = ioctl(userns, NS_GET_OWNER_UID, &owner) == 0 &&
 			   owner == identity->uid;
 		parent = ioctl(userns, NS_GET_PARENT);

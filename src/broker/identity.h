@@ -12,8 +12,8 @@
 /* This process, to compare others with. */
 struct self {
 	uid_t uid;
-	uint64_t netns;             /* cookie */
-	dev_t net_dev, user_dev;    /* of its namespaces' files */
+	uint64_t netns;          /* cookie */
+	dev_t net_dev, user_dev; /* of its namespaces' files */
 	ino_t net_ino, user_ino;
 };
 

@@ -31,6 +31,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "base/event.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/number.h"
@@ -44,6 +45,7 @@
 #define RECORD_SIZE_MAX  (CHECKSUM_SIZE + 128 + 1024)
 #define RESERVE          (256u << 10)
 #define COMPACTION_SLACK 4096 /* records */
+#define RETRY_NS         1000000000ull
 /* More than a turn of the loop queues: written in pieces while compacting. */
 #define QUEUE_MAX (1u << 20)
 
@@ -58,6 +60,7 @@ struct journal {
 	uint64_t reserved; /* bytes of disk it may grow to without asking */
 	size_t n_records;
 	bool broken;
+	uint64_t retry_ns; /* no compaction before */
 };
 
 static uint32_t checksum(const char *text, size_t size)
@@ -76,8 +79,8 @@ static int print_body(const struct record *r, char *text, size_t size)
 	case RECORD_BOOT:
 		return snprintf(text, size, "g %.*s %llx\n", n, r->text, netns);
 	case RECORD_ADD:
-		return snprintf(text, size, "a %llx %x %x %x %.*s\n", netns, r->uid, r->gid,
-				r->flags, n, r->text);
+		return snprintf(text, size, "a %llx %x %x %x %.*s\n", netns, r->uid,
+				r->gid, r->flags, n, r->text);
 	case RECORD_DEL:
 		return snprintf(text, size, "d %llx %.*s\n", netns, n, r->text);
 	case RECORD_BOUND:
@@ -100,7 +103,8 @@ static int print_record(const struct record *record, char line[RECORD_SIZE_MAX])
 		return -EINVAL;
 	if (n >= RECORD_SIZE_MAX - CHECKSUM_SIZE)
 		return -EMSGSIZE;
-	snprintf(head, sizeof(head), "%08x ", checksum(line + CHECKSUM_SIZE, (size_t)n - 1));
+	snprintf(head, sizeof(head), "%08x ",
+		 checksum(line + CHECKSUM_SIZE, (size_t)n - 1));
 	memcpy(line, head, CHECKSUM_SIZE);
 	return CHECKSUM_SIZE + n;
 }
@@ -144,7 +148,7 @@ static bool parse_body(const char *at, const char *end, struct record *ret)
 {
 	uint32_t number = 0;
 
-	*ret = (struct record){ .kind = (enum record_kind)*at };
+	*ret = (struct record){ .kind = (enum record_kind) * at };
 	if (*at++ == '\0' || *at != ' ')
 		return false;
 	if (ret->kind == RECORD_BOOT)
@@ -210,7 +214,8 @@ static size_t replay(struct journal *journal, char *text, size_t size,
 		at = end + 1;
 	}
 	if (n_bad)
-		log_warning("the journal has %zu lines that make no sense: skipped", n_bad);
+		log_warning("the journal has %zu lines that make no sense: skipped",
+			    n_bad);
 	if (good < size)
 		log_info("the journal's last %zu bytes are torn: dropped", size - good);
 	return good;
@@ -366,7 +371,9 @@ int journal_commit(struct journal *journal)
 
 bool journal_wants_compaction(const struct journal *journal, size_t n_live)
 {
-	return journal->broken || journal->n_records > 2 * n_live + COMPACTION_SLACK;
+	if (!journal->broken && journal->n_records <= 2 * n_live + COMPACTION_SLACK)
+		return false;
+	return !journal->retry_ns || event_now_ns() >= journal->retry_ns;
 }
 
 /* @new takes the place of @journal's file. */
@@ -407,6 +414,7 @@ int journal_compact(struct journal *journal, journal_source *source, void *conte
 		r = replace(journal, &new);
 	if (r < 0)
 		unlinkat(journal->dir, JOURNAL_NEW, 0);
+	journal->retry_ns = r < 0 ? event_now_ns() + RETRY_NS : 0;
 	fd_close(new.fd);
 	free(new.queue);
 	return r;

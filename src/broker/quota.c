@@ -44,7 +44,8 @@ static const struct {
 int quota_kind_from_name(const char *name, size_t size)
 {
 	for (int i = 0; i < QUOTA_N; i++)
-		if (strlen(kinds[i].name) == size && memcmp(kinds[i].name, name, size) == 0)
+		if (strlen(kinds[i].name) == size &&
+		    memcmp(kinds[i].name, name, size) == 0)
 			return i;
 	return -1;
 }

@@ -31,7 +31,8 @@ struct user {
 	bool is_admin;
 	uint32_t n[QUOTA_N];
 	unsigned int n_references;
-	unsigned int budget; /* messages he may still send in this turn */
+	uint64_t turn;       /* of the server, that @budget is for */
+	unsigned int budget; /* messages he may still send in it */
 	struct user *next;
 };
 

@@ -170,8 +170,8 @@ static void table_settle(struct registry *registry, struct table *table)
 	}
 }
 
-static struct entry *find(const struct registry *registry, uint64_t netns, const char *name,
-			  size_t size)
+static struct entry *find(const struct registry *registry, uint64_t netns,
+			  const char *name, size_t size)
 {
 	uint32_t hash = hash_of(registry, netns, name, size);
 	uint32_t at = registry->heads[hash & (registry->n_heads - 1)];
@@ -250,7 +250,8 @@ void registry_del(struct registry *registry, struct entry *entry)
 	while (*at != entry->slot)
 		at = &registry->slots[*at].entry->next;
 	*at = entry->next;
-	registry->slots[entry->slot].free = (uintptr_t)(registry->first_free + 1) << 1 | 1;
+	registry->slots[entry->slot].free =
+		(uintptr_t)(registry->first_free + 1) << 1 | 1;
 	registry->first_free = entry->slot;
 	registry->n_entries--;
 	entry->table->n_entries--;

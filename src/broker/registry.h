@@ -12,8 +12,9 @@
 #define REGISTRY_MAX 1000000
 
 enum entry_flag {
-	ENTRY_FILE = 1 << 0, /* of the configuration file: only a reload takes it away */
-	ENTRY_OWN = 1 << 1,  /* leads into the namespace it was added in, whichever */
+	ENTRY_FILE = 1 << 0,  /* of the configuration file: only a reload takes it away */
+	ENTRY_OWN = 1 << 1,   /* leads into the namespace it was added in, whichever */
+	ENTRY_ADMIN = 1 << 2, /* the administrator added it */
 };
 
 /* What is known of an endpoint that was asked for at least once. */
@@ -33,10 +34,13 @@ struct table {
 	struct table *next;
 };
 
+struct user;
+
 struct entry {
 	struct table *table;
-	struct use *use; /* or NULL */
-	uint32_t next;   /* in its chain */
+	struct use *use;   /* or NULL */
+	struct user *user; /* whose quota it counts in; its keeper's to set */
+	uint32_t next;     /* in its chain */
 	uint32_t hash;
 	uint32_t slot;
 	uint32_t uid, gid; /* who added it */
