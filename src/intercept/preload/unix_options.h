@@ -31,3 +31,6 @@ static inline bool unix_options_get_concerns(int r, int level, int name)
 /* Return: as the calls do, with errno; the kernel's answer when it is none of ours. */
 int unix_options_set(int fd, int level, int name, const void *value, socklen_t size);
 int unix_options_get(int fd, int r, int level, int name, void *value, socklen_t *size);
+
+/* @to, which is AF_UNIX, takes the place of @from. */
+void unix_options_carry(int from, int to);

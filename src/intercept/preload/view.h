@@ -64,7 +64,7 @@ int view_getpeername(int fd, struct sockaddr *address, socklen_t *len);
  * see. Return: @fd; or -1 with errno, @fd closed, as the kernel does for a bad pointer.
  */
 bool view_is_unix_server(int listener);
-int view_give_accepted(int listener, int fd, union address *peer, socklen_t peer_len,
+int view_give_accepted(int fd, union address *peer, socklen_t peer_len,
 		       struct sockaddr *address, socklen_t *len);
 
 /*
