@@ -239,6 +239,16 @@ bool split_last(const struct word *word, char c, struct word *before, struct wor
 /* Remembers "@flag TEXT" as where things came from. */
 int keep_origin(struct policy *policy, const char *flag, const struct word *text,
 		struct policy_origin *ret_at);
+/* Whether it fails or not, @slot owns nothing afterwards. */
+int add_slot(struct policy *policy, struct rule_slot *slot, struct policy_error *error);
+/* ADDR:PORT[-PORT]=TARGET. */
+int parse_pair(const struct word *word, const struct policy_origin *at,
+	       struct rule_slot *slot, struct policy_error *error);
+/* @flag as for keep_origin. */
+int add_ingress(struct policy *policy, const char *flag, const struct word *word,
+		struct policy_error *error);
+int add_egress(struct policy *policy, const char *flag, const struct word *word,
+	       struct policy_error *error);
 /* Says so in @error if @r is -ENOMEM. Return: @r. */
 int no_memory(int r, struct policy_error *error);
 

@@ -203,7 +203,8 @@ typedef void policy_on_error(void *context, const struct policy_error *error);
 int policy_check_text(struct policy *policy, const char *source, const char *text,
 		      size_t size, policy_on_error *on_error, void *context);
 int policy_check_seal(struct policy *policy, policy_on_error *on_error, void *context);
-/* As policy_check_seal, but rules that are wrong are left out and the seal is put on. */
+/* As policy_check_seal, but rules that are wrong are left out and the seal is put on, so
+ * that what was told of are the rules left out. */
 int policy_seal_rest(struct policy *policy, policy_on_error *on_error, void *context);
 
 /* [IP:]HOSTPORT[-HOSTPORT]:PORT[-PORT][/tcp|/udp], or PORT alone for a dynamic host
@@ -218,18 +219,42 @@ int policy_add_ingress(struct policy *policy, const char *text,
  */
 int policy_add_egress(struct policy *policy, const char *text,
 		      struct policy_error *error);
-/* "ADDR:PORT=EP ADDR:PORT=EP ...", GRAFT_CONV_PAIRS: both bind and connect. A wildcard
- * ADDR is reached by connect to loopback. */
+/*
+ * The notations of the environment: pairs with blanks between them. As `-i` and `-e` they
+ * take every TARGET, not only the name of an endpoint.
+ */
+enum policy_variable {
+	/* GRAFT_CONV_PAIRS, "ADDR:PORT=EP ADDR:PORT=EP ...": both bind and connect. A
+	 * wildcard ADDR is reached by connect to loopback. */
+	POLICY_CONV_PAIRS,
+	/* GRAFT_INGRESS_CONVERT, "ADDR:PORT[-PORT]=EP ...": as policy_add_ingress. */
+	POLICY_INGRESS_CONVERT,
+	/* GRAFT_EGRESS_CONVERT, "PREFIX/LEN=EP ...": as policy_add_egress. */
+	POLICY_EGRESS_CONVERT,
+	/* GRAFT_BBCONN, "EP": everything outside loopback that no other rule is for is
+	 * connected from EP, if EP is of the same family. */
+	POLICY_BBCONN,
+	POLICY_N_VARIABLES,
+};
+
+/* "GRAFT_CONV_PAIRS". */
+const char *policy_variable_name(enum policy_variable variable);
+int policy_add_variable(struct policy *policy, enum policy_variable variable,
+			const char *text, struct policy_error *error);
+/*
+ * The same, but a pair that is wrong is told of and left out, and the others are added.
+ * Return: the number of pairs left out, or -ENOMEM, -E2BIG. With policy_check_text and
+ * policy_seal_rest it makes a policy of whatever is right.
+ */
+int policy_check_variable(struct policy *policy, enum policy_variable variable,
+			  const char *text, policy_on_error *on_error, void *context);
+/* policy_add_variable by name. */
 int policy_add_conv_pairs(struct policy *policy, const char *text,
 			  struct policy_error *error);
-/* "ADDR:PORT[-PORT]=EP ...", GRAFT_INGRESS_CONVERT: each as policy_add_ingress. */
 int policy_add_ingress_convert(struct policy *policy, const char *text,
 			       struct policy_error *error);
-/* "PREFIX/LEN=EP ...", GRAFT_EGRESS_CONVERT: each as policy_add_egress. */
 int policy_add_egress_convert(struct policy *policy, const char *text,
 			      struct policy_error *error);
-/* "EP", GRAFT_BBCONN: everything outside loopback that no other rule is for is connected
- * from EP. */
 int policy_add_bbconn(struct policy *policy, const char *text,
 		      struct policy_error *error);
 int policy_seal(struct policy *policy, struct policy_error *error);

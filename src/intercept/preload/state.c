@@ -40,31 +40,15 @@ static void tell(void *context, const struct policy_error *error)
 	say("%s (left out)", error->text);
 }
 
-typedef int policy_add(struct policy *policy, const char *text,
-		       struct policy_error *error);
-
-/* Each word by itself, so that a wrong one costs no other. */
-static void add_words(struct policy *policy, const char *name, policy_add *add)
+static void add_variables(struct policy *policy)
 {
-	const char *text = secure_getenv(name);
-	struct policy_error error;
+	for (int i = 0; i < POLICY_N_VARIABLES; i++) {
+		enum policy_variable variable = (enum policy_variable)i;
+		const char *text = secure_getenv(policy_variable_name(variable));
 
-	for (text = text ? text : ""; *text;) {
-		size_t blanks = strspn(text, " \t\r\n");
-		size_t len = strcspn(text + blanks, " \t\r\n");
-		_cleanup_free_ char *word = strndup(text + blanks, len);
-
-		if (len && (!word || add(policy, word, &error) < 0))
-			say("%s: %s (left out)", name, word ? error.text : "no memory");
-		text += blanks + len;
+		if (text)
+			policy_check_variable(policy, variable, text, tell, NULL);
 	}
-}
-
-static void add_notations(struct policy *policy)
-{
-	add_words(policy, "GRAFT_CONV_PAIRS", policy_add_conv_pairs);
-	add_words(policy, "GRAFT_INGRESS_CONVERT", policy_add_ingress);
-	add_words(policy, "GRAFT_EGRESS_CONVERT", policy_add_egress);
 }
 
 /* Return: all of @fd, the caller's to free, or NULL. */
@@ -129,7 +113,7 @@ static struct policy *read_rules(void)
 	take_broker(broker && *broker ? broker : BROKER_SOCKET);
 	if (file && *file)
 		add_file(policy, file);
-	add_notations(policy);
+	add_variables(policy);
 	return policy;
 }
 
@@ -142,9 +126,10 @@ static bool is_set(const char *name)
 
 static bool wants_rules(void)
 {
-	return is_set("GRAFT_RUN") || is_set("GRAFT_POLICY") ||
-	       is_set("GRAFT_CONV_PAIRS") || is_set("GRAFT_INGRESS_CONVERT") ||
-	       is_set("GRAFT_EGRESS_CONVERT") || is_set("GRAFT_BBCONN");
+	for (int i = 0; i < POLICY_N_VARIABLES; i++)
+		if (is_set(policy_variable_name((enum policy_variable)i)))
+			return true;
+	return is_set("GRAFT_RUN") || is_set("GRAFT_POLICY");
 }
 
 static bool is_disabled(void)
