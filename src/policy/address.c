@@ -26,6 +26,13 @@ void mask_address(int family, struct in6_addr *address, unsigned int prefix)
 	}
 }
 
+struct word strip_brackets(const struct word *word)
+{
+	if (word->len < 2 || word->text[0] != '[' || word->text[word->len - 1] != ']')
+		return *word;
+	return word_from(word, 1, word->len - 2);
+}
+
 bool is_any_address(int family, const struct in6_addr *address)
 {
 	static const struct in6_addr zero;
@@ -60,17 +67,16 @@ int parse_address(const struct word *word, const struct policy_origin *at,
 			   family == AF_INET6 ? "v6" : "v4");
 }
 
-/* Decimal digits alone, at most @max; larger numbers come out as max + 1. */
-static bool parse_number(const struct word *word, unsigned int max, unsigned int *ret)
+bool parse_number(const struct word *word, uint64_t max, uint64_t *ret)
 {
-	unsigned int n = 0;
+	uint64_t n = 0;
 
 	if (word->len == 0)
 		return false;
 	for (size_t i = 0; i < word->len; i++) {
 		if (word->text[i] < '0' || word->text[i] > '9')
 			return false;
-		n = n * 10 + (unsigned int)(word->text[i] - '0');
+		n = n * 10 + (uint64_t)(word->text[i] - '0');
 		if (n > max)
 			n = max + 1;
 	}
@@ -83,7 +89,7 @@ int parse_length(const struct word *word, const struct policy_origin *at, int fa
 {
 	struct policy_origin here = origin_at(at, word);
 	unsigned int max = family == AF_INET ? 32 : 128;
-	unsigned int n;
+	uint64_t n;
 
 	if (!parse_number(word, max, &n))
 		return policy_fail(error, &here, "prefix length '%.*s' is not a number",
@@ -99,7 +105,7 @@ int parse_port(const struct word *word, const struct policy_origin *at,
 	       uint16_t *ret_port, struct policy_error *error)
 {
 	struct policy_origin here = origin_at(at, word);
-	unsigned int n;
+	uint64_t n;
 
 	if (!parse_number(word, PORT_MAX, &n))
 		return policy_fail(error, &here, "port '%.*s' is not a number",

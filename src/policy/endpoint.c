@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One "endpoint" line.
+ * One "endpoint" line, and its parts.
  */
 #include <errno.h>
 #include <limits.h>
@@ -10,7 +10,6 @@
 
 #include "policy/internal.h"
 
-#define NETNS_TEXT_MAX 1023
 #define PID_DIGITS_MAX 9
 
 static const char *const reserved_names[] = { "host", "own", "deny", "from" };
@@ -24,17 +23,15 @@ static const struct {
 	{ "bound", ENDPOINT_BOUND },
 };
 
-void endpoint_deinit(struct endpoint *endpoint)
+void endpoint_release(struct endpoint *endpoint)
 {
 	if (endpoint->kind == ENDPOINT_UNIX)
 		free(endpoint->path);
 	free(endpoint->name);
 	free(endpoint->netns.text);
-}
-
-static void endpoint_deinitp(struct endpoint *endpoint)
-{
-	endpoint_deinit(endpoint);
+	for (size_t i = 0; i < endpoint->n_access; i++)
+		access_deinit(&endpoint->access[i]);
+	free(endpoint->access);
 }
 
 bool endpoint_is_wildcard(const struct endpoint *endpoint)
@@ -61,8 +58,8 @@ bool name_is_valid(const struct word *word)
 	return true;
 }
 
-static int parse_name(struct endpoint *endpoint, const struct word *word,
-		      const struct policy_origin *at, struct policy_error *error)
+int parse_endpoint_name(struct endpoint *endpoint, const struct word *word,
+			const struct policy_origin *at, struct policy_error *error)
 {
 	struct policy_origin here = origin_at(at, word);
 
@@ -83,8 +80,8 @@ static int parse_name(struct endpoint *endpoint, const struct word *word,
 	return endpoint->name ? 0 : -ENOMEM;
 }
 
-static int parse_kind(struct endpoint *endpoint, const struct word *word,
-		      const struct policy_origin *at, struct policy_error *error)
+int parse_endpoint_kind(struct endpoint *endpoint, const struct word *word,
+			const struct policy_origin *at, struct policy_error *error)
 {
 	struct policy_origin here = origin_at(at, word);
 
@@ -104,8 +101,8 @@ static int parse_kind(struct endpoint *endpoint, const struct word *word,
 	return 0;
 }
 
-static int parse_path(struct endpoint *endpoint, const struct word *word,
-		      const struct policy_origin *at, struct policy_error *error)
+int parse_endpoint_path(struct endpoint *endpoint, const struct word *word,
+			const struct policy_origin *at, struct policy_error *error)
 {
 	struct policy_origin here = origin_at(at, word);
 	const size_t max = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
@@ -124,8 +121,8 @@ static int parse_path(struct endpoint *endpoint, const struct word *word,
 	return endpoint->path ? 0 : -ENOMEM;
 }
 
-static int take_address(struct endpoint *endpoint, const struct word *address,
-			const struct policy_origin *at, struct policy_error *error)
+int parse_endpoint_address(struct endpoint *endpoint, const struct word *address,
+			   const struct policy_origin *at, struct policy_error *error)
 {
 	struct policy_origin here = origin_at(at, address);
 	struct in6_addr bytes;
@@ -175,7 +172,7 @@ static int parse_address_port(struct endpoint *endpoint, const struct word *word
 				   "'%.*s': an IPv6 address stands in brackets, as in "
 				   "[2001:db8::1]:80",
 				   WORD(word));
-	r = take_address(endpoint, &address, at, error);
+	r = parse_endpoint_address(endpoint, &address, at, error);
 	if (r < 0)
 		return r;
 	endpoint->dynamic = word_is(&port, "dynamic");
@@ -190,11 +187,10 @@ static int parse_address_port(struct endpoint *endpoint, const struct word *word
 	return r;
 }
 
-static int parse_netns(struct endpoint *endpoint, const struct word *word,
-		       const struct policy_origin *at, struct policy_error *error)
+int parse_netns(struct netns_ref *netns, const struct word *word,
+		const struct policy_origin *at, struct policy_error *error)
 {
 	struct policy_origin here = origin_at(at, word);
-	struct netns_ref *netns = &endpoint->netns;
 	size_t digits = 0;
 
 	if (word->len == 0)
@@ -227,8 +223,8 @@ static int parse_netns(struct endpoint *endpoint, const struct word *word,
 	return netns->text ? 0 : -ENOMEM;
 }
 
-static int parse_option(struct endpoint *endpoint, const struct word *word,
-			const struct policy_origin *at, struct policy_error *error)
+static int parse_flag(struct endpoint *endpoint, const struct word *word,
+		      const struct policy_origin *at, struct policy_error *error)
 {
 	struct policy_origin here = origin_at(at, word);
 
@@ -242,57 +238,73 @@ static int parse_option(struct endpoint *endpoint, const struct word *word,
 		return 0;
 	}
 	return policy_fail(error, &here,
-			   "'%.*s' is not an option; expected netns REF, hold, share or "
-			   "bound",
+			   "'%.*s' is not an option; expected netns REF, hold, share, "
+			   "bound, or owner, binder or connector WHO",
 			   WORD(word));
 }
 
-static int parse_tail(struct endpoint *endpoint, struct scanner *scanner,
-		      struct policy_error *error)
+int parse_endpoint_option(struct endpoint *endpoint, struct scanner *scanner,
+			  const struct word *word, struct policy_error *error)
 {
-	struct word word;
+	unsigned int uses = access_uses(word);
+	struct word value;
 	int r;
 
-	for (;;) {
+	if (!uses && !word_is(word, "netns"))
+		return parse_flag(endpoint, word, &scanner->at, error);
+	r = scan_word(scanner, &value, error);
+	if (r < 0)
+		return r;
+	if (uses)
+		return parse_access(endpoint, uses, &value, &scanner->at, error);
+	return parse_netns(&endpoint->netns, &value, &scanner->at, error);
+}
+
+static int parse_place(struct endpoint *endpoint, struct scanner *scanner,
+		       struct policy_error *error)
+{
+	struct word place;
+	int r = scan_word(scanner, &place, error);
+
+	if (r < 0)
+		return r;
+	if (endpoint->kind == ENDPOINT_UNIX)
+		return parse_endpoint_path(endpoint, &place, &scanner->at, error);
+	return parse_address_port(endpoint, &place, &scanner->at, error);
+}
+
+int parse_endpoint(struct endpoint *endpoint, struct scanner *scanner,
+		   struct policy_error *error)
+{
+	struct word word;
+	int r = scan_word(scanner, &word, error);
+
+	if (r >= 0)
+		r = parse_endpoint_kind(endpoint, &word, &scanner->at, error);
+	if (r == 0)
+		r = parse_place(endpoint, scanner, error);
+	while (r == 0) {
 		r = scan_word(scanner, &word, error);
 		if (r <= 0)
 			return r;
-		if (word_is(&word, "netns")) {
-			r = scan_word(scanner, &word, error);
-			if (r >= 0)
-				r = parse_netns(endpoint, &word, &scanner->at, error);
-		} else {
-			r = parse_option(endpoint, &word, &scanner->at, error);
-		}
-		if (r < 0)
-			return r;
+		r = parse_endpoint_option(endpoint, scanner, &word, error);
 	}
+	return r;
 }
 
 int parse_endpoint_line(struct policy *policy, struct scanner *scanner,
 			struct policy_error *error)
 {
-	_cleanup_(endpoint_deinitp) struct endpoint endpoint = { 0 };
-	struct word name, kind, place;
-	int r;
+	_cleanup_(endpoint_release) struct endpoint endpoint = { 0 };
+	struct word name;
+	int r = scan_word(scanner, &name, error);
 
-	r = scan_word(scanner, &name, error);
 	if (r < 0)
 		return r;
 	endpoint.origin = origin_at(&scanner->at, &name);
-	r = parse_name(&endpoint, &name, &scanner->at, error);
+	r = parse_endpoint_name(&endpoint, &name, &scanner->at, error);
 	if (r == 0)
-		r = scan_word(scanner, &kind, error);
-	if (r >= 0)
-		r = parse_kind(&endpoint, &kind, &scanner->at, error);
-	if (r == 0)
-		r = scan_word(scanner, &place, error);
-	if (r >= 0 && endpoint.kind == ENDPOINT_UNIX)
-		r = parse_path(&endpoint, &place, &scanner->at, error);
-	else if (r >= 0)
-		r = parse_address_port(&endpoint, &place, &scanner->at, error);
-	if (r == 0)
-		r = parse_tail(&endpoint, scanner, error);
+		r = parse_endpoint(&endpoint, scanner, error);
 	if (r == 0)
 		r = policy_take_endpoint(policy, &endpoint, error);
 	if (r == 0)

@@ -41,11 +41,28 @@ static void say_place(struct out *out, const struct policy_verdict *verdict)
 		out_printf(out, " (a port the kernel picks)");
 }
 
+static void say_named(struct out *out, const struct policy_query *query,
+		      const struct policy_verdict *verdict)
+{
+	out_printf(out,
+		   "endpoint '%s' is looked up in graftd's registry when the call is "
+		   "made",
+		   verdict->endpoint->name);
+	if (verdict->target == POLICY_FROM) {
+		out_printf(out, ", to be the source of a connection to ");
+		out_sockaddr(out, &query->address, sizeof(query->address));
+	}
+}
+
 static void say_decision(struct out *out, const struct policy_query *query,
 			 const struct policy_verdict *verdict)
 {
 	const char *done = query->op == POLICY_BIND ? "bound" : "connected";
 
+	if (verdict->endpoint && verdict->endpoint->kind == ENDPOINT_NAMED) {
+		say_named(out, query, verdict);
+		return;
+	}
 	switch (verdict->target) {
 	case POLICY_OWN:
 		out_printf(out, "the socket stays in the program's own stack");
@@ -82,6 +99,7 @@ static void say_passed(struct out *out, const struct policy_query *query,
 		[ENDPOINT_IPV4] = "ipv4",
 		[ENDPOINT_IPV6] = "ipv6",
 		[ENDPOINT_UNIX] = "unix",
+		[ENDPOINT_NAMED] = "graftd's",
 	};
 	const struct endpoint *endpoint = verdict->rule->endpoint;
 
@@ -105,7 +123,7 @@ static void say_passed(struct out *out, const struct policy_query *query,
 size_t policy_explain(const struct policy_query *query,
 		      const struct policy_verdict *verdict, char *text, size_t size)
 {
-	struct out out = { text, size, 0 };
+	struct out out = { text, size, 0, 0 };
 
 	if (verdict->reason == POLICY_R_RULE) {
 		say_rule(&out, verdict->rule);

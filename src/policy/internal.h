@@ -34,10 +34,18 @@ uint32_t chains_next(const struct chains *chains, uint32_t id);
 
 uint32_t hash_bytes(const void *data, size_t size, uint32_t seed);
 
+/* Who is judged first. */
+enum rule_rank {
+	RANK_GIVEN,  /* in the order given */
+	RANK_EGRESS, /* the longest prefix first */
+	RANK_LAST,
+};
+
 struct rule_slot {
 	struct rule rule;
 	unsigned int target_column; /* of TARGET's name, for messages */
-	bool egress;                /* judged after all others, longest prefix first */
+	enum rule_rank rank;
+	bool dropped; /* to be left out when the policy is sealed */
 };
 
 struct policy_index;
@@ -72,6 +80,8 @@ struct policy {
 	char **sources;
 	size_t n_sources, sources_room;
 
+	bool allows_named;
+	bool has_ranks; /* other than RANK_GIVEN */
 	bool sealed;
 	struct policy_index *index[2]; /* by enum policy_op */
 	struct outcome *outcomes;      /* by rule, after policy_seal */
@@ -86,6 +96,9 @@ struct policy_mark {
 struct policy_mark policy_mark(const struct policy *policy);
 void policy_rollback(struct policy *policy, const struct policy_mark *mark);
 
+/* Leaves out the rules that are marked so. */
+void policy_drop_rules(struct policy *policy);
+
 /* Remembers a copy of @source for the policy's life. NULL: no memory. */
 const char *policy_keep_source(struct policy *policy, const char *source);
 
@@ -96,7 +109,6 @@ int policy_take_rule(struct policy *policy, struct rule_slot *slot,
 		     struct policy_error *error);
 int policy_room(void **array, size_t *room, size_t n, size_t item);
 
-void endpoint_deinit(struct endpoint *endpoint);
 bool endpoint_is_wildcard(const struct endpoint *endpoint);
 
 /* "SOURCE:LINE:COLUMN: sentence" in @error. Return: -EINVAL. */
@@ -140,6 +152,10 @@ int check_prefix(const struct word *word, const struct policy_origin *at,
 int parse_selector(const struct word *word, const struct policy_origin *at,
 		   struct rule *rule, struct policy_error *error);
 void mask_address(int family, struct in6_addr *address, unsigned int prefix);
+/* Without '[' and ']' around it. */
+struct word strip_brackets(const struct word *word);
+/* Decimal digits alone, at most @max; larger numbers come out as max + 1. */
+bool parse_number(const struct word *word, uint64_t max, uint64_t *ret);
 bool is_any_address(int family, const struct in6_addr *address);
 
 /* endpoint.c, rule.c */
@@ -148,6 +164,8 @@ int parse_target(struct rule_slot *slot, const struct word *word, bool from,
 		 const struct policy_origin *at, struct policy_error *error);
 /* Checks a complete rule, whose endpoint (if any) is known. */
 int check_rule(const struct rule_slot *slot, struct policy_error *error);
+/* Where the target of @slot stands. */
+struct policy_origin target_origin(const struct rule_slot *slot);
 /* What "deny" alone fails with. */
 #define DENY_DEFAULT EACCES
 
@@ -155,12 +173,27 @@ bool rule_leaves(const struct rule *rule);
 int errno_from_name(const struct word *word);
 const char *errno_name(int number);
 
+/* What text of an endpoint may be as long as. */
+#define NETNS_TEXT_MAX  1023
+#define CGROUP_TEXT_MAX 1023
+
 /* The words of one line, in order. */
 struct scanner {
 	struct policy_origin at;
 	const char *line, *next, *end;
-	bool split_equals;
+	bool split_equals; /* '=' is a word of its own */
 };
+
+/* Whom to tell of errors, and how many there were. */
+struct reporter {
+	policy_on_error *on_error;
+	void *context;
+	int n_errors;
+	bool drops; /* what is wrong is left out */
+};
+
+/* Tells of @error if @r is -EINVAL and there is a reporter. Return: 0 if so, else @r. */
+int report(struct reporter *reporter, int r, const struct policy_error *error);
 
 /* Return: 1 a word, 0 the end of the line, -EINVAL. */
 int scan_word(struct scanner *scanner, struct word *ret_word, struct policy_error *error);
@@ -169,8 +202,33 @@ int parse_one_line(struct policy *policy, const struct policy_origin *at,
 		   const char *line, size_t len, struct policy_error *error);
 int parse_endpoint_line(struct policy *policy, struct scanner *scanner,
 			struct policy_error *error);
+/* What follows the name there. */
+int parse_endpoint(struct endpoint *endpoint, struct scanner *scanner,
+		   struct policy_error *error);
 int parse_rule_line(struct policy *policy, struct scanner *scanner, enum policy_op op,
 		    struct policy_error *error);
+
+/* Parts of an endpoint. Each takes an empty word as missing. */
+int parse_endpoint_name(struct endpoint *endpoint, const struct word *word,
+			const struct policy_origin *at, struct policy_error *error);
+int parse_endpoint_kind(struct endpoint *endpoint, const struct word *word,
+			const struct policy_origin *at, struct policy_error *error);
+int parse_endpoint_path(struct endpoint *endpoint, const struct word *word,
+			const struct policy_origin *at, struct policy_error *error);
+int parse_endpoint_address(struct endpoint *endpoint, const struct word *address,
+			   const struct policy_origin *at, struct policy_error *error);
+int parse_netns(struct netns_ref *netns, const struct word *word,
+		const struct policy_origin *at, struct policy_error *error);
+/* netns, hold, owner ...: @word, and the one after it if it takes one. */
+int parse_endpoint_option(struct endpoint *endpoint, struct scanner *scanner,
+			  const struct word *word, struct policy_error *error);
+
+/* access.c: 0 if @word is none of owner, binder, connector. */
+unsigned int access_uses(const struct word *word);
+const char *access_name(unsigned int uses);
+int parse_access(struct endpoint *endpoint, unsigned int uses, const struct word *word,
+		 const struct policy_origin *at, struct policy_error *error);
+void access_deinit(struct access *access);
 
 /* notation.c, for the short notations. */
 struct word word_of(const char *text);
@@ -181,6 +239,16 @@ bool split_last(const struct word *word, char c, struct word *before, struct wor
 /* Remembers "@flag TEXT" as where things came from. */
 int keep_origin(struct policy *policy, const char *flag, const struct word *text,
 		struct policy_origin *ret_at);
+/* Whether it fails or not, @slot owns nothing afterwards. */
+int add_slot(struct policy *policy, struct rule_slot *slot, struct policy_error *error);
+/* ADDR:PORT[-PORT]=TARGET. */
+int parse_pair(const struct word *word, const struct policy_origin *at,
+	       struct rule_slot *slot, struct policy_error *error);
+/* @flag as for keep_origin. */
+int add_ingress(struct policy *policy, const char *flag, const struct word *word,
+		struct policy_error *error);
+int add_egress(struct policy *policy, const char *flag, const struct word *word,
+	       struct policy_error *error);
 /* Says so in @error if @r is -ENOMEM. Return: @r. */
 int no_memory(int r, struct policy_error *error);
 
@@ -188,7 +256,8 @@ int no_memory(int r, struct policy_error *error);
 struct out {
 	char *text;
 	size_t size;
-	size_t len;
+	size_t len;   /* of what fitted */
+	size_t whole; /* of everything */
 };
 
 void out_printf(struct out *out, const char *format, ...) _printf_(2, 3);

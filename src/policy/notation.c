@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The short notations ingress (-i), egress (-e) and GRAFT_CONV_PAIRS: each becomes rules
- * that the file format could have said as well. Publish (-p) is in publish.c.
+ * The short notations ingress (-i) and egress (-e): each becomes rules that the file
+ * format could have said as well. Publish (-p) is in publish.c, and what stands in
+ * variables in environment.c.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -62,9 +63,7 @@ int keep_origin(struct policy *policy, const char *flag, const struct word *text
 	return ret_at->source ? 0 : -ENOMEM;
 }
 
-/* Owns @slot's name in any case. */
-static int add_slot(struct policy *policy, struct rule_slot *slot,
-		    struct policy_error *error)
+int add_slot(struct policy *policy, struct rule_slot *slot, struct policy_error *error)
 {
 	int r = check_rule(slot, error);
 
@@ -85,9 +84,7 @@ static int parse_loose_selector(const struct word *word, const struct policy_ori
 	if (!split_last(word, ':', &address, &ports))
 		return policy_fail(error, at, "'%.*s' has no port; expected ADDR:PORT",
 				   WORD(word));
-	if (address.len >= 2 && address.text[0] == '[' &&
-	    address.text[address.len - 1] == ']')
-		address = word_from(&address, 1, address.len - 2);
+	address = strip_brackets(&address);
 	r = parse_address(&address, at, &rule->family, &rule->address, error);
 	if (r < 0)
 		return r;
@@ -98,8 +95,8 @@ static int parse_loose_selector(const struct word *word, const struct policy_ori
 	return parse_ports(&ports, at, &rule->port_low, &rule->port_high, error);
 }
 
-static int parse_pair(const struct word *word, const struct policy_origin *at,
-		      struct rule_slot *slot, struct policy_error *error)
+int parse_pair(const struct word *word, const struct policy_origin *at,
+	       struct rule_slot *slot, struct policy_error *error)
 {
 	struct word selector, target;
 	int r;
@@ -115,36 +112,36 @@ static int parse_pair(const struct word *word, const struct policy_origin *at,
 	return parse_target(slot, &target, false, at, error);
 }
 
-int policy_add_ingress(struct policy *policy, const char *text,
-		       struct policy_error *error)
+int add_ingress(struct policy *policy, const char *flag, const struct word *word,
+		struct policy_error *error)
 {
 	struct rule_slot slot = { .rule.op = POLICY_BIND };
-	struct word word = word_of(text);
 	struct policy_origin at;
 	int r;
 
-	r = keep_origin(policy, "-i", &word, &at);
+	r = keep_origin(policy, flag, word, &at);
 	if (r == 0)
-		r = parse_pair(&word, &at, &slot, error);
-	if (r == 0)
-		r = add_slot(policy, &slot, error);
-	return no_memory(r, error);
+		r = parse_pair(word, &at, &slot, error);
+	return r == 0 ? add_slot(policy, &slot, error) : r;
+}
+
+int policy_add_ingress(struct policy *policy, const char *text,
+		       struct policy_error *error)
+{
+	struct word word = word_of(text);
+
+	return no_memory(add_ingress(policy, "-i", &word, error), error);
 }
 
 /* PREFIX[/LEN], unbracketed IPv6 too. */
 static int parse_loose_prefix(const struct word *word, const struct policy_origin *at,
 			      struct rule *rule, struct policy_error *error)
 {
-	struct word address = *word, length = { 0 };
+	struct word address = strip_brackets(word), length = { 0 };
 	int r;
 
-	if (address.len >= 2 && address.text[0] == '[' &&
-	    address.text[address.len - 1] == ']')
-		address = word_from(&address, 1, address.len - 2);
 	split_first(&address, '/', &address, &length);
-	if (address.len >= 2 && address.text[0] == '[' &&
-	    address.text[address.len - 1] == ']')
-		address = word_from(&address, 1, address.len - 2);
+	address = strip_brackets(&address);
 	r = parse_address(&address, at, &rule->family, &rule->address, error);
 	if (r < 0)
 		return r;
@@ -183,15 +180,15 @@ static unsigned int take_proto_prefix(struct word *word)
 	return POLICY_ANY;
 }
 
-static int parse_egress(struct word *word, const struct policy_origin *at,
+static int parse_egress(const struct word *word, const struct policy_origin *at,
 			struct rule_slot *slot, struct policy_error *error)
 {
-	struct word prefix, target;
+	struct word rest = *word, prefix, target;
 	int r;
 
 	slot->rule.origin = *at;
-	slot->rule.proto = take_proto_prefix(word);
-	if (!split_first(word, '=', &prefix, &target))
+	slot->rule.proto = take_proto_prefix(&rest);
+	if (!split_first(&rest, '=', &prefix, &target))
 		return policy_fail(error, at,
 				   "'=' is missing; expected PREFIX/LEN=TARGET");
 	r = parse_loose_prefix(&prefix, at, &slot->rule, error);
@@ -202,69 +199,22 @@ static int parse_egress(struct word *word, const struct policy_origin *at,
 	return r;
 }
 
-int policy_add_egress(struct policy *policy, const char *text, struct policy_error *error)
+int add_egress(struct policy *policy, const char *flag, const struct word *word,
+	       struct policy_error *error)
 {
-	struct rule_slot slot = { .rule.op = POLICY_CONNECT, .egress = true };
-	struct word word = word_of(text);
+	struct rule_slot slot = { .rule.op = POLICY_CONNECT, .rank = RANK_EGRESS };
 	struct policy_origin at;
 	int r;
 
-	r = keep_origin(policy, "-e", &word, &at);
+	r = keep_origin(policy, flag, word, &at);
 	if (r == 0)
-		r = parse_egress(&word, &at, &slot, error);
-	if (r == 0)
-		r = add_slot(policy, &slot, error);
-	return no_memory(r, error);
+		r = parse_egress(word, &at, &slot, error);
+	return r == 0 ? add_slot(policy, &slot, error) : r;
 }
 
-/* What a program connects to to reach what it bound at a wildcard address. */
-static void wildcard_to_loopback(struct rule *rule)
+int policy_add_egress(struct policy *policy, const char *text, struct policy_error *error)
 {
-	static const struct in_addr loopback4 = { .s_addr = 0x7f000001 };
-	struct in_addr v4 = { htonl(loopback4.s_addr) };
+	struct word word = word_of(text);
 
-	if (!is_any_address(rule->family, &rule->address))
-		return;
-	if (rule->family == AF_INET)
-		memcpy(&rule->address, &v4, sizeof(v4));
-	else
-		rule->address = in6addr_loopback;
-}
-
-static int add_conv_pair(struct policy *policy, const struct word *word,
-			 struct policy_error *error)
-{
-	static const enum policy_op ops[] = { POLICY_BIND, POLICY_CONNECT };
-	struct policy_origin at;
-	int r = keep_origin(policy, "GRAFT_CONV_PAIRS", word, &at);
-
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(ops); i++) {
-		struct rule_slot slot = { .rule.op = ops[i] };
-
-		r = parse_pair(word, &at, &slot, error);
-		if (r == 0 && ops[i] == POLICY_CONNECT)
-			wildcard_to_loopback(&slot.rule);
-		if (r == 0)
-			r = add_slot(policy, &slot, error);
-	}
-	return r;
-}
-
-int policy_add_conv_pairs(struct policy *policy, const char *text,
-			  struct policy_error *error)
-{
-	static const char blanks[] = " \t\r\n";
-	struct policy_mark mark = policy_mark(policy);
-	int r = 0;
-
-	for (text += strspn(text, blanks); r == 0 && *text;
-	     text += strspn(text, blanks)) {
-		struct word word = { text, strcspn(text, blanks), 0 };
-
-		r = add_conv_pair(policy, &word, error);
-		text += word.len;
-	}
-	if (r < 0)
-		policy_rollback(policy, &mark);
-	return no_memory(r, error);
+	return no_memory(add_egress(policy, "-e", &word, error), error);
 }

@@ -11,22 +11,19 @@
 
 void out_printf(struct out *out, const char *format, ...)
 {
+	size_t room = out->size - out->len;
 	va_list args;
 	int n;
 
-	if (out->size <= out->len + 1) {
-		if (out->size)
-			out->text[out->len] = '\0';
-		return;
-	}
 	va_start(args, format);
-	n = vsnprintf(out->text + out->len, out->size - out->len, format, args);
+	n = vsnprintf(room ? out->text + out->len : NULL, room, format, args);
 	va_end(args);
 	if (n < 0)
 		n = 0;
+	out->whole += (size_t)n;
 	out->len += (size_t)n;
 	if (out->len >= out->size)
-		out->len = out->size - 1;
+		out->len = out->size ? out->size - 1 : 0;
 }
 
 void out_address(struct out *out, int family, const void *address)

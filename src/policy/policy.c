@@ -48,6 +48,11 @@ void policy_freep(struct policy **policy)
 	policy_free(*policy);
 }
 
+void policy_allow_named(struct policy *policy)
+{
+	policy->allows_named = true;
+}
+
 struct policy_mark policy_mark(const struct policy *policy)
 {
 	return (struct policy_mark){ policy->n_endpoints, policy->n_rules,
@@ -57,11 +62,26 @@ struct policy_mark policy_mark(const struct policy *policy)
 void policy_rollback(struct policy *policy, const struct policy_mark *mark)
 {
 	while (policy->n_endpoints > mark->n_endpoints)
-		endpoint_deinit(&policy->endpoints[--policy->n_endpoints]);
+		endpoint_release(&policy->endpoints[--policy->n_endpoints]);
 	while (policy->n_rules > mark->n_rules)
 		slot_deinit(&policy->rules[--policy->n_rules]);
 	chains_cut(&policy->names, (uint32_t)mark->n_endpoints);
 	chains_cut(&policy->egress, mark->n_egress);
+}
+
+/* The table of egress prefixes holds places of rules, and has done its work. */
+void policy_drop_rules(struct policy *policy)
+{
+	size_t n = 0;
+
+	chains_cut(&policy->egress, 0);
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		if (policy->rules[i].dropped)
+			slot_deinit(&policy->rules[i]);
+		else
+			policy->rules[n++] = policy->rules[i];
+	}
+	policy->n_rules = n;
 }
 
 int policy_room(void **array, size_t *room, size_t n, size_t item)
@@ -104,10 +124,10 @@ int policy_fail(struct policy_error *error, const struct policy_origin *at,
 	va_start(args, format);
 	vsnprintf(sentence, sizeof(sentence), format, args);
 	va_end(args);
-	out = (struct out){ error->text, sizeof(error->text), 0 };
+	out = (struct out){ error->text, sizeof(error->text), 0, 0 };
 	if (at && at->line)
 		out_printf(&out, "%.120s:%u:%u: ", at->source, at->line, at->column);
-	else if (at)
+	else if (at && at->source)
 		out_printf(&out, "%.120s: ", at->source);
 	out_printf(&out, "%s", sentence);
 	for (char *c = error->text; *c; c++)
@@ -220,10 +240,11 @@ int policy_take_rule(struct policy *policy, struct rule_slot *slot,
 	}
 	r = policy_room((void **)&policy->rules, &policy->rules_room, policy->n_rules,
 			sizeof(*slot));
-	if (r == 0 && slot->egress)
+	if (r == 0 && slot->rank == RANK_EGRESS)
 		r = take_egress(policy, &slot->rule, error);
 	if (r < 0)
 		return r;
+	policy->has_ranks |= slot->rank != RANK_GIVEN;
 	slot->rule.index = (uint32_t)policy->n_rules;
 	policy->rules[policy->n_rules++] = *slot;
 	return 0;

@@ -203,6 +203,9 @@ typedef void policy_on_error(void *context, const struct policy_error *error);
 int policy_check_text(struct policy *policy, const char *source, const char *text,
 		      size_t size, policy_on_error *on_error, void *context);
 int policy_check_seal(struct policy *policy, policy_on_error *on_error, void *context);
+/* As policy_check_seal, but rules that are wrong are left out and the seal is put on, so
+ * that what was told of are the rules left out. */
+int policy_seal_rest(struct policy *policy, policy_on_error *on_error, void *context);
 
 /* [IP:]HOSTPORT[-HOSTPORT]:PORT[-PORT][/tcp|/udp], or PORT alone for a dynamic host
  * port; an IPv6 IP stands in brackets. */
@@ -216,31 +219,59 @@ int policy_add_ingress(struct policy *policy, const char *text,
  */
 int policy_add_egress(struct policy *policy, const char *text,
 		      struct policy_error *error);
-/* "ADDR:PORT=EP ADDR:PORT=EP ...", GRAFT_CONV_PAIRS: both bind and connect. A wildcard
- * ADDR is reached by connect to loopback. */
+/*
+ * The notations of the environment: pairs with blanks between them. As `-i` and `-e` they
+ * take every TARGET, not only the name of an endpoint.
+ */
+enum policy_variable {
+	/* GRAFT_CONV_PAIRS, "ADDR:PORT=EP ADDR:PORT=EP ...": both bind and connect. A
+	 * wildcard ADDR is reached by connect to loopback. */
+	POLICY_CONV_PAIRS,
+	/* GRAFT_INGRESS_CONVERT, "ADDR:PORT[-PORT]=EP ...": as policy_add_ingress. */
+	POLICY_INGRESS_CONVERT,
+	/* GRAFT_EGRESS_CONVERT, "PREFIX/LEN=EP ...": as policy_add_egress. */
+	POLICY_EGRESS_CONVERT,
+	/* GRAFT_BBCONN, "EP": everything outside loopback that no other rule is for is
+	 * connected from EP, if EP is of the same family. */
+	POLICY_BBCONN,
+	POLICY_N_VARIABLES,
+};
+
+/* "GRAFT_CONV_PAIRS". */
+const char *policy_variable_name(enum policy_variable variable);
+int policy_add_variable(struct policy *policy, enum policy_variable variable,
+			const char *text, struct policy_error *error);
+/*
+ * The same, but a pair that is wrong is told of and left out, and the others are added.
+ * Return: the number of pairs left out, or -ENOMEM, -E2BIG. With policy_check_text and
+ * policy_seal_rest it makes a policy of whatever is right.
+ */
+int policy_check_variable(struct policy *policy, enum policy_variable variable,
+			  const char *text, policy_on_error *on_error, void *context);
+/* policy_add_variable by name. */
 int policy_add_conv_pairs(struct policy *policy, const char *text,
 			  struct policy_error *error);
-/* "ADDR:PORT[-PORT]=EP ...", GRAFT_INGRESS_CONVERT: each as policy_add_ingress. */
 int policy_add_ingress_convert(struct policy *policy, const char *text,
 			       struct policy_error *error);
-/* "PREFIX/LEN=EP ...", GRAFT_EGRESS_CONVERT: each as policy_add_egress. */
 int policy_add_egress_convert(struct policy *policy, const char *text,
 			      struct policy_error *error);
-/* "EP", GRAFT_BBCONN: everything outside loopback that no other rule is for is connected
- * from EP. */
 int policy_add_bbconn(struct policy *policy, const char *text,
 		      struct policy_error *error);
 int policy_seal(struct policy *policy, struct policy_error *error);
 
 /*
- * One endpoint by itself, as a registry keeps it: "NAME ipv4 ADDR:PORT ...", the line of
- *a policy file without its first word, or the words of `graft add`:
+ * One endpoint by itself, as a registry keeps it: "NAME ipv4 ADDR:PORT ...", which is the
+ * line of a policy file without its first word, or the words of `graft add`:
  *
  *	NAME type (ipv4|ipv6) [addr ADDR] [port PORT|dynamic] [netns REF] [OPTION...]
  *	NAME type unix path PATH [netns REF] [OPTION...]
  *
- * where no addr is any, no port is dynamic, and type, addr, port and path may be cut down
- * to their first letters. Return: 0; -EINVAL, -ENOMEM. endpoint_release() on success.
+ * where no addr is any, no port and port 0 are dynamic, and type, addr, port and path may
+ * be cut down to their first letters. The words stand in any order, addr after type. A
+ * comment may follow, but a '#' within a word is an error.
+ *
+ * @source, which may be NULL and is not copied, names @text in messages and as the
+ * origin. Return: 0; -EINVAL, -ENOMEM. endpoint_release() on success.
  */
 int endpoint_parse(struct endpoint *ret, const char *source, const char *text,
 		   size_t size, struct policy_error *error);

@@ -7,8 +7,9 @@
 
 #include "policy/internal.h"
 
-/* The longest line: a name, a UNIX or netns path at its limit, and the words around. */
-#define LINE_MAX_SIZE 1536
+/* The longest line: a name, a UNIX path, and everything else at its limit too. */
+#define LINE_MAX_SIZE \
+	(512 + NETNS_TEXT_MAX + ACCESS_MAX * (128 + NETNS_TEXT_MAX + CGROUP_TEXT_MAX))
 
 static const char *const proto_names[] = {
 	[POLICY_TCP] = "tcp",
@@ -35,7 +36,7 @@ static void print_selector(struct out *out, const struct rule *rule)
 
 size_t policy_print_rule(const struct rule *rule, char *text, size_t size)
 {
-	struct out out = { text, size, 0 };
+	struct out out = { text, size, 0, 0 };
 
 	out_printf(&out, "%s %s ", rule->op == POLICY_BIND ? "bind" : "connect",
 		   proto_names[rule->proto]);
@@ -87,28 +88,109 @@ static void print_place(struct out *out, const struct endpoint *endpoint)
 		out_printf(out, ":%u", endpoint->port);
 }
 
+static void print_netns(struct out *out, const struct netns_ref *netns)
+{
+	if (netns->kind == NETNS_PID)
+		out_printf(out, "%d", netns->pid);
+	else
+		out_printf(out, "%s", netns->text);
+}
+
+static void print_access(struct out *out, const struct access *access)
+{
+	const char *between = " ";
+
+	out_printf(out, " %s", access_name(access->uses));
+	if (access->has_uid) {
+		out_printf(out, "%suid=%u", between, access->uid);
+		between = ",";
+	}
+	if (access->has_gid) {
+		out_printf(out, "%sgid=%u", between, access->gid);
+		between = ",";
+	}
+	if (access->netns.kind != NETNS_DEFAULT) {
+		out_printf(out, "%snetns=", between);
+		print_netns(out, &access->netns);
+		between = ",";
+	}
+	if (access->cgroup) {
+		out_printf(out, "%scgroup=%s", between, access->cgroup);
+		between = ",";
+	}
+	if (between[0] == ' ')
+		out_printf(out, " any");
+}
+
+/* A blank in front of each word. */
+static void print_options(struct out *out, const struct endpoint *endpoint)
+{
+	if (endpoint->netns.kind != NETNS_DEFAULT) {
+		out_printf(out, " netns ");
+		print_netns(out, &endpoint->netns);
+	}
+	if (endpoint->options & ENDPOINT_HOLD)
+		out_printf(out, " hold");
+	if (endpoint->options & ENDPOINT_SHARE)
+		out_printf(out, " share");
+	if (endpoint->options & ENDPOINT_BOUND)
+		out_printf(out, " bound");
+	for (size_t i = 0; i < endpoint->n_access; i++)
+		print_access(out, &endpoint->access[i]);
+}
+
 size_t policy_print_endpoint(const struct endpoint *endpoint, char *text, size_t size)
 {
-	struct out out = { text, size, 0 };
+	struct out out = { text, size, 0, 0 };
 
+	if (endpoint->kind == ENDPOINT_NAMED) {
+		out_printf(&out, "# endpoint %s is in graftd's registry", endpoint->name);
+		return out.len;
+	}
 	out_printf(&out, "endpoint %s ", endpoint->name);
 	print_place(&out, endpoint);
-	if (endpoint->netns.kind == NETNS_PID)
-		out_printf(&out, " netns %d", endpoint->netns.pid);
-	else if (endpoint->netns.kind != NETNS_DEFAULT)
-		out_printf(&out, " netns %s", endpoint->netns.text);
-	if (endpoint->options & ENDPOINT_HOLD)
-		out_printf(&out, " hold");
-	if (endpoint->options & ENDPOINT_SHARE)
-		out_printf(&out, " share");
-	if (endpoint->options & ENDPOINT_BOUND)
-		out_printf(&out, " bound");
+	print_options(&out, endpoint);
 	return out.len;
+}
+
+static void print_graft_place(struct out *out, const struct endpoint *endpoint)
+{
+	switch (endpoint->kind) {
+	case ENDPOINT_IPV4:
+		out_printf(out, " type ipv4 addr ");
+		out_address(out, AF_INET, &endpoint->v4);
+		break;
+	case ENDPOINT_IPV6:
+		out_printf(out, " type ipv6 addr ");
+		out_address(out, AF_INET6, &endpoint->v6);
+		break;
+	case ENDPOINT_UNIX:
+		out_printf(out, " type unix path %s", endpoint->path);
+		return;
+	case ENDPOINT_NAMED:
+		out_printf(out, " type unknown");
+		return;
+	}
+	if (endpoint->dynamic)
+		out_printf(out, " port dynamic");
+	else
+		out_printf(out, " port %u", endpoint->port);
+}
+
+size_t endpoint_print_graft(const struct endpoint *endpoint, char *text, size_t size)
+{
+	struct out out = { text, size, 0, 0 };
+
+	out_printf(&out, "%s", endpoint->name);
+	print_graft_place(&out, endpoint);
+	print_options(&out, endpoint);
+	out_printf(&out, " ");
+	return out.whole;
 }
 
 size_t policy_print_origin(const struct policy_origin *origin, char *text, size_t size)
 {
-	struct out out = { text, size, 0 };
+	struct out out = { text, size, 0, 0 };
 
 	out_printf(&out, "%s", origin->source ? origin->source : "?");
 	if (origin->line)
@@ -121,40 +203,51 @@ struct buffer {
 	size_t size, room;
 };
 
-static bool append_line(struct buffer *buffer, const char *line, size_t len)
+/* Room for one more line, its newline and the final NUL. */
+static bool make_room(struct buffer *buffer)
 {
+	size_t room = buffer->room * 2 + LINE_MAX_SIZE;
 	char *moved;
 
-	if (buffer->room - buffer->size < len + 2) {
-		size_t room = buffer->room * 2 + LINE_MAX_SIZE;
+	if (buffer->room - buffer->size >= LINE_MAX_SIZE)
+		return true;
+	moved = realloc(buffer->text, room);
+	if (!moved)
+		return false;
+	buffer->text = moved;
+	buffer->room = room;
+	return true;
+}
 
-		moved = realloc(buffer->text, room);
-		if (!moved)
-			return false;
-		buffer->text = moved;
-		buffer->room = room;
-	}
-	memcpy(buffer->text + buffer->size, line, len);
-	buffer->size += len;
+static bool append_endpoint(struct buffer *buffer, const struct endpoint *endpoint)
+{
+	if (!make_room(buffer))
+		return false;
+	buffer->size += policy_print_endpoint(endpoint, buffer->text + buffer->size,
+					      buffer->room - buffer->size);
+	buffer->text[buffer->size++] = '\n';
+	return true;
+}
+
+static bool append_rule(struct buffer *buffer, const struct rule *rule)
+{
+	if (!make_room(buffer))
+		return false;
+	buffer->size += policy_print_rule(rule, buffer->text + buffer->size,
+					  buffer->room - buffer->size);
 	buffer->text[buffer->size++] = '\n';
 	return true;
 }
 
 char *policy_print(const struct policy *policy)
 {
-	struct buffer buffer = { calloc(1, LINE_MAX_SIZE), 0, LINE_MAX_SIZE };
-	char line[LINE_MAX_SIZE];
-	bool ok = buffer.text;
-	size_t len;
+	struct buffer buffer = { NULL };
+	bool ok = make_room(&buffer);
 
-	for (size_t i = 0; ok && i < policy->n_endpoints; i++) {
-		len = policy_print_endpoint(&policy->endpoints[i], line, sizeof(line));
-		ok = append_line(&buffer, line, len);
-	}
-	for (size_t i = 0; ok && i < policy->n_rules; i++) {
-		len = policy_print_rule(&policy->rules[i].rule, line, sizeof(line));
-		ok = append_line(&buffer, line, len);
-	}
+	for (size_t i = 0; ok && i < policy->n_endpoints; i++)
+		ok = append_endpoint(&buffer, &policy->endpoints[i]);
+	for (size_t i = 0; ok && i < policy->n_rules; i++)
+		ok = append_rule(&buffer, &policy->rules[i].rule);
 	if (!ok) {
 		free(buffer.text);
 		return NULL;

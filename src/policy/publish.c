@@ -130,7 +130,7 @@ static int add_line(struct policy *policy, const struct policy_origin *at,
 static void publish_name(char *name, size_t size, const struct publish *publish,
 			 const char *host_port, unsigned int port, const char *suffix)
 {
-	struct out out = { name, size, 0 };
+	struct out out = { name, size, 0, 0 };
 
 	out_printf(&out, "pub-%s-%s-", publish->proto, host_port);
 	if (publish->dynamic)

@@ -22,9 +22,12 @@ static void add_rule(struct policy_reach *reach, const struct rule *rule)
 		reach->connect_roams |= rule->proto;
 	if (!rule->endpoint)
 		return;
-	if (rule->endpoint->kind == ENDPOINT_UNIX)
+	/* What the registry answers may be anything. */
+	if (rule->endpoint->kind == ENDPOINT_UNIX ||
+	    rule->endpoint->kind == ENDPOINT_NAMED)
 		reach->has_unix = true;
-	if (rule->endpoint->netns.kind != NETNS_DEFAULT)
+	if (rule->endpoint->netns.kind != NETNS_DEFAULT ||
+	    rule->endpoint->kind == ENDPOINT_NAMED)
 		reach->has_netns = true;
 }
 

@@ -93,7 +93,7 @@ int parse_target(struct rule_slot *slot, const struct word *word, bool from,
 		       word_is(word, "deny") || word_is(word, "from");
 
 	slot->target_column = word->column;
-	if (from && is_word)
+	if (is_word && (from || word_is(word, "from")))
 		return policy_fail(error, &here, "'from' needs the name of an endpoint");
 	if (!is_word && word->len > 5 && !memcmp(word->text, "deny:", 5) && !from)
 		return parse_deny(rule, word, at, error);
@@ -205,14 +205,23 @@ static int scan_target(struct rule_slot *slot, struct scanner *scanner,
 	return policy_fail(error, &here, "'%.*s' after the target", WORD(&word));
 }
 
+struct policy_origin target_origin(const struct rule_slot *slot)
+{
+	struct policy_origin here = slot->rule.origin;
+
+	if (here.line)
+		here.column = slot->target_column;
+	return here;
+}
+
 static int check_endpoint(const struct rule_slot *slot, struct policy_error *error)
 {
 	const struct rule *rule = &slot->rule;
 	const struct endpoint *endpoint = rule->endpoint;
-	struct policy_origin here = rule->origin;
+	struct policy_origin here = target_origin(slot);
 
-	if (here.line)
-		here.column = slot->target_column;
+	if (endpoint->kind == ENDPOINT_NAMED)
+		return 0;
 	if (rule->target == POLICY_FROM && endpoint->kind == ENDPOINT_UNIX)
 		return policy_fail(error, &here,
 				   "'from %s': a unix endpoint is no source address",
@@ -237,10 +246,8 @@ static int check_endpoint(const struct rule_slot *slot, struct policy_error *err
 int check_rule(const struct rule_slot *slot, struct policy_error *error)
 {
 	const struct rule *rule = &slot->rule;
-	struct policy_origin here = rule->origin;
+	struct policy_origin here = target_origin(slot);
 
-	if (here.line)
-		here.column = slot->target_column;
 	if (rule->target == POLICY_FROM && rule->op == POLICY_BIND)
 		return policy_fail(error, &here,
 				   "'from' is for connect rules; a bind rule names the "

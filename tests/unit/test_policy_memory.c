@@ -74,7 +74,8 @@ char *__wrap_strndup(const char *text, size_t size)
 	return out_of_luck() ? NULL : __real_strndup(text, size);
 }
 
-static const char text[] = "endpoint a ipv4 10.0.0.1:80 netns back\nendpoint b unix /b\n"
+static const char text[] = "endpoint a ipv4 10.0.0.1:80 netns back\nendpoint b unix /b "
+			   "owner uid=1,netns=x,cgroup=/c binder any\n"
 			   "bind tcp 0.0.0.0:80 = a\nconnect any 10.0.0.0/8:1-5000 = b\n"
 			   "connect any 127.0.0.1:7 = a\nconnect udp [::/0] = deny\n";
 
@@ -89,7 +90,9 @@ static int build(struct policy *policy, struct policy_error *error)
 	if (r == 0)
 		r = policy_add_egress(policy, "0.0.0.0/0=host", error);
 	if (r == 0)
-		r = policy_add_conv_pairs(policy, "10.1.1.1:1=b", error);
+		r = policy_add_conv_pairs(policy, "10.1.1.1:1=b 10.1.1.1:2=named", error);
+	if (r == 0)
+		r = policy_add_bbconn(policy, "named", error);
 	return r == 0 ? policy_seal(policy, error) : r;
 }
 
@@ -105,6 +108,8 @@ static void test_each_allocation_fails_once(void **state)
 
 		n_left = n;
 		policy = policy_new();
+		if (policy)
+			policy_allow_named(policy);
 		r = policy ? build(policy, &error) : -ENOMEM;
 		if (r == 0) {
 			n_left = -1;
@@ -151,11 +156,34 @@ static void test_seal_again(void **state)
 	policy_free(policy);
 }
 
+static void test_endpoint(void **state)
+{
+	static const char line[] = "x type unix path /x netns n owner uid=1,netns=x,"
+				   "cgroup=/c binder any connector cgroup=/d";
+	struct policy_error error;
+	struct endpoint endpoint;
+	long n;
+	int r;
+
+	for (n = 0;; n++) {
+		n_left = n;
+		r = endpoint_parse(&endpoint, "x", line, strlen(line), &error);
+		n_left = -1;
+		if (r == 0)
+			break;
+		assert_int_equal(r, -ENOMEM);
+		assert_string_equal(error.text, "out of memory");
+	}
+	assert_int_equal(n, 9);
+	endpoint_release(&endpoint);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_allocation_fails_once),
 		cmocka_unit_test(test_seal_again),
+		cmocka_unit_test(test_endpoint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

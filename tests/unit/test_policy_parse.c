@@ -182,7 +182,8 @@ static const struct {
 	  "@NAME)" },
 	{ "endpoint a unix /x hold hold", "p:1:25: option 'hold' is given twice" },
 	{ "endpoint a unix /x keep",
-	  "p:1:20: 'keep' is not an option; expected netns REF, hold, share or bound" },
+	  "p:1:20: 'keep' is not an option; expected netns REF, hold, share, bound, or "
+	  "owner, binder or connector WHO" },
 	{ "endpoint a unix /x netns",
 	  "p:1:25: netns needs a pid, a name or a path after it" },
 	{ "endpoint a unix /x netns 0", "p:1:26: '0' is not a pid" },

@@ -17,8 +17,11 @@
 #include "wire/wire.h"
 
 static const enum wire_type all_types[] = {
-	WIRE_HELLO, WIRE_ERROR,      WIRE_BYE,   WIRE_ASK_RUNS,
-	WIRE_RUN,   WIRE_ASK_GRAFTS, WIRE_GRAFT,
+	WIRE_HELLO,      WIRE_ERROR,  WIRE_BYE,           WIRE_ASK_RUNS, WIRE_RUN,
+	WIRE_ASK_GRAFTS, WIRE_GRAFT,  WIRE_ASK,           WIRE_GRANT,    WIRE_ASK_SUPPLY,
+	WIRE_ASK_POLICY, WIRE_POLICY, WIRE_ASK_PAGE,      WIRE_PAGE,     WIRE_ADD,
+	WIRE_DEL,        WIRE_RELOAD, WIRE_ASK_ENDPOINTS, WIRE_ENDPOINT, WIRE_WATCH,
+	WIRE_EVENT,
 };
 
 static void set_v4(struct wire_address *address, const char *ip, uint16_t port)
@@ -58,6 +61,22 @@ static void fill(struct wire_message *message, enum wire_type type)
 			break;
 		}
 	}
+}
+
+/* No type is forgotten above. */
+static void test_all_types(void **state)
+{
+	size_t n_known = 0, n_fields;
+
+	for (unsigned int type = 0; type <= UINT16_MAX; type++) {
+		bool is_known = wire_type_name(type) != NULL;
+
+		assert_int_equal(is_known, wire_fields(type, &n_fields) != NULL);
+		n_known += is_known;
+	}
+	assert_int_equal(n_known, ARRAY_SIZE(all_types));
+	for (size_t i = 0; i < ARRAY_SIZE(all_types); i++)
+		assert_non_null(wire_type_name(all_types[i]));
 }
 
 static void test_identity(void **state)
@@ -289,10 +308,10 @@ static void test_print_address(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_identity),      cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_spoilt),        cmocka_unit_test(test_bad_address),
-		cmocka_unit_test(test_set_text),      cmocka_unit_test(test_print),
-		cmocka_unit_test(test_print_address),
+		cmocka_unit_test(test_all_types),   cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_cut),         cmocka_unit_test(test_spoilt),
+		cmocka_unit_test(test_bad_address), cmocka_unit_test(test_set_text),
+		cmocka_unit_test(test_print),       cmocka_unit_test(test_print_address),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
