@@ -8,12 +8,15 @@
  * SOL_SOCKET options are the kernel's own affair, SO_PEERCRED included; only SO_DOMAIN
  * and SO_PROTOCOL answer as for the socket that the program asked for.
  */
-#include <linux/in.h>
+#include <poll.h>
+#include <string.h>
+
+/* In this order: the others fill in what the first lacks. */
+#include <netinet/in.h>
+
 #include <linux/in6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
-#include <poll.h>
-#include <string.h>
 
 #include "base/cleanup.h"
 #include "intercept/preload/kernel.h"
@@ -39,9 +42,9 @@ struct option_row {
 #define ANY INT32_MIN, INT32_MAX
 
 /* What the loopback interface makes of TCP. */
-#define LOOPBACK_MTU 65535
-#define LOOPBACK_MSS 65483
-#define DEFAULT_MSS  536
+#define LOOPBACK_MTU       65535
+#define LOOPBACK_MSS       65483
+#define DEFAULT_MSS        536
 #define DEFAULT_CONGESTION "cubic"
 
 /* Numbers of the kernel's that some of its headers lack. */
@@ -256,7 +259,7 @@ static bool is_connected(int fd)
 	union address peer;
 	socklen_t len = sizeof(peer);
 
-	return kernel_getpeername(fd, &peer.any, &len) == 0;
+	return getpeername(fd, &peer.any, &len) == 0;
 }
 
 /* TCP's numbers for the state the socket is in. */
@@ -267,7 +270,7 @@ static unsigned char state_of(int fd)
 
 	if (kernel_option(fd, SO_ACCEPTCONN, 0))
 		return LISTEN;
-	if (!is_connected(fd) || kernel_poll(&pollfd) < 0 || pollfd.revents & POLLHUP)
+	if (!is_connected(fd) || poll(&pollfd, 1, 0) < 0 || pollfd.revents & POLLHUP)
 		return CLOSED;
 	return pollfd.revents & POLLRDHUP ? CLOSE_WAIT : ESTABLISHED;
 }
@@ -393,7 +396,7 @@ void unix_options_carry(int from, int to)
 		const struct option_row *row = row_of(carried[i].level, carried[i].name);
 		socklen_t size = sizeof(number);
 
-		if (kernel_getsockopt(from, row->level, row->name, &number, &size) == 0 &&
+		if (getsockopt(from, row->level, row->name, &number, &size) == 0 &&
 		    number != row->unset)
 			keep(to, row, &number, sizeof(number));
 	}
