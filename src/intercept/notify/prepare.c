@@ -57,7 +57,7 @@ static int can_move_tcp(const struct subject *subject, enum policy_op op)
 	return info.tcpi_state == TCP_CLOSE ? 0 : -EISCONN;
 }
 
-static int can_move(struct call *call, const struct subject *subject, enum policy_op op)
+int prepare_can_move(struct call *call, const struct subject *subject, enum policy_op op)
 {
 	union address local;
 	socklen_t size;
@@ -158,7 +158,7 @@ static int place(struct call *call, struct subject *subject, struct route *route
 		return 0;
 	if (is_answer(call, subject, route))
 		return 0;
-	r = can_move(call, subject, route->op);
+	r = prepare_can_move(call, subject, route->op);
 	if (r < 0)
 		return r;
 	return subject_move(call, subject, stack, to_unix);
@@ -176,6 +176,8 @@ int prepare(struct call *call, struct subject *subject, struct route *route)
 	route->is_judged = true;
 	if (route->verdict.target == POLICY_DENY)
 		return -route->verdict.deny_errno;
+	if (is_named(&route->verdict))
+		return named_place(call, subject, route);
 	r = place(call, subject, route);
 	if (r == 0)
 		r = take_address(call, subject, route);

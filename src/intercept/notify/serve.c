@@ -353,11 +353,13 @@ int notify_new(struct notify **ret, const struct notify_config *config)
 	pthread_mutex_init(&notify->worker_lock, NULL);
 	pthread_cond_init(&notify->worker_wanted, NULL);
 	notify->bound = bound_new();
+	notify->named = named_new(config->policy);
 	notify->tick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!notify->bound || notify->tick_fd < 0) {
-		int r = notify->bound ? -errno : -ENOMEM;
+	if (!notify->bound || !notify->named || notify->tick_fd < 0) {
+		int r = notify->bound && notify->named ? -errno : -ENOMEM;
 
 		bound_free(notify->bound);
+		named_free(notify->named);
 		fd_close(notify->tick_fd);
 		free(notify);
 		return r;
