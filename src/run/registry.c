@@ -104,7 +104,7 @@ static int get_link(struct registry *registry, bool renew)
 	set_link(registry, -1);
 	link = broker_connect(NULL);
 	if (link < 0) {
-		log_limited(LOG_LEVEL_WARNING, "cannot reach graftd at %s: %s",
+		log_limited(LOG_LEVEL_INFO, "cannot reach graftd at %s: %s",
 			    broker_path(), strerror(-link));
 		return -ENETDOWN;
 	}
