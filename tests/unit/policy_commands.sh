@@ -47,6 +47,19 @@ bind tcp [::]:80 = web" "$graft" check --print good.conf more.conf
 expect "every mistake is told of" 2 "bad.conf:1:18: port 70000 is not in 0-65535
 bad.conf:2:23: endpoint 'wbe' is not defined; did you mean 'web'?" \
 	"$graft" check --print good.conf bad.conf
+cat >registry.conf <<-'END'
+	bind tcp 0.0.0.0:80 = wbe
+	connect any 10.0.0.0/8 = from out
+END
+expect "a name of the registry is a mistake unless it is said to be none" 2 \
+	"registry.conf:1:23: endpoint 'wbe' is not defined; did you mean 'web'?
+registry.conf:2:31: endpoint 'out' is not defined" "$graft" check good.conf registry.conf
+expect "names of the registry" 0 "endpoint web ipv4 127.0.0.1:8080
+# endpoint wbe is in graftd's registry
+# endpoint out is in graftd's registry
+bind tcp 0.0.0.0:80 = web
+bind tcp 0.0.0.0:80 = wbe
+connect any 10.0.0.0/8 = from out" "$graft" check --print --registry good.conf registry.conf
 expect "a missing file" 2 "none.conf: No such file or directory" "$graft" check none.conf
 truncate -s 65M large.conf
 expect "a file too large" 2 "large.conf: larger than the 64 MiB a policy file may have" \
@@ -70,6 +83,20 @@ expect "pairs before -e" 1 \
 engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
 	env GRAFT_CONV_PAIRS=10.0.0.1:80=deny "$graft" explain -e 0.0.0.0/0=host \
 	connect tcp 10.0.0.1:80
+expect "the older variables" 0 \
+	"rule GRAFT_INGRESS_CONVERT 0.0.0.0:1-99=web 'bind any 0.0.0.0:1-99 = web' matches; the socket is made in the host's stack and bound to 127.0.0.1:8080
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg" \
+	env GRAFT_INGRESS_CONVERT=0.0.0.0:1-99=web GRAFT_EGRESS_CONVERT=0.0.0.0/0=host \
+	"$graft" explain --rule 'endpoint web ipv4 127.0.0.1:8080' bind tcp 0.0.0.0:80
+expect "-e and GRAFT_EGRESS_CONVERT, then GRAFT_BBCONN" 1 \
+	"rule GRAFT_EGRESS_CONVERT 10.0.0.0/8=deny 'connect any 10.0.0.0/8 = deny' matches; the call fails with EACCES
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg" \
+	env GRAFT_EGRESS_CONVERT=10.0.0.0/8=deny GRAFT_BBCONN=host "$graft" explain \
+	-e 10.0.0.0/7=own connect tcp 10.0.0.1:80
+expect "one bad pair" 2 \
+	"graft: GRAFT_INGRESS_CONVERT 0.0.0.0=x: '0.0.0.0' has no port; expected ADDR:PORT" \
+	env GRAFT_INGRESS_CONVERT='0.0.0.0:1=host 0.0.0.0=x' "$graft" explain \
+	bind tcp 0.0.0.0:80
 expect "nothing to do" 0 "no rule matches; the socket stays in the program's own stack
 engine: none needed; no rule moves or denies a socket" \
 	"$graft" explain connect udp '[2001:db8::1]:53'
