@@ -22,8 +22,8 @@
 #include "policy/policy.h"
 #include "run/registry.h"
 
-#define AT_ONCE_NS 100000000ull /* sooner than this it was the connection that was dead \
-				 */
+/* Sooner than this it was the connection that was dead. */
+#define AT_ONCE_NS 100000000ull
 
 struct registry {
 	pthread_key_t link; /* descriptor + 1 */

@@ -85,12 +85,12 @@ engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(
 	connect tcp 10.0.0.1:80
 expect "the older variables" 0 \
 	"rule GRAFT_INGRESS_CONVERT 0.0.0.0:1-99=web 'bind any 0.0.0.0:1-99 = web' matches; the socket is made in the host's stack and bound to 127.0.0.1:8080
-engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg" \
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
 	env GRAFT_INGRESS_CONVERT=0.0.0.0:1-99=web GRAFT_EGRESS_CONVERT=0.0.0.0/0=host \
 	"$graft" explain --rule 'endpoint web ipv4 127.0.0.1:8080' bind tcp 0.0.0.0:80
 expect "-e and GRAFT_EGRESS_CONVERT, then GRAFT_BBCONN" 1 \
 	"rule GRAFT_EGRESS_CONVERT 10.0.0.0/8=deny 'connect any 10.0.0.0/8 = deny' matches; the call fails with EACCES
-engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg" \
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
 	env GRAFT_EGRESS_CONVERT=10.0.0.0/8=deny GRAFT_BBCONN=host "$graft" explain \
 	-e 10.0.0.0/7=own connect tcp 10.0.0.1:80
 expect "one bad pair" 2 \
