@@ -8,6 +8,7 @@
 # link_ip.sh auto|yes|no PREFIX BINDIR LIBEXECDIR	the last two below PREFIX
 # auto is no where the real ip lives, and yes elsewhere.
 set -eu
+exec >&2 # meson keeps standard output to itself when it is to be quiet
 mode=$1 prefix=$2 bindir=$3 target=$2/$4/ip
 link=${MESON_INSTALL_DESTDIR_PREFIX:-$prefix}/$bindir/ip
 
