@@ -8,7 +8,6 @@
 # link_ip.sh auto|yes|no PREFIX BINDIR LIBEXECDIR	the last two below PREFIX
 # auto is no where the real ip lives, and yes elsewhere.
 set -eu
-exec >&2 # meson keeps standard output to itself when it is to be quiet
 mode=$1 prefix=$2 bindir=$3 target=$2/$4/ip
 link=${MESON_INSTALL_DESTDIR_PREFIX:-$prefix}/$bindir/ip
 
@@ -28,5 +27,4 @@ if [ -e "$link" ] || [ -L "$link" ]; then
 fi
 mkdir -p "${link%/*}"
 ln -s "$target" "$link"
-echo "$prefix/$bindir/ip answers \`ip graft\` and hands the rest to the next ip of PATH"
-echo "  to be without it: rm $prefix/$bindir/ip, and install with IP=no"
+echo "$prefix/$bindir/ip answers \`ip graft\`, and the next ip of PATH everything else"
