@@ -161,7 +161,7 @@ static void vfork_child_dies_writing(void **state)
 	uint64_t *slots;
 
 	set(&notes, 1, 1);
-	slots = *(uint64_t **)&notes.levels[0];
+	slots = (uint64_t *)(void *)notes.levels[0];
 	for (int i = 0; i < 8; i++)
 		slots[7 * i] |= 1;
 	assert_int_equal(get(&notes, 1), 0);
