@@ -2,7 +2,8 @@
 """What is measured: a cell is one workload in one direction, a row one of its figures.
 
 Serving: a client on the host, the server inside. Connecting: the client inside, the
-server on the host. To add a workload: write a class, add it to CELLS.
+server on the host. Both: each inside a place of its own. To add a workload: write a
+class, add it to CELLS.
 """
 
 import contextlib
@@ -62,17 +63,18 @@ class Cell:
 
     def measure(self, host, way, native, seconds):
         """The figures of one run of this cell, and the share of time stolen."""
-        inside, outside = (way, native) if self.direction == "serving" else (native, way)
+        inside = native if self.direction == "connecting" else way
+        outside = native if self.direction == "serving" else way
         with contextlib.ExitStack() as stack:
             self.prepare(host)
             place = inside.place(stack, host, "serving", PORT, self.server_cpus)
             server = host.start(stack, [*place.prefix, *self.server(host)],
                                 self.server_cpus)
-            until(lambda: answers(place.address, PORT, self.question, self.answer),
-                  server.check)
+            until(place.ready or (lambda: answers(place.address, PORT, self.question,
+                                                  self.answer)), server.check)
             served_at = place.address
             place = outside.place(stack, host, "connecting", PORT, self.client_cpus)
-            address = served_at if self.direction == "serving" else place.address
+            address = place.address if self.direction == "connecting" else served_at
             client = [*place.prefix, host.load, "await", address, str(PORT),
                       *self.client(host, address, seconds)]
             total, stolen = machine_times()
@@ -148,7 +150,7 @@ class RoundTrip(Pinned):
         super().__init__("rr", direction, cores, [
             Row("p50_us", title + ", p50", "us", "low"),
             Row("p99_us", title + ", p99", "us", "low")])
-        self.default = direction == "serving"
+        self.default = direction != "connecting"
 
 
 class Connect(Pinned):
@@ -223,7 +225,7 @@ class Redis(Cell):
         super().__init__(f"redis-{direction}", direction,
                          [Row("set", f"redis-benchmark SET, {direction}", "/s", "high"),
                           Row("get", f"redis-benchmark GET, {direction}", "/s", "high")])
-        self.default = direction == "serving"
+        self.default = direction != "connecting"
 
     def server(self, host):
         return ["redis-server", "--port", str(PORT), "--bind", "0.0.0.0", "--save", "",
@@ -264,14 +266,14 @@ class Idle(Cell):
 
 
 CELLS = [
-    *(Bulk(direction) for direction in ("serving", "connecting")),
+    *(Bulk(direction) for direction in ("serving", "connecting", "both")),
     *(Bulk(direction, reverse=True) for direction in ("serving", "connecting")),
     *(RoundTrip(direction, cores) for cores in (1, 2)
-      for direction in ("serving", "connecting")),
+      for direction in ("serving", "connecting", "both")),
     *(Connect(direction, cores) for cores in (1, 2)
-      for direction in ("serving", "connecting")),
+      for direction in ("serving", "connecting", "both")),
     *(Nginx(direction, close) for close in (False, True)
-      for direction in ("serving", "connecting")),
-    *(Redis(direction) for direction in ("serving", "connecting")),
+      for direction in ("serving", "connecting", "both")),
+    *(Redis(direction) for direction in ("serving", "connecting", "both")),
     Idle(),
 ]

@@ -54,7 +54,7 @@ def options(arguments):
         chosen.reps, chosen.seconds = 1, 0.5
     if chosen.reps < 1 or chosen.seconds <= 0:
         parser.error("--reps and --seconds must be positive")
-    chosen.ways = select(parser, chosen.ways, ways_module.ways(chosen.graft), "way")
+    chosen.ways = select(parser, chosen.ways, ways_module.ways(chosen.graft, build), "way")
     chosen.cells = select(parser, chosen.cells, cells_module.CELLS, "cell")
     return chosen
 

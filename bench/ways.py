@@ -7,15 +7,18 @@ the other side is found:
 
     serving     the program listens inside, clients are on the host
     connecting  servers are on the host, the program connects to them
+    both        client and server are both inside, each in a place of its own
     alone       the program talks to itself
 
 To add a way: write a class, add it to WAYS. Everything else follows from there.
 """
 
+import contextlib
 import json
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from host import OUT, OUT_NET, Failure, run, until
@@ -25,6 +28,7 @@ from host import OUT, OUT_NET, Failure, run, until
 class Place:
     prefix: list
     address: str
+    ready: Callable[[], bool] = None  # whether the server is there, if it cannot be asked
 
 
 class Way:
@@ -45,7 +49,7 @@ class Way:
 class Native(Way):
     """On the host, nothing in between; what all others are compared with."""
 
-    directions = "serving", "connecting", "alone"
+    directions = "serving", "connecting", "both", "alone"
 
     def __init__(self, name, title):
         self.name, self.title = name, title
@@ -165,8 +169,65 @@ class Graft(Way):
                       *rules[direction], "--"], OUT)
 
 
-def ways(graft):
+class GraftDaemon(Way):
+    """The preload library by itself: sockets from graftd, no process of ours beside."""
+
+    name, title = "graftd", "graftd + preload"
+
+    def __init__(self, build):
+        self.graftd = os.path.join(build, "src/broker/graftd")
+        self.library = os.path.join(build, "src/intercept/libgraft-hijack.so")
+
+    def unavailable(self, _host):
+        for path in self.graftd, self.library:
+            if not os.path.exists(path):
+                return f"{os.path.basename(path)} is not built (ninja -C build)"
+        return None
+
+    def place(self, stack, host, direction, port, cpus):
+        state = host.path("graftd")
+        os.makedirs(state, exist_ok=True)
+        conf, sock = state + "/graftd.conf", state + "/graftd.sock"
+        with open(conf, "w", encoding="ascii") as file:
+            file.write("stack host owner any\n")
+        daemon = host.start(stack, [self.graftd, "--foreground", "--state", state,
+                                    "--socket", sock, "--config", conf], cpus)
+        until(lambda: os.path.exists(sock), daemon.check)
+        enter, _ = host.holder(stack, cpus)
+        policy = state + "/policy"
+        with open(policy, "w", encoding="ascii") as file:
+            file.write({"serving": f"bind tcp 0.0.0.0:{port} = host\n",
+                        "connecting": f"connect tcp {OUT_NET} = host\n"}[direction])
+        return Place([*enter, *host.as_user(), "env", f"GRAFT_SOCKET={sock}",
+                      f"GRAFT_POLICY={policy}", f"LD_PRELOAD={self.library}"], OUT)
+
+
+class Unix(Way):
+    """Client and server ask for TCP, and meet on a UNIX path."""
+
+    name, title, directions = "graft-unix", "graft (preload, TCP on UNIX)", ("both",)
+
+    def __init__(self, program):
+        self.program = program
+
+    def unavailable(self, host):
+        return Graft("preload", self.program).unavailable(host)
+
+    def place(self, stack, host, direction, port, cpus):
+        path = host.path("run/bench.sock")
+        if direction == "serving":
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        return Place([*host.as_user(), self.program, "run", "--engine", "preload",
+                      "--rule", f"endpoint bench unix {path}",
+                      "--rule", f"bind tcp 0.0.0.0:{port} = bench",
+                      "--rule", f"connect tcp {OUT}:{port} = bench", "--"], OUT,
+                     lambda: os.path.exists(path))
+
+
+def ways(graft, build):
     """All ways, in the order of the tables. The first is what the others are divided by."""
     return [Native("native", "host-native"), Native("native2", "host-native again"),
             Bridge(), Pasta(), Slirp(), Graft("notify", graft),
-            Graft.to_anywhere("notify", graft)]
+            Graft.to_anywhere("notify", graft), Graft("preload", graft),
+            GraftDaemon(build), Unix(graft)]

@@ -11,7 +11,8 @@ union control {
 	char space[CMSG_SPACE(FD_MESSAGE_MAX * sizeof(int))];
 };
 
-int fd_send(int via, const void *data, size_t size, const int *fds, size_t n_fds)
+static int send_with(int via, const void *data, size_t size, const int *fds, size_t n_fds,
+		     int flags)
 {
 	union control control = { 0 };
 	struct iovec iov = { (void *)data, size };
@@ -31,11 +32,21 @@ int fd_send(int via, const void *data, size_t size, const int *fds, size_t n_fds
 		memcpy(CMSG_DATA(head), fds, n_fds * sizeof(int));
 	}
 	do {
-		n = sendmsg(via, &msg, MSG_NOSIGNAL);
+		n = sendmsg(via, &msg, MSG_NOSIGNAL | flags);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
 	return (size_t)n == size ? 0 : -EMSGSIZE;
+}
+
+int fd_send(int via, const void *data, size_t size, const int *fds, size_t n_fds)
+{
+	return send_with(via, data, size, fds, n_fds, 0);
+}
+
+int fd_send_now(int via, const void *data, size_t size, const int *fds, size_t n_fds)
+{
+	return send_with(via, data, size, fds, n_fds, MSG_DONTWAIT);
 }
 
 static void take_fds(struct msghdr *msg, int *ret_fds, size_t max_fds, size_t *n_fds)

@@ -44,6 +44,9 @@ static inline int fd_steal(int *fd)
  */
 int fd_send(int via, const void *data, size_t size, const int *fds, size_t n_fds);
 
+/* The same, without waiting: -EAGAIN when there is no room. */
+int fd_send_now(int via, const void *data, size_t size, const int *fds, size_t n_fds);
+
 /*
  * Receives one message of at most @size bytes and at most @max_fds descriptors, all
  * close-on-exec and the caller's afterwards; surplus descriptors are closed.

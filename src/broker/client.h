@@ -34,8 +34,15 @@ int broker_receive(int via, struct wire_message *ret, int timeout_ms, int *ret_f
 		   size_t max_fds, size_t *ret_n_fds);
 
 /*
- * Asks for a socket. @socket: the one to replace, whose options count, or -1.
+ * Asks for a socket over a connection of the caller's own (no WIRE_F_REPLY). @socket: the
+ * one to replace, whose options count, or -1. @ret_path, or NULL: a second descriptor
+ * beside the grant, O_PATH, by which a UNIX socket is reached whatever the caller's mount
+ * namespace is; -1 when there is none.
+ *
  * Return: the new descriptor, close-on-exec and the caller's, with the rest in @ret; or
  * -errno as the broker said it; -ENETDOWN when there is no broker or it does not answer.
+ * After that the connection is of no use: a late answer would be taken for the next
+ * one's.
  */
-int broker_ask(int via, const struct wire_ask *ask, int socket, struct wire_grant *ret);
+int broker_ask(int via, const struct wire_ask *ask, int socket, struct wire_grant *ret,
+	       int *ret_path);

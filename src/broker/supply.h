@@ -8,6 +8,9 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/types.h>
+
+#include "wire/wire.h"
 
 struct event_loop;
 struct stack;
@@ -21,8 +24,11 @@ typedef int supply_allow(void *context);
 
 struct supply_request {
 	struct event_loop *loop;
-	struct stack *stack;
+	struct stack *stack; /* stays the caller's, and longer than the supply */
 	int family, type, protocol;
+	struct wire_address source; /* WIRE_OP_FROM: each is bound to it; len 0: none */
+	uid_t uid;                  /* whose they are (fchown), as far as we may say so */
+	gid_t gid;
 	int end; /* ours of the pair; taken over on success */
 	supply_allow *allow;
 	/* It ended: the program closed its end, or @allow refused. Frees nothing. */
@@ -30,6 +36,7 @@ struct supply_request {
 	void *context;
 };
 
-/* Fills it once. Return: 0 or -errno. */
+/* Fills it once. Return: 0 or -errno (-EPROTOTYPE: @end is not one of such a pair). */
 int supply_new(struct supply **ret, const struct supply_request *request);
+/* Sockets on their way are the program's to take until it closes its own end. */
 struct supply *supply_free(struct supply *supply);

@@ -13,6 +13,7 @@
 #include "ctl/command.h"
 #include "policy/policy.h"
 #include "run/options.h"
+#include "run/preload.h"
 #include "run/run.h"
 
 #define SUMMARY_MAX 512
@@ -47,7 +48,7 @@ static void usage(FILE *to)
 		"                         where its bind to ADDR:PORT is made\n"
 		"      --policy FILE      rules and endpoints from FILE, see graft-policy(5)\n"
 		"      --rule LINE        one more line of policy\n"
-		"      --engine ENGINE    auto (default) or notify\n"
+		"      --engine ENGINE    auto (default), notify or preload\n"
 		"      --dns auto|none    whether the resolver's addresses answer inside\n"
 		"      --name NAME        what `graft ps` calls this run\n"
 		"  -v, --verbose          say what becomes of each call; twice for more\n"
@@ -80,6 +81,25 @@ static int misuse(const char *option, const char *argument, const char *right)
 	return -EINVAL;
 }
 
+static int take_engine(struct run *run, const char *argument)
+{
+	static const struct {
+		const char *name;
+		enum run_engine engine;
+	} rows[] = {
+		{ "auto", RUN_NOTIFY },
+		{ "notify", RUN_NOTIFY },
+		{ "preload", RUN_PRELOAD },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!strcmp(argument, rows[i].name)) {
+			run->engine = rows[i].engine;
+			return 0;
+		}
+	return misuse("--engine", argument, "auto, notify or preload");
+}
+
 static int take_option(struct run *run, int option, const char *argument)
 {
 	switch (option) {
@@ -89,9 +109,7 @@ static int take_option(struct run *run, int option, const char *argument)
 		run->name = (char *)argument;
 		return 0;
 	case OPTION_ENGINE:
-		if (strcmp(argument, "auto") != 0 && strcmp(argument, "notify") != 0)
-			return misuse("--engine", argument, "auto or notify");
-		return 0;
+		return take_engine(run, argument);
 	case OPTION_DNS:
 		if (strcmp(argument, "auto") != 0 && strcmp(argument, "none") != 0)
 			return misuse("--dns", argument, "auto or none");
@@ -156,6 +174,23 @@ static void warn_of_options(const struct policy *policy)
 	}
 }
 
+/* Return: 0, or -errno after one line. */
+static int prepare_preload(struct run *run)
+{
+	char why[128];
+	int r = preload_find(&run->library);
+
+	if (r < 0) {
+		log_error("cannot find " PRELOAD_LIBRARY ": %s", strerror(-r));
+		return r;
+	}
+	if (preload_check(run->argv[0], why, sizeof(why)) != PRELOAD_E_UNREACHABLE)
+		return 0;
+	log_error("the preload engine cannot reach '%s': %s; use --engine notify",
+		  run->argv[0], why);
+	return -ENOEXEC;
+}
+
 int command_run(int argc, char **argv)
 {
 	char summary[SUMMARY_MAX] = "";
@@ -174,7 +209,10 @@ int command_run(int argc, char **argv)
 				    : LOG_LEVEL_WARNING,
 		 "graft run");
 	warn_of_options(run.policy);
-	status = front_main(&run);
+	status = EXIT_GRAFT_FAILED;
+	if (run.engine != RUN_PRELOAD || prepare_preload(&run) == 0)
+		status = front_main(&run);
+	free(run.library);
 	policy_free(run.policy);
 	return status;
 }

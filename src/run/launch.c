@@ -35,8 +35,10 @@
 #include "base/log.h"
 #include "intercept/notify/fence.h"
 #include "intercept/notify/filter.h"
+#include "run/broker.h"
 #include "run/launch.h"
 #include "run/namespaces.h"
+#include "run/preload.h"
 
 enum step {
 	STEP_ENTERED,
@@ -49,6 +51,7 @@ struct report {
 	int error;            /* FAILED: positive errno */
 	char what[48];        /* FAILED: what could not be done */
 	int listener, fenced; /* READY: numbers in the child, -1 for none */
+	int broker;
 	int dns[DNS_SERVERS_MAX][2];
 };
 
@@ -107,9 +110,25 @@ static void child_confine(int channel, const struct launch_request *request,
 	report->listener = r;
 }
 
+static void child_prepare_library(int channel, const struct launch_request *request,
+				  struct report *report)
+{
+	int r;
+
+	preload_clear_environment();
+	if (!request->library)
+		return;
+	report->broker = run_broker_listen();
+	if (report->broker < 0)
+		child_fail(channel, -report->broker, "listen for the library");
+	r = preload_set_environment(request->library);
+	if (r < 0)
+		child_fail(channel, -r, "put the library into LD_PRELOAD");
+}
+
 static _Noreturn void child_main(int channel, const struct launch_request *request)
 {
-	struct report report = { .step = STEP_ENTERED, .listener = -1 };
+	struct report report = { .step = STEP_ENTERED, .listener = -1, .broker = -1 };
 	struct go go;
 	int r;
 
@@ -128,6 +147,7 @@ static _Noreturn void child_main(int channel, const struct launch_request *reque
 			log_info("names will not resolve by the resolver's addresses: %s",
 				 strerror(-r));
 	}
+	child_prepare_library(channel, request, &report);
 	child_confine(channel, request, go.is_whole, &report);
 	report.step = STEP_READY;
 	fd_write_all(channel, &report, sizeof(report));
@@ -175,6 +195,8 @@ static int take_all(struct launch *launch, const struct report *report)
 {
 	int r = take(launch, report->listener, &launch->listener);
 
+	if (r == 0)
+		r = take(launch, report->broker, &launch->broker);
 	for (size_t i = 0; r == 0 && i < DNS_SERVERS_MAX; i++)
 		for (size_t j = 0; r == 0 && j < 2; j++)
 			r = take(launch, report->dns[i][j], &launch->dns[i][j]);
@@ -222,7 +244,9 @@ static int accompany(struct launch *launch)
 
 int launch_prepare(struct launch *ret, const struct launch_request *request)
 {
-	struct launch launch = { .pid = -1, .pidfd = -1, .channel = -1, .listener = -1 };
+	struct launch launch = {
+		.pid = -1, .pidfd = -1, .channel = -1, .listener = -1, .broker = -1
+	};
 	int pair[2], r;
 
 	memset(launch.dns, -1, sizeof(launch.dns));
@@ -270,6 +294,7 @@ void launch_deinit(struct launch *launch)
 	launch->pidfd = fd_close(launch->pidfd);
 	launch->channel = fd_close(launch->channel);
 	launch->listener = fd_close(launch->listener);
+	launch->broker = fd_close(launch->broker);
 	for (size_t i = 0; i < DNS_SERVERS_MAX; i++)
 		for (size_t j = 0; j < 2; j++)
 			launch->dns[i][j] = fd_close(launch->dns[i][j]);

@@ -17,6 +17,8 @@ struct launch_request {
 	const sigset_t *mask;  /* the signal mask the program starts with */
 	bool ignores_children; /* it starts with SIGCHLD ignored */
 	unsigned int traps;    /* 0: no filter, no fence */
+	/* The preload library: the program is to load it and finds a broker; or NULL. */
+	const char *library;
 	struct namespaces_wish wish;
 	const struct dns_server *servers;
 	size_t n_servers;
@@ -28,6 +30,7 @@ struct launch {
 	int pidfd;
 	int channel;  /* launch_go() */
 	int listener; /* seccomp notifications; -1 without a filter */
+	int broker;   /* run_broker_listen()'s; -1 without a library */
 	bool fenced;
 	dev_t netns_dev; /* of its network namespace */
 	ino_t netns_ino;

@@ -10,11 +10,18 @@
 
 struct policy;
 
+enum run_engine {
+	RUN_NOTIFY,
+	RUN_PRELOAD,
+};
+
 struct run {
 	char *const *argv; /* the program */
 	struct policy *policy;
 	char *name;    /* --name, or the program's */
 	char *summary; /* the policy options, for `graft ps` */
+	enum run_engine engine;
+	char *library; /* RUN_PRELOAD: its path */
 	bool has_dns;
 	int verbosity;
 	sigset_t mask;         /* as the caller of `graft run` left it */

@@ -32,6 +32,7 @@
 #include "intercept/notify/filter.h"
 #include "intercept/notify/notify.h"
 #include "policy/policy.h"
+#include "run/broker.h"
 #include "run/census.h"
 #include "run/control.h"
 #include "run/dns.h"
@@ -53,6 +54,7 @@ struct supervisor {
 	struct event_source on_front, on_signal, on_listener, on_tick;
 	struct event_timer tick;
 	struct notify *notify;
+	struct run_broker *broker;
 	struct dns *dns;
 	struct control *control;
 	struct grafts *grafts;
@@ -188,13 +190,31 @@ static size_t rule_text(void *context, uint32_t rule, char *text, size_t size)
 	return policy_print_rule(policy_rule(self->run->policy, rule), text, size);
 }
 
+static void count(const struct supervisor *self, struct run_info *ret)
+{
+	if (self->notify) {
+		struct notify_counters counters;
+
+		notify_get_counters(self->notify, &counters);
+		ret->n_traps = counters.n_calls;
+		ret->n_grafts = counters.n_grafts;
+		ret->n_swaps = counters.n_swaps;
+		ret->n_refused = counters.n_refused;
+	} else if (self->broker) {
+		struct run_broker_counters counters;
+
+		run_broker_get_counters(self->broker, &counters);
+		ret->n_traps = counters.n_asks;
+		ret->n_grafts = counters.n_grants;
+		ret->n_swaps = counters.n_swaps;
+		ret->n_refused = counters.n_refused;
+	}
+}
+
 static void describe_run(void *context, struct run_info *ret)
 {
 	struct supervisor *self = context;
-	struct notify_counters counters = { 0 };
 
-	if (self->notify)
-		notify_get_counters(self->notify, &counters);
 	*ret = (struct run_info){
 		.pid = self->run->front,
 		.supervisor = getpid(),
@@ -202,14 +222,13 @@ static void describe_run(void *context, struct run_info *ret)
 		.uid = getuid(),
 		.name = self->run->name,
 		.command = self->run->argv[0],
-		.engine = self->notify ? "notify" : "none",
+		.engine = self->notify   ? "notify"
+			  : self->broker ? "preload"
+					 : "none",
 		.policy = self->run->summary,
 		.started_ns = self->started_ns,
-		.n_traps = counters.n_calls,
-		.n_grafts = counters.n_grafts,
-		.n_swaps = counters.n_swaps,
-		.n_refused = counters.n_refused,
 	};
+	count(self, ret);
 }
 
 static int walk_grafts(void *context, control_emit *emit, void *emit_context)
@@ -329,6 +348,23 @@ static int start_engine(struct supervisor *self)
 	return r;
 }
 
+static int start_broker(struct supervisor *self)
+{
+	struct run_broker_config config = {
+		.loop = &self->loop,
+		.policy = self->run->policy,
+		.stacks = &self->stacks,
+		.grafts = self->grafts,
+	};
+	int r = run_broker_new(&self->broker, &config, self->launch.broker);
+
+	if (r < 0)
+		log_error("cannot start the broker: %s", strerror(-r));
+	else
+		self->launch.broker = -1;
+	return r;
+}
+
 static int start_services(struct supervisor *self, const struct dns_server *servers,
 			  size_t n_servers)
 {
@@ -387,17 +423,22 @@ static int set_up(struct supervisor *self)
 		.n_servers = read_resolv(self->run, servers),
 	};
 	struct policy_reach reach;
+	bool is_supervised;
 	int r;
 
 	policy_get_reach(self->run->policy, &reach);
 	request.traps = filter_plan(&reach);
+	is_supervised = request.traps != 0;
+	if (is_supervised && self->run->engine == RUN_PRELOAD) {
+		request.traps = 0;
+		request.library = self->run->library;
+	}
 	namespaces_look(&request.wish);
 	r = launch_prepare(&self->launch, &request);
 	if (r < 0)
 		return r;
 	settle();
-	r = stacks_new(&self->stacks, self->run->policy, self->launch.pid,
-		       request.traps != 0);
+	r = stacks_new(&self->stacks, self->run->policy, self->launch.pid, is_supervised);
 	if (r < 0)
 		return r;
 	drop_privileges(reach.has_unix);
@@ -407,6 +448,8 @@ static int set_up(struct supervisor *self)
 	r = self->grafts ? event_loop_init(&self->loop) : -ENOMEM;
 	if (r == 0 && request.traps)
 		r = start_engine(self);
+	if (r == 0 && request.library)
+		r = start_broker(self);
 	if (r == 0)
 		r = start_services(self, servers, request.n_servers);
 	return r < 0 ? r : watch(self);
@@ -433,7 +476,7 @@ _Noreturn void supervisor_main(struct run *run, int front)
 
 	self.run = run;
 	self.front = front;
-	self.launch.listener = -1;
+	self.launch.listener = self.launch.broker = -1;
 	self.started_ns = event_now_ns();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	prctl(PR_SET_NAME, "graft-supervise");

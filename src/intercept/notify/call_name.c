@@ -186,7 +186,8 @@ static int place_listener(struct call *call, struct subject *subject)
 	int r;
 
 	if (subject->place == PLACE_OTHER || subject->proto != POLICY_TCP ||
-	    is_listening(subject) || bound_has(call->notify, subject_cookie(subject)))
+	    is_listening(subject) ||
+	    bound_has(call->notify->bound, subject_cookie(subject)))
 		return 0;
 	is_bound = subject_local(subject, &local, &size) != 0;
 	if (is_bound && subject->place == PLACE_OWN)

@@ -10,7 +10,7 @@
  * were seen to block lately. No worker holds a lock while it makes a system call on
  * behalf of the program.
  *
- * Lock order: worker_lock, blocked_lock and the lock inside bound.c are leaves.
+ * Lock order: worker_lock and blocked_lock are leaves.
  */
 #pragma once
 
@@ -26,6 +26,7 @@
 #include "base/address.h"
 #include "intercept/notify/notify.h"
 #include "policy/policy.h"
+#include "stack/bound.h"
 #include "stack/carry.h"
 #include "stack/diag.h"
 
@@ -198,6 +199,9 @@ int subject_open(const struct call *call, uint64_t number, struct subject *ret);
 /* The same, faster for a TCP socket that subject_remember() was told of. */
 int subject_open_known(const struct call *call, uint64_t number, struct subject *ret);
 void subject_remember(const struct call *call, int fd, int domain, uint64_t netns);
+/* The stack @endpoint is in. */
+struct stack *subject_endpoint_stack(const struct notify *notify,
+				     const struct endpoint *endpoint);
 /* The stack @verdict asks for; NULL: the program's own. */
 struct stack *subject_stack(const struct notify *notify,
 			    const struct policy_verdict *verdict);
@@ -226,19 +230,6 @@ uint64_t subject_cookie(const struct subject *subject);
 /* Repeats on @to, under number @number, what epoll instance @epoll has for @from.
  * @info is the text of the instance's fdinfo. */
 void carry_epoll(int epoll, const char *info, int number, int from, int to);
-
-/* --- bound.c: which sockets a rule put on an address outside --- */
-
-struct bound *bound_new(void);
-struct bound *bound_free(struct bound *bound);
-/* @endpoint may be NULL (target host). */
-void bound_note(struct notify *notify, const struct subject *subject,
-		const struct endpoint *endpoint);
-/* Was this very socket bound by a rule? */
-bool bound_has(struct notify *notify, uint64_t cookie);
-/* The port a `dynamic` endpoint got. Return: port in host order, 0 when unknown. */
-uint16_t bound_port(struct notify *notify, const struct endpoint *endpoint);
-policy_is_bound bound_is_live; /* context: struct notify */
 
 /* --- judge.c: policy applied to a subject --- */
 

@@ -24,14 +24,21 @@ static void fill_query(const struct subject *subject, enum policy_op op,
 	};
 }
 
+static bool is_bound(void *context, const struct endpoint *endpoint)
+{
+	struct notify *notify = context;
+
+	return bound_is_live(notify->bound, subject_endpoint_stack(notify, endpoint),
+			     endpoint);
+}
+
 void judge(struct call *call, const struct subject *subject, enum policy_op op,
 	   const union address *address, struct policy_verdict *ret)
 {
 	struct policy_query query;
 
 	fill_query(subject, op, address, &query);
-	policy_resolve(call->notify->config.policy, &query, bound_is_live, call->notify,
-		       ret);
+	policy_resolve(call->notify->config.policy, &query, is_bound, call->notify, ret);
 }
 
 static void read_comm(pid_t pid, char *comm, size_t size)
@@ -81,6 +88,20 @@ static void say(const struct call *call, const struct subject *subject, enum pol
 		    result < 0 ? strerror((int)-result) : "ok");
 }
 
+static void note_bound(struct notify *notify, const struct subject *subject,
+		       const struct endpoint *endpoint)
+{
+	struct bound_socket socket = {
+		.cookie = subject_cookie(subject),
+		.endpoint = endpoint ? endpoint->index : BOUND_NO_ENDPOINT,
+		.protocol = subject->protocol,
+	};
+	socklen_t size;
+
+	subject_local(subject, &socket.address, &size);
+	bound_note(notify->bound, &socket);
+}
+
 void judge_report(struct call *call, const struct subject *subject, enum policy_op op,
 		  const union address *asked, const struct policy_verdict *verdict,
 		  int64_t result)
@@ -98,7 +119,7 @@ void judge_report(struct call *call, const struct subject *subject, enum policy_
 		return;
 	atomic_fetch_add_explicit(&call->notify->n_grafts, 1, memory_order_relaxed);
 	if (op == POLICY_BIND)
-		bound_note(call->notify, subject, verdict->endpoint);
+		note_bound(call->notify, subject, verdict->endpoint);
 	if (config->ops && config->ops->grafted)
 		config->ops->grafted(config->context, subject_cookie(subject),
 				     verdict->rule);

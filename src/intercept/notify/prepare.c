@@ -67,7 +67,7 @@ static int can_move(struct call *call, const struct subject *subject, enum polic
 	if (op == POLICY_BIND)
 		return subject_local(subject, &local, &size) ? -EINVAL : 0;
 	/* Others count on finding it where the rule put it. */
-	if (bound_has(call->notify, subject_cookie(subject)))
+	if (bound_has(call->notify->bound, subject_cookie(subject)))
 		return -ENETUNREACH;
 	return 0;
 }
@@ -88,7 +88,7 @@ static bool is_answer(struct call *call, const struct subject *subject,
 	if (route->op != POLICY_CONNECT || subject->proto != POLICY_UDP ||
 	    subject->place != PLACE_HOST || route->verdict.target != POLICY_OWN ||
 	    route->verdict.reason == POLICY_R_RULE ||
-	    !bound_has(call->notify, subject_cookie(subject)))
+	    !bound_has(call->notify->bound, subject_cookie(subject)))
 		return false;
 	address_unmap(&there);
 	if (!address_is_loopback(&there))
@@ -134,7 +134,7 @@ static int take_address(struct call *call, const struct subject *subject,
 	route->address.storage = verdict->address;
 	route->size = verdict->address_len;
 	if (route->op == POLICY_CONNECT && verdict->endpoint->dynamic) {
-		uint16_t port = bound_port(call->notify, verdict->endpoint);
+		uint16_t port = bound_port(call->notify->bound, verdict->endpoint);
 
 		if (!port)
 			return -ECONNREFUSED;

@@ -127,6 +127,16 @@ static bool is_unix_path(const struct policy_verdict *verdict)
 	return un->sun_family == AF_UNIX && un->sun_path[0] != '\0';
 }
 
+struct stack *subject_endpoint_stack(const struct notify *notify,
+				     const struct endpoint *endpoint)
+{
+	const struct notify_config *config = &notify->config;
+
+	if (config->endpoint_stacks && config->endpoint_stacks[endpoint->index])
+		return config->endpoint_stacks[endpoint->index];
+	return config->host;
+}
+
 struct stack *subject_stack(const struct notify *notify,
 			    const struct policy_verdict *verdict)
 {
@@ -142,10 +152,7 @@ struct stack *subject_stack(const struct notify *notify,
 	case POLICY_FROM:
 		if (is_unix_path(verdict))
 			return config->own;
-		if (config->endpoint_stacks &&
-		    config->endpoint_stacks[verdict->endpoint->index])
-			return config->endpoint_stacks[verdict->endpoint->index];
-		return config->host;
+		return subject_endpoint_stack(notify, verdict->endpoint);
 	}
 	return config->own;
 }

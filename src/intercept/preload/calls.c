@@ -6,12 +6,12 @@
  * They are defined under names of ours and called by libc's in the object file alone, so
  * that nothing of what the headers say about libc's functions applies to them.
  */
+#include <linux/graft.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "intercept/preload/calls.h"
 #include "intercept/preload/state.h"
-#include "uapi/linux/graft.h"
 
 #define EXPORT __attribute__((visibility("default")))
 

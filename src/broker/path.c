@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A server that ends leaves its socket's inode behind, and bind() then fails for ever.
+ *
+ * Whether anybody is behind an inode is asked with a socket of another type: connect()
+ * of a datagram socket says ECONNREFUSED only where there is no socket at all, and
+ * EPROTOTYPE before it touches a stream socket, listening or not. So the question is
+ * neither seen by a server nor fooled by one that is between bind() and listen().
+ *
+ * Taking a dead inode away must not take a live one that was put in its place between
+ * question and removal. So it is renamed first, which is atomic, then compared with the
+ * one that was asked and asked again, then removed, or else put back. The rename also
+ * waits (for the directory's lock) until a bind() in progress there is complete. What a
+ * broker that is killed in between leaves behind, the next one clears away.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/sockios.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "broker/path.h"
+
+#ifndef SIOCUNIXFILE
+#	define SIOCUNIXFILE (SIOCPROTOPRIVATE + 0)
+#endif
+
+#define TRIES 3
+
+struct place {
+	int directory;
+	char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char aside[sizeof(".graft-") + sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+static void place_close(struct place *place)
+{
+	place->directory = fd_close(place->directory);
+}
+
+static int place_open(const struct sockaddr_un *address, struct place *ret)
+{
+	char path[sizeof(address->sun_path) + 1] = { 0 };
+	char *slash;
+
+	memcpy(path, address->sun_path, sizeof(address->sun_path));
+	slash = strrchr(path, '/');
+	if (!slash || !slash[1])
+		return -EINVAL;
+	snprintf(ret->name, sizeof(ret->name), "%s", slash + 1);
+	snprintf(ret->aside, sizeof(ret->aside), ".graft-%s", slash + 1);
+	slash[slash == path] = '\0';
+	ret->directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return ret->directory < 0 ? -errno : 0;
+}
+
+static int ask(int inode)
+{
+	_cleanup_fd_ int probe = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	if (probe < 0)
+		return -errno;
+	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d", inode);
+	return connect(probe, (const struct sockaddr *)&address, sizeof(address)) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Opens @name and tells whether it is a socket nobody has. Return: O_PATH descriptor;
+ * -EADDRINUSE when it is anything else; -errno. */
+static int open_dead(int directory, const char *name, struct stat *ret_st)
+{
+	_cleanup_fd_ int inode = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	if (inode < 0 || fstat(inode, ret_st) < 0)
+		return -errno;
+	if (!S_ISSOCK(ret_st->st_mode) || ask(inode) != -ECONNREFUSED)
+		return -EADDRINUSE;
+	return fd_steal(&inode);
+}
+
+static bool is_dead(int directory, const char *name, struct stat *ret_st)
+{
+	int inode = open_dead(directory, name, ret_st);
+
+	fd_close(inode);
+	return inode >= 0;
+}
+
+static int move(const struct place *place, const char *from, const char *to)
+{
+	return renameat2(place->directory, from, place->directory, to, RENAME_NOREPLACE) <
+			       0
+		       ? -errno
+		       : 0;
+}
+
+/* Return: 0 when the name may be free now, or -errno. */
+static int clear_away(const struct place *place)
+{
+	struct stat asked, moved;
+	_cleanup_fd_ int dead = open_dead(place->directory, place->name, &asked);
+	int r;
+
+	if (dead < 0)
+		return dead == -ENOENT ? 0 : dead;
+	r = move(place, place->name, place->aside);
+	if (r == -EEXIST && is_dead(place->directory, place->aside, &moved)) {
+		unlinkat(place->directory, place->aside, 0);
+		r = move(place, place->name, place->aside);
+	}
+	if (r < 0)
+		return r == -ENOENT ? 0 : r == -EEXIST ? -EADDRINUSE : r;
+	if (is_dead(place->directory, place->aside, &moved) &&
+	    moved.st_ino == asked.st_ino && moved.st_dev == asked.st_dev)
+		return unlinkat(place->directory, place->aside, 0) < 0 ? -errno : 0;
+	move(place, place->aside, place->name);
+	return -EADDRINUSE;
+}
+
+int path_bind(int fd, const struct sockaddr_un *address, socklen_t len)
+{
+	_cleanup_(place_close) struct place place = { .directory = -1 };
+	int r;
+
+	for (int i = 0; i < TRIES; i++) {
+		if (bind(fd, (const struct sockaddr *)address, len) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			return -errno;
+		r = place.directory < 0 ? place_open(address, &place) : 0;
+		if (r == 0)
+			r = clear_away(&place);
+		if (r < 0)
+			return r;
+	}
+	return -EADDRINUSE;
+}
+
+int path_give(int fd, uid_t uid, gid_t gid)
+{
+	_cleanup_fd_ int inode = ioctl(fd, SIOCUNIXFILE);
+
+	if (inode < 0 || fchownat(inode, "", uid, gid, AT_EMPTY_PATH) < 0)
+		return -errno;
+	return 0;
+}
+
+int path_open(const char *path)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
