@@ -26,12 +26,8 @@
 
 struct binder {
 	uint64_t cookie;
-	struct wire_address *name; /* AF_UNIX; or NULL */
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} local;
+	struct wire_address *name;               /* AF_UNIX; or NULL */
+	char local[sizeof(struct sockaddr_in6)]; /* enough of either family */
 	int protocol;
 	bool was_found;
 };
@@ -72,7 +68,7 @@ static int fill(struct binder *binder, const struct wire_grant *grant, int type,
 			return -ENOMEM;
 		*binder->name = grant->address;
 	} else {
-		memcpy(&binder->local, address, sizeof(binder->local));
+		memcpy(binder->local, address, sizeof(binder->local));
 	}
 	return 0;
 }
@@ -103,7 +99,7 @@ static union address local_of(const struct binder *binder)
 {
 	union address address = { 0 };
 
-	memcpy(&address, &binder->local, sizeof(binder->local));
+	memcpy(&address, binder->local, sizeof(binder->local));
 	return address;
 }
 
@@ -111,7 +107,7 @@ static bool is_same_place(const struct binder *a, const struct binder *b)
 {
 	if (a->name || b->name || a->protocol != b->protocol)
 		return false;
-	return !memcmp(&a->local, &b->local, sizeof(a->local));
+	return !memcmp(a->local, b->local, sizeof(a->local));
 }
 
 static enum answer ask_name(const struct binder *binder, struct stack *stack)
@@ -181,6 +177,19 @@ static bool was_asked(const struct binders *binders, uint16_t index)
 	return false;
 }
 
+static struct wire_address address_of(const struct binder *binder)
+{
+	union address local = local_of(binder);
+
+	if (binder->name)
+		return *binder->name;
+	return (struct wire_address){
+		.address = local.storage,
+		.len = local.any.sa_family == AF_INET ? sizeof(local.v4)
+						      : sizeof(local.v6),
+	};
+}
+
 bool binders_find(struct binders *binders, struct stack *stack, struct wire_address *ret)
 {
 	for (uint16_t i = binders->n; i-- > 0;) {
@@ -191,14 +200,7 @@ bool binders_find(struct binders *binders, struct stack *stack, struct wire_addr
 			continue;
 		answer = ask(binders, binder, stack);
 		if (answer == ANSWER_HERE) {
-			if (binder->name) {
-				*ret = *binder->name;
-				return true;
-			}
-			ret->address = local_of(binder).storage;
-			ret->len = binder->local.any.sa_family == AF_INET
-					   ? sizeof(binder->local.v4)
-					   : sizeof(binder->local.v6);
+			*ret = address_of(binder);
 			return true;
 		}
 		forget_place(binders, binder, answer);
