@@ -28,17 +28,6 @@ static const struct stack_ops host_ops = {
 	.release = host_release,
 };
 
-int stack_cookie_of(int fd, uint64_t *ret_cookie)
-{
-	uint64_t cookie;
-	socklen_t size = sizeof(cookie);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
-		return -errno;
-	*ret_cookie = cookie;
-	return 0;
-}
-
 int stack_host_new(struct stack **ret)
 {
 	_cleanup_fd_ int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the environment asked for, read once when the library is loaded.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include "policy/policy.h"
+
+enum state_mode {
+	STATE_NEW,     /* nothing was read yet */
+	STATE_LOADING, /* somebody is at it; calls are libc's until then */
+	STATE_OFF,     /* no rule */
+	STATE_ON,
+	STATE_DISABLED, /* for good */
+};
+
+struct state {
+	_Atomic int mode; /* enum state_mode */
+	/* Written before mode becomes STATE_ON, read-only from then on. */
+	struct policy *policy; /* sealed */
+	struct policy_reach reach;
+	char broker[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	bool is_run; /* the broker is that of a run, and knows the policy's endpoints */
+	bool is_verbose;
+};
+
+extern struct state state;
+
+/* Reads the environment. Return: whether there is a rule. */
+bool state_load(void);
+/* Turns the library on although there is no rule. Return: false if it is disabled. */
+bool state_wake(void);
+
+static inline bool state_is_on(void)
+{
+	int mode = atomic_load_explicit(&state.mode, memory_order_acquire);
+
+	if (__builtin_expect(mode == STATE_OFF, 1))
+		return false;
+	return mode == STATE_ON || (mode < STATE_OFF && state_load());
+}
