@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Bad input gets exit status 2 and one line on standard error that names what is wrong,
-# and the program is not run. What is right but has no effect gets one line, and the
+# and the program is not run. What is right but cannot work now gets one line, and the
 # program is run.
 . "$(dirname "$0")/../lib.sh"
 need_engine # there is no command line to judge
@@ -75,21 +75,16 @@ run '::1' -p ::1:8080:80
 run '33' -e 10.0.0.0/33=host
 run '129' -e ::/129=host
 run '10.0.0.0/8' -e 10.0.0.0/8
-run 'nowhere' -e 10.0.0.0/8=nowhere
-run 'nosuch' -i 0.0.0.0:80=nosuch
 run '0.0.0.0' -i 0.0.0.0=host
 run 'quic' --engine quic
 run 'maybe' --dns maybe
 run 'listen' --rule 'listen tcp 0.0.0.0:80 = host'
 run 'icmp' --rule 'bind icmp 0.0.0.0:80 = host'
-run 'missing' --rule 'bind tcp 0.0.0.0:80 = missing'
 run 'EWHAT' --rule 'connect tcp 10.0.0.1 = deny:EWHAT'
 run '=' --rule 'bind tcp 0.0.0.0:80 host'
 run 'such|exist' --policy "$T/no/such/file"
 run 'directory' --policy "$T"
 policy 1:18 'bind tcp 0.0.0.0:70000 = host'
-policy 2: '# a comment
-bind tcp 0.0.0.0:80 = nobody'
 policy 1: 'endpoint web ipv4 127.0.0.1'
 policy 1: 'endpoint web ipv5 127.0.0.1:80'
 policy 2: 'endpoint web ipv4 127.0.0.1:80
@@ -101,19 +96,17 @@ policy 1: 'connect tcp [2001:db8::1:80 = host'
 policy 3: '
 
 nonsense'
-GRAFT_CONV_PAIRS="0.0.0.0:80=nosuch" run 'nosuch'
 GRAFT_CONV_PAIRS="0.0.0.0=x" run 'GRAFT_CONV_PAIRS|0.0.0.0'
 bad 'listen' explain -p 8080:80 listen tcp 0.0.0.0:80
 bad 'sctp' explain -p 8080:80 bind sctp 0.0.0.0:80
 bad '0.0.0.0' explain -p 8080:80 bind tcp 0.0.0.0
 bad 'such|exist' check "$T/no/such/file"
-printf '%s\n' 'endpoint idle ipv4 127.0.0.1:81 share' 'endpoint db ipv4 127.0.0.1:82 hold' \
-	'endpoint all ipv4 127.0.0.1:83 hold share' 'endpoint web ipv4 127.0.0.1:84' \
-	>"$T/endpoints.conf"
-warned '' --policy "$T/endpoints.conf"
-warned '' --policy "$T/endpoints.conf" --rule 'bind tcp 0.0.0.0:84 = web'
-warned "endpoints.conf:2: endpoint 'db': hold and share have no effect" \
-	--policy "$T/endpoints.conf" --rule 'bind tcp 0.0.0.0:82 = db' \
-	--rule 'bind tcp 0.0.0.0:83 = all'
-warned "endpoint 'idle'.*no effect" --policy "$T/endpoints.conf" -e 10.0.0.0/8=idle
+printf '%s\n' '# a comment' 'bind tcp 0.0.0.0:80 = nobody' >"$T/bad.conf"
+bad 'bad.conf:2:' check "$T/bad.conf"
+# Names that nothing defines are graftd's, and there is none here.
+warned "endpoint 'nobody'.*graftd cannot be reached" --policy "$T/bad.conf"
+warned "endpoint 'nowhere'.*graftd cannot be reached" -e 10.0.0.0/8=nowhere
+warned "endpoint 'nosuch'.*graftd cannot be reached" -i 0.0.0.0:80=nosuch
+GRAFT_CONV_PAIRS="0.0.0.0:80=pair" warned "endpoint 'pair'.*graftd cannot be reached"
+warned '' --rule 'endpoint web ipv4 127.0.0.1:84 hold share' --rule 'bind tcp 0.0.0.0:84 = web'
 finish
