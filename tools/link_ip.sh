@@ -27,5 +27,4 @@ if [ -e "$link" ] || [ -L "$link" ]; then
 fi
 mkdir -p "${link%/*}"
 ln -s "$target" "$link"
-echo "$prefix/$bindir/ip answers \`ip graft\` and hands the rest to the next ip of PATH"
-echo "  to be without it: rm $prefix/$bindir/ip, and install with IP=no"
+echo "$prefix/$bindir/ip answers \`ip graft\`, and the next ip of PATH everything else"

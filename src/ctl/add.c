@@ -85,7 +85,7 @@ static int add(struct talk *talk, char **words, int n_words)
 		return 1;
 	r = talk_ask(talk, &ask, &error);
 	if (r > 0)
-		fprintf(stderr, "graft add: %s: %s\n", name, talk_error_text(&error));
+		talk_refused(talk->command, name, &error);
 	return r != 0;
 }
 

@@ -27,6 +27,7 @@
 
 #define WINDOW      128
 #define CHUNK       65536
+#define PLACE_MAX   300
 #define PROGRESS_NS 100000000ull
 
 struct pending {
@@ -101,6 +102,7 @@ static int undo(const struct batch *batch, const struct pending *added)
 static int take_answer(struct batch *batch, struct pending *ret)
 {
 	struct wire_message answer;
+	char place[PLACE_MAX];
 	int r = talk_receive(batch->talk, &answer);
 
 	if (r < 0)
@@ -114,8 +116,9 @@ static int take_answer(struct batch *batch, struct pending *ret)
 		return talk_tell(batch->talk, -EPROTO);
 	if (!batch->stopped) {
 		hide_progress(batch);
-		fprintf(stderr, "%s:%" PRIu64 ": %s: %s\n", batch->source, ret->line,
-			ret->name, talk_error_text(&answer.error));
+		snprintf(place, sizeof(place), "%.250s:%" PRIu64, batch->source,
+			 ret->line);
+		talk_refused(place, ret->name, &answer.error);
 		line_failed(batch, EXIT_FAILURE);
 	}
 	return 0;
@@ -206,7 +209,7 @@ static int send_line(struct batch *batch, const char *text, size_t size)
 	struct wire_message ask = { .type = WIRE_ADD };
 	struct pending *slot;
 	struct policy_error problem;
-	char source[300];
+	char source[PLACE_MAX];
 	int r;
 
 	snprintf(source, sizeof(source), "%.250s:%" PRIu64, batch->source, batch->line);

@@ -60,7 +60,7 @@ static int del(const struct talk *talk, const char *name)
 	wire_set_text(ask.del.name, sizeof(ask.del.name), name);
 	r = talk_ask(talk, &ask, &error);
 	if (r > 0)
-		fprintf(stderr, "graft del: %s: %s\n", name, talk_error_text(&error));
+		talk_refused(talk->command, name, &error);
 	return r;
 }
 

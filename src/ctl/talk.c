@@ -89,6 +89,15 @@ const char *talk_error_text(const struct wire_error *error)
 	return error->text[0] ? error->text : strerror((int)error->number);
 }
 
+void talk_refused(const char *place, const char *name, const struct wire_error *error)
+{
+	const char *text = talk_error_text(error);
+	bool names_it = strstr(text, name) != NULL;
+
+	fprintf(stderr, "%s: %s%s%s\n", place, names_it ? "" : name, names_it ? "" : ": ",
+		text);
+}
+
 int talk_ask(const struct talk *talk, const struct wire_message *ask,
 	     struct wire_error *ret_error)
 {

@@ -39,6 +39,9 @@ int talk_receive(const struct talk *talk, struct wire_message *ret);
 int talk_tell(const struct talk *talk, int r);
 /* What an error says, for people. */
 const char *talk_error_text(const struct wire_error *error);
+/* Says on stderr, behind @place and with the name unless it is in there, what graftd has
+ * against @name. */
+void talk_refused(const char *place, const char *name, const struct wire_error *error);
 
 /*
  * Sends @ask and waits for its answer. Return: 0; 1 with @ret_error filled in when it was

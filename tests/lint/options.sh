@@ -4,10 +4,12 @@
 # --help and the manual say the same: every option of every command's --help stands in
 # its manual page, and the other way round. `run` has graft-run(1), the other commands a
 # subsection of their name in graft-endpoint(8) or graft(1). zsh and fish completions list
-# them too.
+# them too. graftd has graftd(8).
 set -eu
 . "$(dirname "$0")/lib.sh"
 [ -x "$graft" ] || skip "no program at $graft"
+
+graftd=$build/src/broker/graftd
 
 page_of() # COMMAND
 {
@@ -24,8 +26,12 @@ man_options()
 	awk -v name="$1" '
 	BEGIN { on = name == "run" }
 	/^\.S[sh]/ && name != "run" { on = $1 == ".Ss" && $2 == name }
-	on' "man/$(page_of "$1")" |
-		sed -n 's/^\.It \(Fl .*\)/\1/p' | grep -oE 'Fl -?[A-Za-z0-9][A-Za-z0-9-]*' |
+	on' "man/$(page_of "$1")" | options_in_page
+}
+
+options_in_page()
+{
+	sed -n 's/^\.It \(Fl .*\)/\1/p' | grep -oE 'Fl -?[A-Za-z0-9][A-Za-z0-9-]*' |
 		sed 's/^Fl /-/' | grep -vxE -e '-h|--help' | sort -u
 }
 
@@ -64,6 +70,16 @@ check()
 		fi
 		differ "$command"
 	done
+	[ ! -x "$graftd" ] || differ_graftd
+}
+
+# graftd has a page for itself and no completions.
+differ_graftd()
+{
+	"$graftd" --help | options_in_help >"$private/help"
+	options_in_page <man/graftd.8 >"$private/man"
+	comm -23 "$private/help" "$private/man" | sed 's/^/man\/graftd.8: lacks /'
+	comm -13 "$private/help" "$private/man" | sed 's/^/graftd --help: lacks /'
 }
 
 private=$(mktemp -d)

@@ -85,6 +85,8 @@ run '=' --rule 'bind tcp 0.0.0.0:80 host'
 run 'such|exist' --policy "$T/no/such/file"
 run 'directory' --policy "$T"
 policy 1:18 'bind tcp 0.0.0.0:70000 = host'
+printf '# a comment\nbind tcp 0.0.0.0:80 = nobody\n' >"$T/bad.conf"
+bad 'bad.conf:2:' check "$T/bad.conf"
 policy 1: 'endpoint web ipv4 127.0.0.1'
 policy 1: 'endpoint web ipv5 127.0.0.1:80'
 policy 2: 'endpoint web ipv4 127.0.0.1:80
@@ -96,17 +98,20 @@ policy 1: 'connect tcp [2001:db8::1:80 = host'
 policy 3: '
 
 nonsense'
-GRAFT_CONV_PAIRS="0.0.0.0=x" run 'GRAFT_CONV_PAIRS|0.0.0.0'
+GRAFT_CONV_PAIRS="0.0.0.0=x" run 'GRAFT_CONV_PAIRS 0.0.0.0=x'
+GRAFT_INGRESS_CONVERT="0.0.0.0:1=a 0.0.0.0:70000=b" run 'INGRESS_CONVERT 0.0.0.0:70000=b'
+GRAFT_EGRESS_CONVERT="10.0.0.0/8=a" run 'GRAFT_EGRESS_CONVERT' -e 10.0.0.0/8=host
+GRAFT_BBCONN="a b" run 'GRAFT_BBCONN b'
 bad 'listen' explain -p 8080:80 listen tcp 0.0.0.0:80
 bad 'sctp' explain -p 8080:80 bind sctp 0.0.0.0:80
 bad '0.0.0.0' explain -p 8080:80 bind tcp 0.0.0.0
 bad 'such|exist' check "$T/no/such/file"
-printf '%s\n' '# a comment' 'bind tcp 0.0.0.0:80 = nobody' >"$T/bad.conf"
-bad 'bad.conf:2:' check "$T/bad.conf"
-# Names that nothing defines are graftd's, and there is none here.
-warned "endpoint 'nobody'.*graftd cannot be reached" --policy "$T/bad.conf"
-warned "endpoint 'nowhere'.*graftd cannot be reached" -e 10.0.0.0/8=nowhere
-warned "endpoint 'nosuch'.*graftd cannot be reached" -i 0.0.0.0:80=nosuch
-GRAFT_CONV_PAIRS="0.0.0.0:80=pair" warned "endpoint 'pair'.*graftd cannot be reached"
-warned '' --rule 'endpoint web ipv4 127.0.0.1:84 hold share' --rule 'bind tcp 0.0.0.0:84 = web'
+warned '' --rule 'endpoint web ipv4 127.0.0.1:84 hold share' \
+	--rule 'bind tcp 0.0.0.0:84 = web'
+# Not defined is graftd's, and there is none here.
+export GRAFT_SOCKET=$T/none/graftd.sock
+warned "'nowhere'.*none/graftd.sock" -e 10.0.0.0/8=nowhere
+warned "'nosuch'.*graftd" -i 0.0.0.0:80=nosuch
+warned "'missing'.*graftd" --rule 'bind tcp 0.0.0.0:80 = missing'
+GRAFT_CONV_PAIRS="0.0.0.0:80=nosuch" warned "'nosuch'.*graftd"
 finish

@@ -592,7 +592,7 @@ int main(int argc, char **argv)
 	static const struct control_ops ops = { op_run, op_grafts };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ps),           cmocka_unit_test(test_sockets),
-		cmocka_unit_test(test_sockets_one),     cmocka_unit_test(test_rude_clients),
+		cmocka_unit_test(test_sockets_one),  cmocka_unit_test(test_rude_clients),
 		cmocka_unit_test(test_many_clients), cmocka_unit_test(test_big_answer),
 		cmocka_unit_test(test_silent_run),   cmocka_unit_test(test_stranger),
 		cmocka_unit_test(test_name_taken),

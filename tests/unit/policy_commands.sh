@@ -93,6 +93,11 @@ expect "-e and GRAFT_EGRESS_CONVERT, then GRAFT_BBCONN" 1 \
 engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
 	env GRAFT_EGRESS_CONVERT=10.0.0.0/8=deny GRAFT_BBCONN=host "$graft" explain \
 	-e 10.0.0.0/7=own connect tcp 10.0.0.1:80
+expect "an endpoint of the registry" 0 \
+	"rule -i 0.0.0.0:80=wbe 'bind any 0.0.0.0:80 = wbe' matches; endpoint 'wbe' is looked up in graftd's registry when the call is made
+engine: notify; traps bind connect listen sendto sendmsg sendmmsg setsockopt(IPPROTO_TCP)" \
+	"$graft" explain --policy good.conf -i 0.0.0.0:80=wbe -i 0.0.0.0:81=web \
+	bind udp 0.0.0.0:80
 expect "one bad pair" 2 \
 	"graft: GRAFT_INGRESS_CONVERT 0.0.0.0=x: '0.0.0.0' has no port; expected ADDR:PORT" \
 	env GRAFT_INGRESS_CONVERT='0.0.0.0:1=host 0.0.0.0=x' "$graft" explain \
@@ -117,6 +122,15 @@ print(d["verdict"], d["reason"], d["passed_over"], d["traps"])'
 }
 expect "json" 0 "own unservable bind tcp [::]:80 = pub-tcp-8080-127.0.0.1 \
 ['bind', 'connect', 'listen', 'sendto(MSG_FASTOPEN)', 'sendmsg(MSG_FASTOPEN)', 'sendmmsg(MSG_FASTOPEN)', 'socket(AF_GRAFT)']" json
+
+# shellcheck disable=SC2317  # called by expect
+json_registry() {
+	"$graft" explain --json -e 10.0.0.0/8=out connect tcp 10.0.0.1:80 |
+		python3 -c 'import json, sys
+d = json.load(sys.stdin)
+print(d["verdict"], d["endpoint"], d["registry"], "address" in d)'
+}
+expect "json of an endpoint of the registry" 0 "from out True False" json_registry
 
 echo "1..$n"
 exit $failed
