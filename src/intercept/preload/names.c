@@ -26,8 +26,7 @@ struct stand_in {
 };
 
 struct stand_in_name {
-	const char *text; /* of 8 bytes on every machine: */
-	char pad[8 - sizeof(const char *)];
+	uint64_t text; /* const char * */
 };
 
 static struct notes stand_ins = NOTES_OF(struct stand_in, struct stand_in_name, 4, 12);
@@ -95,7 +94,8 @@ static const char *keep_name(const char *name)
 /* Return: the address that stands for endpoint @name, in host order; 0 for none. */
 static uint32_t stand_in_of(const char *name)
 {
-	struct stand_in_name there = { NULL };
+	struct stand_in_name there = { 0 };
+	const char *text;
 	uint32_t hash = hash_name(name);
 	struct stand_in key = { 0 };
 
@@ -103,12 +103,13 @@ static uint32_t stand_in_of(const char *name)
 		key.address = STAND_IN_NET + 1 + (hash + i) % STAND_IN_HOSTS;
 		if (!notes_find(&stand_ins, &key, &there))
 			break;
-		if (!strcmp(there.text, name))
+		if (!strcmp((const char *)(uintptr_t)there.text, name))
 			return (uint32_t)key.address;
 	}
-	there.text = keep_name(name);
-	if (!there.text)
+	text = keep_name(name);
+	if (!text)
 		return 0;
+	there.text = (uintptr_t)text;
 	notes_set(&stand_ins, &key, &there);
 	return (uint32_t)key.address;
 }
@@ -126,7 +127,7 @@ const char *names_endpoint(const union address *address)
 	key.address = ntohl(v4.v4.sin_addr.s_addr);
 	if (v4.any.sa_family != AF_INET || !notes_find(&stand_ins, &key, &name))
 		return NULL;
-	return name.text;
+	return (const char *)(uintptr_t)name.text;
 }
 
 /* @v4: what stands for @name, in network order. */
