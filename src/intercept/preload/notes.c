@@ -79,9 +79,10 @@ static bool read_slot(const struct notes *notes, struct notes_slot *slot,
 static bool begin(struct notes_slot *slot, uint64_t version)
 {
 	if (version & VERSION_WRITING ||
-	    !atomic_compare_exchange_strong_explicit(
-		    &slot->version, &version, version | VERSION_WRITING,
-		    memory_order_acquire, memory_order_relaxed))
+	    !atomic_compare_exchange_strong_explicit(&slot->version, &version,
+						     version | VERSION_WRITING,
+						     memory_order_acquire,
+						     memory_order_relaxed))
 		return false;
 	atomic_thread_fence(memory_order_release);
 	return true;
@@ -218,8 +219,8 @@ static bool insert(struct notes *notes, uint64_t hash, const uint64_t *key,
 static void evict(struct notes *notes, uint64_t hash, const uint64_t *key,
 		  const uint64_t *value)
 {
-	uint32_t turn = atomic_fetch_add_explicit(&notes->n_evicted, 1,
-						  memory_order_relaxed);
+	uint32_t turn =
+		atomic_fetch_add_explicit(&notes->n_evicted, 1, memory_order_relaxed);
 	unsigned int level = notes->n_levels;
 	struct notes_slot *slots = NULL, *slot;
 

@@ -164,7 +164,8 @@ static bool only_rule(size_t i, const struct entry *key, unsigned int proto, int
 	return true;
 }
 
-/* An AF_UNIX socket does not say which of the two it was: IPv4, if the port is the same. */
+/* An AF_UNIX socket does not say which of the two it was: IPv4, if the port is the same.
+ */
 static const struct rule *either(const struct rule *v4, const struct rule *v6)
 {
 	if (!v4 || !v6)

@@ -8,12 +8,12 @@
 
 static const char prefix[] = "graft/1/";
 
-#define PREFIX_LEN (sizeof(prefix) - 1)
-#define PATH_LEN(len) ((len) - offsetof(struct sockaddr_un, sun_path))
+#define PREFIX_LEN    (sizeof(prefix) - 1)
+#define PATH_LEN(len) ((len)-offsetof(struct sockaddr_un, sun_path))
 
 /* What Linux picks ephemeral ports from unless told otherwise. */
-#define PORT_LOW  32768u
-#define PORT_N    28232u
+#define PORT_LOW 32768u
+#define PORT_N   28232u
 /* Names to try when somebody took ours. */
 #define TRIES 16
 
@@ -81,8 +81,8 @@ socklen_t unix_name_print(const struct unix_name *name, struct sockaddr_un *ret)
 	char domain = domain_of(&name->local);
 	struct writer to;
 
-	if (!domain || (name->peer.any.sa_family != AF_UNSPEC &&
-			domain_of(&name->peer) != domain))
+	if (!domain ||
+	    (name->peer.any.sa_family != AF_UNSPEC && domain_of(&name->peer) != domain))
 		return 0;
 	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	memcpy(ret->sun_path + 1, prefix, PREFIX_LEN);
@@ -266,7 +266,7 @@ int unix_name_bind(int fd, int family, const union address *peer, uint16_t port)
 	for (int i = 0; i < TRIES; i++) {
 		socklen_t len = unix_name_print(&name, &address);
 
-		if (kernel_bind(fd, (struct sockaddr *)&address, len) == 0)
+		if (bind(fd, (struct sockaddr *)&address, len) == 0)
 			return 0;
 		if (errno != EADDRINUSE)
 			return -errno;

@@ -24,8 +24,9 @@ static inline bool unix_options_set_concerns(int r, int level)
 static inline bool unix_options_get_concerns(int r, int level, int name)
 {
 	return view_is_on(VIEW_UNIX) &&
-	       (level == SOL_SOCKET ? r == 0 && (name == SO_DOMAIN || name == SO_PROTOCOL)
-				    : r < 0 && (errno == EOPNOTSUPP || errno == ENOPROTOOPT));
+	       (level == SOL_SOCKET
+			? r == 0 && (name == SO_DOMAIN || name == SO_PROTOCOL)
+			: r < 0 && (errno == EOPNOTSUPP || errno == ENOPROTOOPT));
 }
 
 /* Return: as the calls do, with errno; the kernel's answer when it is none of ours. */

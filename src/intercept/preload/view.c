@@ -11,7 +11,6 @@
  * the endpoint's own address before any other was grafted there shows as the grafted.
  */
 #include <errno.h>
-#include <linux/graft.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -23,6 +22,7 @@
 #include "intercept/preload/view.h"
 #include "intercept/preload/view_unix.h"
 #include "policy/policy.h"
+#include "uapi/linux/graft.h"
 
 _Atomic unsigned int view_uses;
 
@@ -86,7 +86,8 @@ static void start_rule(const struct rule *rule)
 	if (rule->endpoint->kind == ENDPOINT_UNIX ||
 	    rule->endpoint->kind == ENDPOINT_NAMED)
 		view_turn_on(VIEW_UNIX | VIEW_NAMES);
-	if (rule->endpoint->kind != ENDPOINT_IPV4 && rule->endpoint->kind != ENDPOINT_IPV6)
+	if (rule->endpoint->kind != ENDPOINT_IPV4 &&
+	    rule->endpoint->kind != ENDPOINT_IPV6)
 		return;
 	policy_endpoint_verdict(rule->endpoint, rule->op, AF_INET6, &verdict);
 	memcpy(&there, &verdict.address, verdict.address_len);
@@ -218,7 +219,7 @@ static bool is_connected(int fd)
 	union address peer;
 	socklen_t len = sizeof(peer);
 
-	return kernel_getpeername(fd, &peer.any, &len) == 0;
+	return getpeername(fd, &peer.any, &len) == 0;
 }
 
 /*
@@ -296,8 +297,7 @@ static bool peer_view(int fd, const union address *actual, union address *ret)
 					  actual->any.sa_family, actual, ret);
 }
 
-static void note_inet_bind(int fd, const union address *local,
-			   const union address *asked)
+static void note_inet_bind(int fd, const union address *local, const union address *asked)
 {
 	struct spot spot = spot_of(local);
 	union address shown;
@@ -322,8 +322,7 @@ void view_note_bind(int fd, const union address *asked)
 	socklen_t len = sizeof(local);
 	int saved = errno;
 
-	if ((asked || view_is_on(VIEW_NAMES)) &&
-	    kernel_getsockname(fd, &local.any, &len) == 0) {
+	if ((asked || view_is_on(VIEW_NAMES)) && getsockname(fd, &local.any, &len) == 0) {
 		if (address_is_inet(&local))
 			note_inet_bind(fd, &local, asked);
 		else if (local.any.sa_family == AF_UNIX)
@@ -350,8 +349,7 @@ static void note_new_peer(int fd, const struct spot *spot, const struct asked *a
 
 	ports_add(&peer_ports, (uint16_t)spot->port);
 	notes_set(&peers, spot, &peer);
-	view_turn_on(VIEW_NAMES |
-		     (protocol_of(fd) == IPPROTO_TCP ? 0 : VIEW_SOURCES));
+	view_turn_on(VIEW_NAMES | (protocol_of(fd) == IPPROTO_TCP ? 0 : VIEW_SOURCES));
 }
 
 static void note_inet_peer(int fd, const union address *actual,
@@ -367,9 +365,9 @@ static void note_inet_peer(int fd, const union address *actual,
 		return;
 	strip(&shown);
 	if (address_is_inet(&shown) && address_is_wildcard(&shown))
-		copy_host(&shown, &(union address){
-			.v4 = { .sin_family = AF_INET,
-				.sin_addr.s_addr = htonl(INADDR_LOOPBACK) } });
+		copy_host(&shown, &(union address){ .v4 = { .sin_family = AF_INET,
+							    .sin_addr.s_addr = htonl(
+								    INADDR_LOOPBACK) } });
 	value = asked_of(asked ? &shown : actual);
 	if (!is_known)
 		note_new_peer(fd, &spot, &value);
@@ -417,13 +415,13 @@ int view_getsockname(int fd, struct sockaddr *address, socklen_t *len)
 	int saved = errno;
 	bool differs = false;
 
-	if (kernel_getsockname(fd, &local.any, &local_len) == 0)
+	if (getsockname(fd, &local.any, &local_len) == 0)
 		differs = address_is_inet(&local)
 				  ? local_view(fd, &local, &shown)
 				  : view_unix_local_of(fd, &local, local_len, &shown);
 	errno = saved;
-	return differs ? show(fd, kernel_getsockname, &shown, address, len)
-		       : kernel_getsockname(fd, address, len);
+	return differs ? show(fd, getsockname, &shown, address, len)
+		       : getsockname(fd, address, len);
 }
 
 int view_getpeername(int fd, struct sockaddr *address, socklen_t *len)
@@ -433,13 +431,13 @@ int view_getpeername(int fd, struct sockaddr *address, socklen_t *len)
 	int saved = errno;
 	bool differs = false;
 
-	if (kernel_getpeername(fd, &peer.any, &peer_len) == 0)
+	if (getpeername(fd, &peer.any, &peer_len) == 0)
 		differs = address_is_inet(&peer)
 				  ? peer_view(fd, &peer, &shown)
 				  : view_unix_peer_of(fd, &peer, peer_len, &shown);
 	errno = saved;
-	return differs ? show(fd, kernel_getpeername, &shown, address, len)
-		       : kernel_getpeername(fd, address, len);
+	return differs ? show(fd, getpeername, &shown, address, len)
+		       : getpeername(fd, address, len);
 }
 
 socklen_t view_source(int fd, union address *source, socklen_t len)
@@ -448,9 +446,8 @@ socklen_t view_source(int fd, union address *source, socklen_t len)
 	int saved = errno;
 	bool differs;
 
-	if (len < sizeof(sa_family_t))
-		return len;
-	differs = address_is_inet(source)
+	/* A stream has no source, and an AF_UNIX sender may have no name. */
+	differs = len && address_is_inet(source)
 			  ? peer_view(fd, source, &shown)
 			  : view_unix_source_of(fd, source, len, &shown);
 	errno = saved;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "intercept/preload/kernel.h"
 #include "intercept/preload/memory.h"
@@ -100,8 +101,7 @@ void view_note_unix_bind(int fd, const union address *local, socklen_t len,
 	struct asked value = { { 0 } };
 	struct path path;
 
-	if (!path_of(local, len, &path) ||
-	    (!asked && !bound_to(fd, local, len, &shown)))
+	if (!path_of(local, len, &path) || (!asked && !bound_to(fd, local, len, &shown)))
 		return;
 	if (asked)
 		value = asked_of(asked);
@@ -125,8 +125,7 @@ static bool local_of(int fd, union address *ret, socklen_t *ret_len)
 {
 	memset(ret, 0, sizeof(*ret));
 	*ret_len = sizeof(*ret);
-	return kernel_getsockname(fd, &ret->any, ret_len) == 0 &&
-	       ret->any.sa_family == AF_UNIX;
+	return getsockname(fd, &ret->any, ret_len) == 0 && ret->any.sa_family == AF_UNIX;
 }
 
 static uint64_t hash_path(const struct path *path)
@@ -189,8 +188,7 @@ bool view_unix_local_of(int fd, const union address *local, socklen_t len,
 		unix_name_make_up(AF_INET, hash_path(&path), &shown);
 		address_set_port(ret, address_port(&shown));
 	}
-	if (!address_is_wildcard(ret) ||
-	    kernel_getpeername(fd, &peer.any, &peer_len) < 0)
+	if (!address_is_wildcard(ret) || getpeername(fd, &peer.any, &peer_len) < 0)
 		return true;
 	show_client(fd, ret->any.sa_family, &peer, peer_len, &shown);
 	address_set_port(&shown, address_port(ret));
@@ -203,7 +201,8 @@ bool view_unix_local(int fd, union address *ret)
 	union address local;
 	socklen_t len;
 	int saved = errno;
-	bool ours = local_of(fd, &local, &len) && view_unix_local_of(fd, &local, len, ret);
+	bool ours =
+		local_of(fd, &local, &len) && view_unix_local_of(fd, &local, len, ret);
 
 	errno = saved;
 	return ours;
@@ -271,7 +270,7 @@ int view_give_accepted(int fd, union address *peer, socklen_t peer_len,
 	errno = saved;
 	if (r == 0)
 		return fd;
-	kernel_close(fd);
+	close(fd);
 	errno = -r;
 	return -1;
 }
@@ -322,7 +321,8 @@ bool view_unix_source_of(int fd, const union address *source, socklen_t len,
 	socklen_t local_len;
 	struct path path;
 
-	if (source->any.sa_family != AF_UNIX || !local_of(fd, &local, &local_len))
+	if ((len && source->any.sa_family != AF_UNIX) ||
+	    !local_of(fd, &local, &local_len) || proto_of(fd) != POLICY_UDP)
 		return false;
 	if (unix_name_parse(&local.un, local_len, &name) == 0)
 		return asked_peer(&name, source, len, ret);

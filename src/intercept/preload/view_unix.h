@@ -8,7 +8,8 @@
 
 #include "base/address.h"
 
-/* An address a program asked for, as a note; AF_UNSPEC: it is shown what the kernel says. */
+/* An address a program asked for, as a note; AF_UNSPEC: it is shown what the kernel says.
+ */
 struct asked {
 	uint64_t words[4];
 };
