@@ -426,6 +426,8 @@ batches()
 	contains 'and which' "^$T/batch:2: " "$output"
 	forget
 	slow_batch
+	progress
+	lost_batch
 }
 
 # Lines take effect as they come, not when the writer is through.
@@ -441,6 +443,62 @@ slow_batch()
 	exec 7>&-
 	equal 'and one that fails ends it' 1 "$STATUS"
 	forget
+}
+
+# A terminal is told how far it is, and left clean.
+progress()
+{
+	equal 'progress on a terminal' 'shown and cleared' "$(host "$PYTHON" -c '
+import os, pty, select, subprocess, sys
+master, slave = pty.openpty()
+batch = subprocess.Popen([sys.argv[1], "add", "--batch", "-"], stdin=subprocess.PIPE,
+                         stderr=slave)
+os.close(slave)
+seen = b""
+n = 0
+while b" added" not in seen:
+    n += 1
+    batch.stdin.write(b"n%d type ipv4\n" % n)
+    batch.stdin.flush()
+    if select.select([master], [], [], 0.005)[0]:
+        seen += os.read(master, 4096)
+batch.stdin.close()
+batch.wait()
+try:
+    while chunk := os.read(master, 4096):
+        seen += chunk
+except OSError:  # the other side is closed
+    pass
+if seen.startswith(b"\r") and seen.endswith(b"\r\x1b[K") and batch.returncode == 0:
+    print("shown and cleared")
+else:
+    print(seen, batch.returncode)' "$GRAFT")"
+	forget
+}
+
+# A graftd that greets, answers one line and is gone.
+lost_batch()
+{
+	local output
+	spawn dying "$PYTHON" -c '
+import socket, struct, sys
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+server.bind(sys.argv[1])
+server.listen(1)
+connection, _ = server.accept()
+connection.recv(4096)
+connection.send(struct.pack("=IHH", 16, 1, 1) + struct.pack("=HHI", 1, 4, 1))
+connection.recv(4096)
+connection.send(struct.pack("=IHH", 8, 3, 1))
+connection.recv(4096)
+connection.close()' "$T/dying.sock"
+	within 10 test -S "$T/dying.sock"
+	output=$(printf '%s type ipv4\n' a b c d | GRAFT_SOCKET=$T/dying.sock host "$GRAFT" add \
+		--batch - 2>&1)
+	equal 'graftd goes away within a batch: status' 1 $?
+	contains 'what is wrong' 'ended the conversation' "$output"
+	contains 'which lines are in doubt' '^stdin: whether lines [12] to [1-4] were added is not known' "$output"
+	stop dying
 }
 
 # --- the monitor, and a graftd that goes away ---------------------------------------------
