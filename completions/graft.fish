@@ -40,6 +40,7 @@ complete -c graft -n '__graft_uses explain' -l bound -d 'the run is bound to its
 complete -c graft -n '__graft_uses explain ps show monitor doctor' -l json -d 'print JSON'
 complete -c graft -n '__graft_uses explain' -a 'bind connect tcp udp'
 complete -c graft -n '__graft_uses check' -l print -d 'print the rules as judged'
+complete -c graft -n '__graft_uses check' -l registry -d 'undefined endpoints are known to graftd'
 complete -c graft -n '__graft_uses check' -F
 complete -c graft -n '__graft_uses ps' -l sockets -d 'list their sockets'
 complete -c graft -n '__graft_uses ps' -a "(graft ps 2>/dev/null | awk 'NR > 1 { print \$1 }')"

@@ -63,6 +63,12 @@ int access_may_add(const struct identity *who, const struct endpoint *endpoint,
 	*ret_flags = 0;
 	if (who->is_admin)
 		return 0;
+	/* Looking at one may take for ever, on a file system of the user's own. */
+	for (size_t i = 0; i < endpoint->n_access; i++)
+		if (endpoint->access[i].netns.kind == NETNS_PATH) {
+			*ret_reason = "only the administrator names a namespace by path";
+			return -EPERM;
+		}
 	if (names_netns) {
 		*ret_reason = "only the administrator leads to another namespace";
 		return -EPERM;
@@ -179,6 +185,21 @@ int access_may_use(const struct identity *who, const struct entry *entry,
 			       : -EACCES;
 	}
 	return is_natural(who, entry, endpoint, uses, ret_reason) ? 0 : -EACCES;
+}
+
+int access_may_host(const struct identity *who, const struct access *clauses, size_t n,
+		    unsigned int uses, uint16_t port, const char **ret_reason)
+{
+	if (who->is_admin)
+		return 0;
+	if (!who->is_local && !access_names(clauses, n, who, uses)) {
+		*ret_reason = "the host's stack is not for this client";
+		return -EACCES;
+	}
+	if (!(uses & ACCESS_BIND) || port == 0 || port >= first_free_port())
+		return 0;
+	*ret_reason = "this port takes a privilege";
+	return -EACCES;
 }
 
 bool access_may_see(const struct identity *who, const struct entry *entry)

@@ -26,3 +26,7 @@ bool access_names(const struct access *access, size_t n, const struct identity *
 		  unsigned int uses);
 /* Is @who shown the entry at all? */
 bool access_may_see(const struct identity *who, const struct entry *entry);
+/* May @who have plain sockets of graftd's own namespace, and bind one to @port (0: none
+ * in particular)? @clauses: who else may. Return: 0, -EACCES with the reason. */
+int access_may_host(const struct identity *who, const struct access *clauses, size_t n,
+		    unsigned int uses, uint16_t port, const char **ret_reason);

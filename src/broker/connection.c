@@ -65,8 +65,8 @@ int packets_send(struct packets *packets, int via, unsigned int n_max, bool *ret
 
 		if (!n_max--)
 			return 1;
-		r = fd_send(via, packet->data, packet->size, &packet->fd,
-			    packet->fd >= 0);
+		r = fd_send_now(via, packet->data, packet->size, &packet->fd,
+				packet->fd >= 0);
 		if (r == -EAGAIN)
 			return 1;
 		if (r < 0)
@@ -94,7 +94,7 @@ int connection_send(struct connection *connection, const struct wire_message *me
 		return (int)n;
 	}
 	if (!connection->out.first && server_may_send(connection->server)) {
-		r = fd_send(connection->fd, data, (size_t)n, &fd, fd >= 0);
+		r = fd_send_now(connection->fd, data, (size_t)n, &fd, fd >= 0);
 		if (r != -EAGAIN) {
 			fd_close(fd);
 			return r;

@@ -50,7 +50,7 @@ struct connection {
 	struct packets later; /* events that come after the listing */
 	uint32_t cursor;      /* of the listing */
 	enum listing listing;
-	unsigned int n_supplies;
+	struct link supplies;
 	uint32_t events; /* of epoll */
 	bool is_greeted;
 	bool is_watching;

@@ -35,6 +35,7 @@
 #include "broker/quota.h"
 #include "broker/registry.h"
 #include "broker/server.h"
+#include "stack/stack.h"
 
 #define BACKLOG 4096
 
@@ -233,7 +234,9 @@ static int begin(struct daemon *daemon)
 	graftd->quota = quota_new();
 	if (!graftd->registry || !graftd->quota)
 		return fail("cannot start", NULL, -ENOMEM);
-	r = page_new(&graftd->page, graftd->state);
+	r = stack_host_new(&graftd->host);
+	if (r == 0)
+		r = page_new(&graftd->page, graftd->state);
 	if (r == 0)
 		r = change_restore(graftd);
 	if (r < 0)
@@ -279,6 +282,7 @@ static void finish(struct daemon *daemon)
 	server_free(graftd->server);
 	journal_free(graftd->journal);
 	page_free(graftd->page);
+	stack_free(graftd->host);
 	registry_free(graftd->registry);
 	quota_free(graftd->quota);
 	fd_close(daemon->signal_fd);

@@ -15,6 +15,7 @@ struct page;
 struct quota;
 struct registry;
 struct server;
+struct stack;
 
 #define GRAFTD_SOFTWARE "graftd " GRAFT_VERSION
 
@@ -29,4 +30,5 @@ struct graftd {
 	struct quota *quota;
 	struct page *page;
 	struct server *server;
+	struct stack *host; /* graftd's own namespace */
 };

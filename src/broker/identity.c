@@ -18,6 +18,8 @@
  * was its own all the time. A connection may be inherited or handed on: whoever uses it
  * acts as the one that made it.
  *
+ * Root without CAP_NET_ADMIN (in a container on the host's network) is no administrator.
+ *
  * CAP_NET_ADMIN over a namespace is worked out as the kernel does: the process has the
  * capability in the user namespace that owns the network namespace or in one above it, or
  * its user made that one and it lives in the one just above.
@@ -131,6 +133,19 @@ static bool is_of_our_userns(const struct identity *identity)
 	       st.st_ino == identity->self->user_ino && is_alive(identity);
 }
 
+static bool has_net_admin(const struct identity *identity)
+{
+	char text[PROC_FILE_SIZE];
+	const char *at;
+	uint64_t mask;
+
+	if (proc_read(identity, "status", text, sizeof(text)) < 0)
+		return false;
+	at = strstr(text, "\nCapEff:");
+	return at && number_skip_word(&at, "CapEff:") && number_take(&at, 16, &mask) &&
+	       mask & 1ull << CAP_NET_ADMIN;
+}
+
 int identity_read(struct identity *ret, int socket, const struct self *self)
 {
 	struct identity identity = { .self = self, .socket = socket, .pidfd = -1 };
@@ -148,9 +163,9 @@ int identity_read(struct identity *ret, int socket, const struct self *self)
 	identity.gid = peer.gid;
 	identity.pidfd = open_pidfd(socket, peer.pid, peer.uid);
 	identity.is_local = identity.netns == self->netns;
-	identity.is_admin = identity.is_local &&
-			    (peer.uid == 0 || peer.uid == self->uid) &&
-			    is_of_our_userns(&identity);
+	identity.is_admin = identity.is_local && is_of_our_userns(&identity) &&
+			    ((peer.uid == self->uid && self->uid != 0) ||
+			     (peer.uid == 0 && has_net_admin(&identity)));
 	*ret = identity;
 	return 0;
 }
@@ -209,19 +224,6 @@ int identity_netns(const struct identity *identity)
 	return fd < 0 ? -errno : fd;
 }
 
-static bool has_net_admin(const struct identity *identity)
-{
-	char text[PROC_FILE_SIZE];
-	const char *at;
-	uint64_t mask;
-
-	if (proc_read(identity, "status", text, sizeof(text)) < 0)
-		return false;
-	at = strstr(text, "\nCapEff:");
-	return at && number_skip_word(&at, "CapEff:") && number_take(&at, 16, &mask) &&
-	       mask & 1ull << CAP_NET_ADMIN;
-}
-
 /* Is @userns the user namespace of @identity? */
 static bool lives_in(const struct identity *identity, int userns)
 {
@@ -231,6 +233,20 @@ static bool lives_in(const struct identity *identity, int userns)
 	proc_path(identity, "ns/user", path, sizeof(path));
 	return stat(path, &own) == 0 && fstat(userns, &other) == 0 &&
 	       own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+}
+
+mode_t identity_umask(const struct identity *identity)
+{
+	char text[PROC_FILE_SIZE];
+	const char *at;
+	uint64_t mask;
+
+	if (proc_read(identity, "status", text, sizeof(text)) < 0)
+		return 077;
+	at = strstr(text, "\nUmask:");
+	if (!at || !number_skip_word(&at, "Umask:") || !number_take(&at, 8, &mask))
+		return 077;
+	return (mode_t)mask & 0777;
 }
 
 bool identity_rules_netns(const struct identity *identity)

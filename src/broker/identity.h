@@ -26,7 +26,9 @@ struct identity {
 	gid_t gid;
 	uint64_t netns; /* cookie of the namespace it connected from */
 	bool is_local;  /* which is graftd's own */
-	bool is_admin;  /* root, or graftd's user, in graftd's own namespaces */
+	/* In graftd's own namespaces: root with CAP_NET_ADMIN, or a user's graftd's user.
+	 */
+	bool is_admin;
 };
 
 /* Return: 0 or -errno. */
@@ -40,6 +42,7 @@ void identity_deinit(struct identity *identity);
 bool identity_has_group(const struct identity *identity, gid_t gid);
 /* Return: whether its cgroup is @path, or lies below it. */
 bool identity_in_cgroup(const struct identity *identity, const char *path);
+mode_t identity_umask(const struct identity *identity);
 /* The namespace it connected from. Return: a descriptor, the caller's, or -errno. */
 int identity_netns(const struct identity *identity);
 /* May it do in that namespace what takes CAP_NET_ADMIN? */

@@ -285,6 +285,7 @@ static void begin(struct server *server, int fd, const struct identity *identity
 	link_init(&connection->link);
 	link_init(&connection->dirty);
 	link_init(&connection->watching);
+	link_init(&connection->supplies);
 	link_join(&connection->link, &server->greeting);
 	server->n_connections++;
 }

@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "broker/access.h"
+#include "broker/ask.h"
 #include "broker/change.h"
 #include "broker/graftd.h"
 #include "broker/quota.h"
@@ -160,6 +161,7 @@ void talk_end(struct connection *connection)
 		quota_give(graftd_of(connection)->quota, connection->user,
 			   QUOTA_WATCHERS);
 	connection->is_watching = false;
+	ask_end(connection);
 }
 
 static bool is_ask(enum wire_type type)
@@ -189,6 +191,11 @@ int talk_take(struct connection *connection, const struct wire_message *message,
 		return take_listing(connection, LISTING_ONCE);
 	case WIRE_WATCH:
 		return take_listing(connection, LISTING_WATCH);
+	case WIRE_ASK:
+	case WIRE_ASK_SUPPLY:
+	case WIRE_ASK_PAGE:
+	case WIRE_ASK_POLICY:
+		return ask_take(connection, message, fds, n_fds);
 	case WIRE_BYE:
 		return -ENOTCONN;
 	default:

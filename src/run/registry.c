@@ -22,8 +22,8 @@
 #include "policy/policy.h"
 #include "run/registry.h"
 
-#define AT_ONCE_NS 100000000ull /* sooner than this it was the connection that was dead \
-				 */
+/* Sooner than this it was the connection that was dead. */
+#define AT_ONCE_NS 100000000ull
 
 struct registry {
 	pthread_key_t link; /* descriptor + 1 */
@@ -104,7 +104,7 @@ static int get_link(struct registry *registry, bool renew)
 	set_link(registry, -1);
 	link = broker_connect(NULL);
 	if (link < 0) {
-		log_limited(LOG_LEVEL_WARNING, "cannot reach graftd at %s: %s",
+		log_limited(LOG_LEVEL_INFO, "cannot reach graftd at %s: %s",
 			    broker_path(), strerror(-link));
 		return -ENETDOWN;
 	}

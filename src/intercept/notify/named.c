@@ -11,6 +11,7 @@
  *    that is in the right namespace already is then connected without asking.
  */
 #include <errno.h>
+#include <linux/graft.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,24 +205,27 @@ static int translate(const struct route *route, int error)
 	return route->op == POLICY_BIND ? -EADDRNOTAVAIL : -ECONNREFUSED;
 }
 
-static int ask(struct call *call, const struct subject *subject,
-	       const struct route *route, struct wire_grant *ret)
+static int ask_registry(struct call *call, const struct subject *subject,
+			const struct wire_ask *ask, struct wire_grant *ret)
 {
 	const struct notify_config *config = &call->notify->config;
-	struct wire_ask ask;
-	int r = fill_ask(subject, route, &ask);
+	int fd;
 
-	if (r < 0)
-		return r;
 	if (!config->ops->ask)
 		return -ENETDOWN;
 	call_enter_blocking(call);
-	r = config->ops->ask(config->context, &ask, subject->fd, ret);
+	fd = config->ops->ask(config->context, ask, subject->fd, ret);
 	call_leave_blocking(call);
-	if (r < 0)
-		log_limited(LOG_LEVEL_INFO, "endpoint '%s': graftd: %s", ask.name,
-			    strerror(-r));
-	return r < 0 ? translate(route, r) : r;
+	if (fd < 0) {
+		log_limited(LOG_LEVEL_INFO, "endpoint '%s': graftd: %s", ask->name,
+			    strerror(-fd));
+		return fd;
+	}
+	if (!call_is_live(call)) {
+		fd_close(fd);
+		return -ENOENT;
+	}
+	return fd;
 }
 
 /* Puts @fd, which the registry granted, into the place of the program's socket, unless
@@ -256,25 +260,76 @@ static int put(struct call *call, struct subject *subject, const struct route *r
 int named_place(struct call *call, struct subject *subject, struct route *route)
 {
 	struct wire_grant grant;
+	struct wire_ask ask;
 	int fd, r;
 
 	if (route->op != POLICY_BIND && take_known(call->notify, subject, route))
 		return 0;
 	r = prepare_can_move(call, subject, route->op);
+	if (r == 0)
+		r = fill_ask(subject, route, &ask);
 	if (r < 0)
 		return r;
-	fd = ask(call, subject, route, &grant);
+	fd = ask_registry(call, subject, &ask, &grant);
 	if (fd < 0)
-		return fd;
-	if (!call_is_live(call)) {
-		fd_close(fd);
-		return -ENOENT;
-	}
+		return translate(route, fd);
 	r = put(call, subject, route, fd, &grant);
 	if (r < 0)
 		return r;
 	route->is_bound = route->op == POLICY_BIND;
 	if (!route->is_bound)
 		take_address(&grant.address, route);
+	return 0;
+}
+
+static int ask_by_name(struct call *call, const struct subject *subject,
+		       enum policy_op op, const char *name, struct wire_grant *ret)
+{
+	struct wire_ask ask = {
+		.op = op == POLICY_BIND ? WIRE_OP_BIND : WIRE_OP_CONNECT,
+		.family = AF_GRAFT,
+		.type = subject->proto == POLICY_UDP ? SOCK_DGRAM : SOCK_STREAM,
+	};
+
+	wire_set_text(ask.name, sizeof(ask.name), name);
+	return ask_registry(call, subject, &ask, ret);
+}
+
+int named_move(struct call *call, struct subject *subject, enum policy_op op,
+	       const char *name, struct wire_address *ret_address)
+{
+	struct wire_grant grant;
+	_cleanup_fd_ int fd = ask_by_name(call, subject, op, name, &grant);
+	uint64_t netns;
+	int r = fd;
+
+	if (r >= 0)
+		r = stack_cookie_of(fd, &netns);
+	if (r == 0)
+		r = note_netns(call->notify->named, netns);
+	if (r < 0)
+		return r;
+	if (op != POLICY_BIND)
+		carry_options(subject->fd, fd);
+	r = subject_replace(call, subject, fd);
+	if (r < 0)
+		return r;
+	fd_steal(&fd);
+	if (grant.family != AF_UNIX)
+		subject->domain = (int)grant.family;
+	*ret_address = grant.address;
+	return 0;
+}
+
+int named_find(struct call *call, const struct subject *subject, const char *name,
+	       struct wire_address *ret_address)
+{
+	struct wire_grant grant;
+	int fd = ask_by_name(call, subject, POLICY_CONNECT, name, &grant);
+
+	if (fd < 0)
+		return fd;
+	fd_close(fd);
+	*ret_address = grant.address;
 	return 0;
 }

@@ -170,6 +170,9 @@ int prepare(struct call *call, struct subject *subject, struct route *route)
 
 	route->address = route->asked;
 	route->size = route->asked_size;
+	r = family_prepare(call, subject, route);
+	if (r != FAMILY_E_OTHER)
+		return r;
 	if (!is_usable(subject, route) || subject->place == PLACE_OTHER)
 		return 0;
 	judge(call, subject, route->op, &route->asked, &route->verdict);
@@ -188,6 +191,8 @@ struct answer conclude(struct call *call, const struct subject *subject,
 		       const struct route *route, int64_t result)
 {
 	subject_move_finish(call, subject);
+	if (route->is_named)
+		family_report(call, subject, route, result);
 	if (route->is_judged)
 		judge_report(call, subject, route->op, &route->asked, &route->verdict,
 			     result);

@@ -26,6 +26,8 @@
 
 enum option_kind {
 	OPTION_INT,  /* from low to high; others are EINVAL */
+	OPTION_HOPS, /* the same, and -1 for what it was */
+	OPTION_TOS,  /* a byte; of a stream without the bits of congestion */
 	OPTION_FLAG, /* any int, reads as 0 or 1 */
 	OPTION_TEXT, /* TCP_CONGESTION */
 	OPTION_NONE, /* reads as nothing */
@@ -86,8 +88,8 @@ static const struct option_row rows[] = {
 	{ IPPROTO_UDP, UDP_NO_CHECK6_RX, OPTION_FLAG },
 	{ IPPROTO_UDP, OPT_UDP_GRO, OPTION_FLAG },
 
-	{ IPPROTO_IP, IP_TOS, OPTION_INT, ANY, 0 },
-	{ IPPROTO_IP, IP_TTL, OPTION_INT, -1, 255, 64 },
+	{ IPPROTO_IP, IP_TOS, OPTION_TOS, ANY, 0 },
+	{ IPPROTO_IP, IP_TTL, OPTION_HOPS, 1, 255, 64 },
 	{ IPPROTO_IP, IP_OPTIONS, OPTION_NONE },
 	{ IPPROTO_IP, IP_RECVOPTS, OPTION_FLAG },
 	{ IPPROTO_IP, IP_RETOPTS, OPTION_FLAG },
@@ -101,16 +103,16 @@ static const struct option_row rows[] = {
 	{ IPPROTO_IP, IP_FREEBIND, OPTION_FLAG },
 	{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, OPTION_FLAG },
 	{ IPPROTO_IP, IP_MINTTL, OPTION_INT, 0, 255, 0 },
-	{ IPPROTO_IP, IP_MULTICAST_TTL, OPTION_INT, -1, 255, 1 },
+	{ IPPROTO_IP, IP_MULTICAST_TTL, OPTION_HOPS, 0, 255, 1 },
 	{ IPPROTO_IP, IP_MULTICAST_LOOP, OPTION_FLAG, .unset = 1 },
 	{ IPPROTO_IP, IP_MULTICAST_ALL, OPTION_FLAG, .unset = 1 },
 	{ IPPROTO_IP, IP_UNICAST_IF, OPTION_INT, ANY, 0 },
 	{ IPPROTO_IP, OPT_IP_LOCAL_PORT_RANGE, OPTION_INT, ANY, 0 },
 
 	{ IPPROTO_IPV6, IPV6_V6ONLY, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_TCLASS, OPTION_INT, -1, 255, 0 },
-	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPTION_INT, -1, 255, 64 },
-	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, OPTION_INT, -1, 255, 1 },
+	{ IPPROTO_IPV6, IPV6_TCLASS, OPTION_TOS, -1, 255, 0 },
+	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPTION_HOPS, 0, 255, 64 },
+	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, OPTION_HOPS, 0, 255, 1 },
 	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, OPTION_INT, 0, 1, 1 },
 	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, OPTION_INT, 0, 5, 1 },
 	{ IPPROTO_IPV6, IPV6_MTU, OPTION_INT, 0, -1, LOOPBACK_MTU },
@@ -220,6 +222,26 @@ static int read_int(const struct option_row *row, const void *from, socklen_t si
 	return memory_read(ret, from, sizeof(*ret));
 }
 
+/* Makes of @number what it will be read as. Return: 0 or -errno. */
+static int admit(int fd, const struct option_row *row, int *number)
+{
+	if (row->kind == OPTION_FLAG) {
+		*number = *number != 0;
+		return 0;
+	}
+	if (row->kind == OPTION_HOPS && *number == -1) {
+		*number = row->unset;
+		return 0;
+	}
+	if (row->low > row->high)
+		return -ENOPROTOOPT;
+	if (*number < row->low || *number > row->high)
+		return -EINVAL;
+	if (row->kind == OPTION_TOS)
+		*number = *number == -1 ? 0 : *number & (is_stream(fd) ? 0xfc : 0xff);
+	return 0;
+}
+
 int unix_options_set(int fd, int level, int name, const void *value, socklen_t size)
 {
 	int refused = errno, number, r;
@@ -238,6 +260,8 @@ int unix_options_set(int fd, int level, int name, const void *value, socklen_t s
 	case OPTION_INFO:
 		return fail(ENOPROTOOPT);
 	case OPTION_INT:
+	case OPTION_HOPS:
+	case OPTION_TOS:
 	case OPTION_FLAG:
 	case OPTION_MAXSEG:
 		break;
@@ -245,13 +269,8 @@ int unix_options_set(int fd, int level, int name, const void *value, socklen_t s
 	r = read_int(row, value, size, &number);
 	if (r < 0)
 		return fail(-r);
-	if (row->kind == OPTION_FLAG)
-		number = number != 0;
-	else if (row->low > row->high)
-		return fail(ENOPROTOOPT);
-	else if (number < row->low || number > row->high)
-		return fail(EINVAL);
-	return keep(fd, row, &number, sizeof(number));
+	r = admit(fd, row, &number);
+	return r < 0 ? fail(-r) : keep(fd, row, &number, sizeof(number));
 }
 
 static bool is_connected(int fd)
@@ -331,6 +350,8 @@ static int get_unset(int fd, const struct option_row *row, void *value, socklen_
 
 	switch (row->kind) {
 	case OPTION_INT:
+	case OPTION_HOPS:
+	case OPTION_TOS:
 	case OPTION_FLAG:
 		return give_int(row, row->unset, value, size);
 	case OPTION_TEXT:

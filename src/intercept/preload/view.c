@@ -446,10 +446,10 @@ socklen_t view_source(int fd, union address *source, socklen_t len)
 	int saved = errno;
 	bool differs;
 
-	if (len < sizeof(sa_family_t))
-		return len;
-	differs = address_is_inet(source) ? peer_view(fd, source, &shown)
-					  : view_unix_source_of(fd, source, len, &shown);
+	/* A stream has no source, and an AF_UNIX sender may have no name. */
+	differs = len && address_is_inet(source)
+			  ? peer_view(fd, source, &shown)
+			  : view_unix_source_of(fd, source, len, &shown);
 	errno = saved;
 	if (!differs)
 		return len;

@@ -321,7 +321,8 @@ bool view_unix_source_of(int fd, const union address *source, socklen_t len,
 	socklen_t local_len;
 	struct path path;
 
-	if (source->any.sa_family != AF_UNIX || !local_of(fd, &local, &local_len))
+	if ((len && source->any.sa_family != AF_UNIX) ||
+	    !local_of(fd, &local, &local_len) || proto_of(fd) != POLICY_UDP)
 		return false;
 	if (unix_name_parse(&local.un, local_len, &name) == 0)
 		return asked_peer(&name, source, len, ret);

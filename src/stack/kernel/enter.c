@@ -4,7 +4,8 @@
  *
  * setns() to a network namespace moves the calling thread alone, and there and back takes
  * less than a microsecond; asking a helper that lives there (netns.c) takes 50. Nothing
- * but the descriptor keeps the namespace, and that goes with the stack. Coming back needs CAP_SYS_ADMIN, which a helper that joined a user namespace would not have.
+ * but the descriptor keeps the namespace, and that goes with the stack. Coming back needs
+ * CAP_SYS_ADMIN, which a helper that joined a user namespace would not have.
  *
  * A thread that cannot come back would make the next socket in the wrong place without
  * anybody noticing, so the process ends instead.
