@@ -318,7 +318,7 @@ mistakes()
 	bad 2 'such file' add --batch /nosuch
 	bad 2 'one or the other' add --batch - x
 	bad 2 'goes with --batch' add --force x type ipv4
-	bad 2 'unrecognized' add --nosuch
+	bad 2 'graft add: unrecognized' add --nosuch
 	bad 1 "taken.*already" add taken type ipv4
 	bad 2 'name an endpoint' del
 	bad 1 "'nosuch'" del nosuch
@@ -550,6 +550,33 @@ for line in sys.stdin:
 	forget
 }
 
+# A port the kernel picked is shown, in the words of old and behind them.
+bound_port()
+{
+	local port
+	begin_monitor all
+	"$GRAFT" add web type ipv4 addr 127.0.0.1 port dynamic owner any
+	WHO=root start server -i 0.0.0.0:80=web -- \
+		"$PYTHON" "$T/bin/http_server.py" 0.0.0.0 80 here
+	check 'the port is shown' within 10 is_bound web
+	port=$("$GRAFT" show web | sed -n 's/.* bound \([0-9]*\) $/\1/p')
+	equal 'so' "web type ipv4 addr 127.0.0.1 port dynamic owner any bound $port " \
+		"$("$GRAFT" show web)"
+	equal 'in JSON' "dynamic $port bound" "$("$GRAFT" show --json web | "$PYTHON" -c \
+		'import json, sys; e = json.load(sys.stdin)[0]; print(e["port"], e["bound"], e["state"])')"
+	wait_for_port server 127.0.0.1 "$port" && ok 'and the server is there'
+	check 'the monitor tells of the bind' within 10 has_line all \
+		"^bind web uid 0 pid [0-9]+ .*:$port\$"
+	stop server
+	stop all
+	forget
+}
+
+is_bound() # NAME
+{
+	"$GRAFT" show "$1" | grep -q ' bound [1-9][0-9]* $'
+}
+
 restarts()
 {
 	begin_monitor all
@@ -630,6 +657,7 @@ mistakes
 listing
 batches
 monitoring
+bound_port
 restarts
 users
 nobody_there
