@@ -463,13 +463,14 @@ static void test_unix_errors(void **state)
 
 static void test_unix_umask(void **state)
 {
-	const struct grant_owner owner = { geteuid(), getegid(), 027 };
+	static struct grant_owner owner;
 	const char *path = path_of("mode");
 	struct case_of *c = prepare(WIRE_OP_BIND, AF_INET, SOCK_STREAM, path, 0);
 	mode_t before = umask(022);
 	struct stat st;
 	int fd;
 
+	owner = (struct grant_owner){ geteuid(), getegid(), 027 };
 	c->request.owner = &owner;
 	fd = make(c);
 	assert_true(fd >= 0);
@@ -483,8 +484,8 @@ static void test_unix_umask(void **state)
 /* With the rights of one user, for another. */
 static void test_unix_rights(void **state)
 {
-	const struct rights nobody = { .uid = 65534, .gid = 65534 };
-	const struct grant_owner daemon = { .uid = 1, .gid = 1, .umask = 0 };
+	static const struct rights nobody = { .uid = 65534, .gid = 65534 };
+	static const struct grant_owner daemon = { .uid = 1, .gid = 1, .umask = 0 };
 	const char *path = path_of("rights");
 	struct case_of *c = prepare(WIRE_OP_BIND, AF_INET, SOCK_STREAM, path, 0);
 	int fd, inode = -1;
