@@ -550,6 +550,28 @@ for line in sys.stdin:
 	forget
 }
 
+# The configuration file: as a whole or not at all.
+reloads()
+{
+	local old='file type ipv4 addr 127.0.0.1 port 8080 ' output
+	"$GRAFT" add hand ipv4 127.0.0.1:8082
+	echo 'endpoint file ipv4 127.0.0.1:8080' >"$T/graftd.conf"
+	equal 'reload: nothing to say' '0 ' "$("$GRAFT" reload 2>&1; echo $?) "
+	equal 'reload: the endpoint of the file' "$old" "$("$GRAFT" show file)"
+	printf '%s\n' 'endpoint other ipv4 127.0.0.1:8081' 'quota nosuch 3' >"$T/graftd.conf"
+	output=$("$GRAFT" reload 2>&1)
+	equal 'reload: a mistake: status, lines' '1 1' "$? $(wc -l <<<"$output")"
+	contains 'reload: which, and where' "graft reload: .*graftd.conf:2:.*'nosuch'" "$output"
+	equal 'reload: all as before' 'file hand ' "$(names)"
+	"$GRAFT" del file 2>"$T/err"
+	equal "del: what the file defines: status" 1 $?
+	contains 'del: what is wrong' "'file' is defined by the configuration" "$(<"$T/err")"
+	: >"$T/graftd.conf"
+	check 'reload: an empty file' "$GRAFT" reload
+	equal 'reload: what was added by hand is left' 'hand ' "$(names)"
+	forget
+}
+
 # A port the kernel picked is shown, in the words of old and behind them.
 bound_port()
 {
@@ -657,6 +679,7 @@ mistakes
 listing
 batches
 monitoring
+reloads
 bound_port
 restarts
 users
