@@ -4,7 +4,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /* Every option that can be read and set, as far as @to accepts it. */
 void carry_options(int from, int to);
+/* Is this an option that it knows: one whose value holds no pointer and no descriptor? */
+bool carry_has(int level, int name);
 /* O_NONBLOCK, O_ASYNC and who is signalled. Not close-on-exec, which is of a number. */
 void carry_flags(int from, int to);
