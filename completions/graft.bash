@@ -24,7 +24,7 @@ _graft_takes_value()
 {
 	case $1 in
 	-p | --publish | -i | --ingress | -e | --egress | --policy | --rule | --name | \
-		--engine | --dns) return 0 ;;
+		--engine | --dns | --batch | --socket) return 0 ;;
 	esac
 	return 1
 }
@@ -51,6 +51,25 @@ _graft_reply()
 	mapfile -t COMPREPLY < <(compgen "$@")
 }
 
+# What may come after the word before, in `graft add`.
+_graft_endpoint_words()
+{
+	case ${COMP_WORDS[COMP_CWORD - 1]} in
+	type) echo ipv4 ipv6 unix ;;
+	port) echo dynamic ;;
+	netns) ip netns list 2>/dev/null | awk '{ print $1 }' ;;
+	addr | path) ;;
+	owner | binder | connector) echo any uid= gid= netns= cgroup= ;;
+	*)
+		if [ "$((COMP_CWORD - first))" -eq 1 ]; then
+			echo type ipv4 ipv6 unix
+		else
+			echo addr port path netns hold share owner binder connector
+		fi
+		;;
+	esac
+}
+
 _graft_operand()
 {
 	local place=$((COMP_CWORD - first))
@@ -74,9 +93,16 @@ _graft_operand()
 		compopt -o filenames 2>/dev/null || :
 		_graft_reply -f -- "$current"
 		;;
-	show)
+	ps)
 		_graft_reply -W "$("${COMP_WORDS[0]}" ps 2>/dev/null |
 			awk 'NR > 1 { print $1 }')" -- "$current"
+		;;
+	del | show | monitor)
+		_graft_reply -W "$("${COMP_WORDS[0]}" show 2>/dev/null |
+			awk '{ print $1 }')" -- "$current"
+		;;
+	add)
+		[ "$place" -le 0 ] || _graft_reply -W "$(_graft_endpoint_words)" -- "$current"
 		;;
 	esac
 }
@@ -94,7 +120,7 @@ _graft()
 	_graft_find_operand
 	if [ "$first" -ge "$COMP_CWORD" ]; then
 		case $previous in
-		--policy)
+		--policy | --batch | --socket)
 			compopt -o filenames 2>/dev/null || :
 			_graft_reply -f -- "$current"
 			return

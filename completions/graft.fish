@@ -12,8 +12,12 @@ complete -c graft -f
 complete -c graft -n __fish_use_subcommand -a run -d 'run a program on grafted sockets'
 complete -c graft -n __fish_use_subcommand -a explain -d 'say what a call would become, and why'
 complete -c graft -n __fish_use_subcommand -a check -d 'check policy files'
-complete -c graft -n __fish_use_subcommand -a ps -d 'list live runs'
-complete -c graft -n __fish_use_subcommand -a show -d 'list the sockets grafted now'
+complete -c graft -n __fish_use_subcommand -a ps -d 'list live runs, or the sockets they have'
+complete -c graft -n __fish_use_subcommand -a add -d 'define an endpoint'
+complete -c graft -n __fish_use_subcommand -a del -d 'remove an endpoint'
+complete -c graft -n __fish_use_subcommand -a show -d 'list the endpoints'
+complete -c graft -n __fish_use_subcommand -a monitor -d 'say what happens to the endpoints'
+complete -c graft -n __fish_use_subcommand -a reload -d 'make graftd read its configuration again'
 complete -c graft -n __fish_use_subcommand -a doctor -d 'say what this kernel and user can do'
 complete -c graft -n __fish_use_subcommand -a help -d 'show the commands'
 complete -c graft -n __fish_use_subcommand -s V -l version -d 'show the version'
@@ -33,8 +37,16 @@ complete -c graft -n '__graft_uses run' -a '(__fish_complete_subcommand --fcs-sk
 
 complete -c graft -n '__graft_uses explain' -l v6only -d 'the socket is IPV6_V6ONLY'
 complete -c graft -n '__graft_uses explain' -l bound -d 'the run is bound to its endpoints'
-complete -c graft -n '__graft_uses explain ps show doctor' -l json -d 'print JSON'
+complete -c graft -n '__graft_uses explain ps show monitor doctor' -l json -d 'print JSON'
 complete -c graft -n '__graft_uses explain' -a 'bind connect tcp udp'
 complete -c graft -n '__graft_uses check' -l print -d 'print the rules as judged'
+complete -c graft -n '__graft_uses check' -l registry -d 'undefined endpoints are known to graftd'
 complete -c graft -n '__graft_uses check' -F
-complete -c graft -n '__graft_uses show' -a "(graft ps 2>/dev/null | awk 'NR > 1 { print \$1 }')"
+complete -c graft -n '__graft_uses ps' -l sockets -d 'list their sockets'
+complete -c graft -n '__graft_uses ps' -a "(graft ps 2>/dev/null | awk 'NR > 1 { print \$1 }')"
+
+complete -c graft -n '__graft_uses add del show monitor reload' -l socket -r -F -d 'where graftd listens'
+complete -c graft -n '__graft_uses add' -l batch -r -F -d 'add the endpoints of a file'
+complete -c graft -n '__graft_uses add' -l force -d 'go on after a line that fails'
+complete -c graft -n '__graft_uses add' -a 'type ipv4 ipv6 unix addr port dynamic path netns hold share owner binder connector'
+complete -c graft -n '__graft_uses del show monitor' -a "(graft show 2>/dev/null | awk '{ print \$1 }')"

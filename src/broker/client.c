@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <limits.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,20 +39,27 @@ int broker_connect(const char *path)
 {
 	_cleanup_fd_ int via = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t size;
 	int r;
 
 	if (!path)
 		path = broker_path();
 	if (via < 0)
 		return -errno;
-	if (strlen(path) >= sizeof(address.sun_path))
+	size = strlen(path);
+	if (size >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
+	memcpy(address.sun_path, path, size);
+	if (path[0] == '@')
+		address.sun_path[0] = '\0';
+	else
+		size++;
+	size += offsetof(struct sockaddr_un, sun_path);
 	r = set_patience(via);
 	if (r < 0)
 		return r;
 	do {
-		r = connect(via, (const struct sockaddr *)&address, sizeof(address));
+		r = connect(via, (const struct sockaddr *)&address, (socklen_t)size);
 	} while (r < 0 && errno == EINTR);
 	if (r < 0)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;

@@ -18,7 +18,8 @@
 const char *broker_path(void);
 
 /*
- * Connects (SOCK_SEQPACKET) to @path, NULL for broker_path(). Return: a descriptor, the
+ * Connects (SOCK_SEQPACKET) to @path, NULL for broker_path(); "@NAME" is an abstract
+ * name, as GRAFT_RUN has it. Return: a descriptor, the
  * caller's, or -errno (-ENOENT, -ECONNREFUSED: nobody is there; -EACCES).
  */
 int broker_connect(const char *path);

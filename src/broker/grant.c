@@ -5,8 +5,9 @@
  * addresses whoever calls us has judged.
  */
 #include <errno.h>
-#include <linux/graft.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,23 +15,11 @@
 #include "base/address.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "broker/grant.h"
 #include "broker/path.h"
+#include "broker/plan.h"
 #include "broker/rights.h"
 #include "stack/carry.h"
 #include "stack/stack.h"
-
-#ifndef IPPROTO_MPTCP
-#	define IPPROTO_MPTCP 262
-#endif
-
-#define TYPE_MASK 0xf /* of socket()'s type, without its flags */
-
-/* What the socket is to be. */
-struct plan {
-	int family, type, protocol;
-	struct wire_address address; /* to bind, or to connect to */
-};
 
 static int set_option(int fd, int level, int option)
 {
@@ -39,146 +28,12 @@ static int set_option(int fd, int level, int option)
 	return setsockopt(fd, level, option, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
-static bool is_v6only(const struct grant_request *request)
+/* And not an abstract name? */
+static bool is_path(const struct plan *plan)
 {
-	int on = 0;
-	socklen_t size = sizeof(on);
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&plan->address.address;
 
-	if (request->ask->flags & WIRE_F_V6ONLY)
-		return true;
-	return request->socket >= 0 &&
-	       getsockopt(request->socket, IPPROTO_IPV6, IPV6_V6ONLY, &on, &size) == 0 &&
-	       on;
-}
-
-/* Of the internet families, as far as a UNIX socket can stand for it. */
-static int plan_unix(const struct grant_request *request, struct plan *plan)
-{
-	int protocol = (int)request->ask->protocol;
-
-	if (request->ask->op == WIRE_OP_FROM)
-		return -EAFNOSUPPORT;
-	plan->family = AF_UNIX;
-	plan->protocol = 0;
-	switch (plan->type) {
-	case SOCK_STREAM:
-		return protocol == 0 || protocol == IPPROTO_TCP ||
-				       protocol == IPPROTO_MPTCP
-			       ? 0
-			       : -EPROTOTYPE;
-	case SOCK_DGRAM:
-		return protocol == 0 || protocol == IPPROTO_UDP ||
-				       protocol == IPPROTO_UDPLITE
-			       ? 0
-			       : -EPROTOTYPE;
-	case SOCK_SEQPACKET:
-		return protocol == 0 ? 0 : -EPROTOTYPE;
-	default:
-		return -EPROTOTYPE;
-	}
-}
-
-static bool is_own_family(uint32_t family)
-{
-	return family == AF_UNSPEC || family == AF_UNIX || family == AF_GRAFT;
-}
-
-/* As the policy passes rules over: an ipv6 endpoint serves AF_INET only where a
- * dual-stack server may listen, an ipv4 one every socket that is not IPv6 alone. */
-static int plan_inet(const struct grant_request *request, struct plan *plan)
-{
-	const struct endpoint *endpoint = request->endpoint;
-	uint32_t family = request->ask->family;
-	bool is_v4 = endpoint->kind == ENDPOINT_IPV4;
-
-	if (family == AF_UNIX)
-		return -EAFNOSUPPORT;
-	if (is_own_family(family))
-		family = is_v4 ? AF_INET : AF_INET6;
-	if (family != AF_INET && family != AF_INET6)
-		return -EAFNOSUPPORT;
-	if (is_v4 && family == AF_INET6 && is_v6only(request))
-		return -EAFNOSUPPORT;
-	if (!is_v4 && family == AF_INET &&
-	    (request->ask->op != WIRE_OP_CONNECT ||
-	     !IN6_IS_ADDR_UNSPECIFIED(&endpoint->v6)))
-		return -EAFNOSUPPORT;
-	plan->family = (int)family;
-	return 0;
-}
-
-static uint16_t port_of(const struct grant_request *request)
-{
-	const struct endpoint *endpoint = request->endpoint;
-
-	if (!endpoint->dynamic)
-		return endpoint->port;
-	return request->ask->op == WIRE_OP_FROM ? 0 : request->port;
-}
-
-static int plan_endpoint(const struct grant_request *request, struct plan *plan)
-{
-	const struct endpoint *endpoint = request->endpoint;
-	bool is_connect = request->ask->op == WIRE_OP_CONNECT;
-	struct policy_verdict verdict;
-	union address address;
-	int r = -EINVAL;
-
-	switch (endpoint->kind) {
-	case ENDPOINT_IPV4:
-	case ENDPOINT_IPV6:
-		r = plan_inet(request, plan);
-		break;
-	case ENDPOINT_UNIX:
-		r = plan_unix(request, plan);
-		break;
-	case ENDPOINT_NAMED: /* for the caller to find */
-		break;
-	}
-	if (r < 0)
-		return r;
-	policy_endpoint_verdict(endpoint, is_connect ? POLICY_CONNECT : POLICY_BIND,
-				plan->family, &verdict);
-	address.storage = verdict.address;
-	if (plan->family != AF_UNIX) {
-		address_set_port(&address, port_of(request));
-		if (is_connect && !address_port(&address))
-			return -ECONNREFUSED;
-	}
-	plan->address.address = address.storage;
-	plan->address.len = verdict.address_len;
-	return 0;
-}
-
-static int plan_host(const struct grant_request *request, struct plan *plan)
-{
-	const struct wire_ask *ask = request->ask;
-
-	if (ask->family != AF_INET && ask->family != AF_INET6)
-		return -EAFNOSUPPORT;
-	if (ask->op == WIRE_OP_FROM || !ask->address.len)
-		return -EINVAL;
-	plan->family = (int)ask->family;
-	plan->address = ask->address;
-	return 0;
-}
-
-static int plan_make(const struct grant_request *request, struct plan *ret)
-{
-	*ret = (struct plan){
-		.type = (int)request->ask->type & TYPE_MASK,
-		.protocol = (int)request->ask->protocol,
-	};
-	if (!request->is_trusted && (ret->type == SOCK_RAW || ret->type == SOCK_PACKET))
-		return -EPERM;
-	switch ((enum wire_op)request->ask->op) {
-	case WIRE_OP_BIND:
-	case WIRE_OP_CONNECT:
-	case WIRE_OP_FROM:
-		return request->endpoint ? plan_endpoint(request, ret)
-					 : plan_host(request, ret);
-	}
-	return -EINVAL;
+	return plan->family == AF_UNIX && un->sun_path[0] != '\0';
 }
 
 static int carry(const struct grant_request *request, int fd)
@@ -236,8 +91,7 @@ static int bind_socket(const struct grant_request *request, int fd,
 		r = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
 	if (r < 0)
 		return r;
-	if (plan->family == AF_UNIX &&
-	    ((const struct sockaddr_un *)address)->sun_path[0] != '\0')
+	if (is_path(plan))
 		return bind_path(request, fd, plan);
 	return bind(fd, address, plan->address.len) < 0 ? -errno : 0;
 }
@@ -291,14 +145,6 @@ static int open_path(const struct grant_request *request, const struct plan *pla
 	return fd == -ENOENT || fd == -ENOTDIR ? -ECONNREFUSED : fd;
 }
 
-static bool wants_path(const struct grant_request *request, const struct plan *plan)
-{
-	const struct sockaddr_un *un = (const struct sockaddr_un *)&plan->address.address;
-
-	return request->ask->op == WIRE_OP_CONNECT && plan->family == AF_UNIX &&
-	       un->sun_path[0] != '\0';
-}
-
 static int describe(const struct grant_request *request, const struct plan *plan, int fd,
 		    struct wire_grant *ret)
 {
@@ -329,7 +175,7 @@ int grant_make(const struct grant_request *request, struct wire_grant *ret, int 
 
 	if (r < 0)
 		return r;
-	if (ret_path && wants_path(request, &plan)) {
+	if (ret_path && request->ask->op == WIRE_OP_CONNECT && is_path(&plan)) {
 		path = open_path(request, &plan);
 		if (path < 0)
 			return path;
@@ -347,4 +193,99 @@ int grant_make(const struct grant_request *request, struct wire_grant *ret, int 
 	if (ret_path)
 		*ret_path = fd_steal(&path);
 	return fd_steal(&fd);
+}
+
+static bool is_alike(int a, int b, int option)
+{
+	uint64_t of_a = 0, of_b = 0;
+	socklen_t size_a = sizeof(of_a), size_b = sizeof(of_b);
+
+	return getsockopt(a, SOL_SOCKET, option, &of_a, &size_a) == 0 &&
+	       getsockopt(b, SOL_SOCKET, option, &of_b, &size_b) == 0 && of_a == of_b;
+}
+
+static bool has_option(int fd, int level, int option)
+{
+	int on = 0;
+	socklen_t size = sizeof(on);
+
+	return getsockopt(fd, level, option, &on, &size) == 0 && on;
+}
+
+/* Is @socket what a new one would be, but for its address? */
+static bool is_of_kind(const struct grant_request *request, const struct plan *plan,
+		       int socket)
+{
+	_cleanup_fd_ int new =
+		stack_socket(request->stack, plan->family, plan->type, plan->protocol);
+
+	if (new < 0 || !is_alike(new, socket, SO_DOMAIN) ||
+	    !is_alike(new, socket, SO_TYPE) || !is_alike(new, socket, SO_PROTOCOL))
+		return false;
+	if (plan->family == AF_INET6 &&
+	    has_option(socket, IPPROTO_IPV6, IPV6_V6ONLY) != plan_is_v6only(request))
+		return false;
+	return is_path(plan) || is_alike(new, socket, SO_NETNS_COOKIE);
+}
+
+/* A stream socket that is bound and no more says HUP; RDHUP comes with it once it was
+ * connected or, of AF_UNIX, shut down. An internet listener that was shut down is bound
+ * and no more. */
+static bool is_good(int socket)
+{
+	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+	struct pollfd poll_fd = { .fd = socket, .events = POLLRDHUP };
+	struct sockaddr_storage peer;
+	socklen_t size = sizeof(peer);
+	int type = 0;
+	socklen_t type_size = sizeof(type);
+
+	if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &type_size) < 0 ||
+	    poll(&poll_fd, 1, 0) < 0 || poll_fd.revents & POLLRDHUP)
+		return false;
+	if (type == SOCK_STREAM || type == SOCK_SEQPACKET)
+		return has_option(socket, SOL_SOCKET, SO_ACCEPTCONN) ||
+		       poll_fd.revents & POLLHUP;
+	return getpeername(socket, (struct sockaddr *)&peer, &size) < 0 ||
+	       connect(socket, &none, sizeof(none)) == 0;
+}
+
+static bool is_at(const struct plan *plan, int socket)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&plan->address.address;
+	union address want = { .storage = plan->address.address }, local;
+	socklen_t size = sizeof(local);
+
+	if (getsockname(socket, &local.any, &size) < 0 ||
+	    local.any.sa_family != want.any.sa_family)
+		return false;
+	if (plan->family == AF_UNIX)
+		return size == plan->address.len && !memcmp(&local, &want, size) &&
+		       (!is_path(plan) || path_leads_to(un->sun_path, socket));
+	if (!address_port(&local) ||
+	    (address_port(&want) && address_port(&want) != address_port(&local)))
+		return false;
+	return want.any.sa_family == AF_INET
+		       ? want.v4.sin_addr.s_addr == local.v4.sin_addr.s_addr
+		       : IN6_ARE_ADDR_EQUAL(&want.v6.sin6_addr, &local.v6.sin6_addr);
+}
+
+int grant_again(const struct grant_request *request, int socket, struct wire_grant *ret)
+{
+	_cleanup_fd_ int fd = -1;
+	struct plan plan;
+	int r = plan_make(request, &plan);
+
+	if (r < 0)
+		return r;
+	if (!is_of_kind(request, &plan, socket) || !is_good(socket) ||
+	    !is_at(&plan, socket))
+		return -ESTALE;
+	fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	r = carry(request, fd);
+	if (r == 0)
+		r = describe(request, &plan, fd, ret);
+	return r < 0 ? r : fd_steal(&fd);
 }

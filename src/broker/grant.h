@@ -66,6 +66,16 @@ struct grant_request {
 int grant_make(const struct grant_request *request, struct wire_grant *ret,
 	       int *ret_path);
 
+/*
+ * For a bind: @socket, bound some time ago and kept, once more. The options of
+ * request->socket go over to it, and a datagram socket is disconnected. Return: another
+ * descriptor of it, close-on-exec and the caller's, with @ret as grant_make() sets it; or
+ * -errno, -ESTALE when it is not what grant_make() would make now (another type, address
+ * or stack) or no longer good (connected, shut down, its path gone): close it first, then
+ * make another.
+ */
+int grant_again(const struct grant_request *request, int socket, struct wire_grant *ret);
+
 /* Binds @fd to a source address, its port to be picked at connect() if there is none.
  * Return: 0 or -errno. */
 int grant_bind_source(int fd, const struct wire_address *source);

@@ -153,6 +153,20 @@ int path_give(int fd, uid_t uid, gid_t gid)
 	return 0;
 }
 
+bool path_leads_to(const char *path, int fd)
+{
+	_cleanup_fd_ int inode = -1;
+	struct stat there, ours;
+
+	if (stat(path, &there) < 0 || !S_ISSOCK(there.st_mode))
+		return false;
+	inode = ioctl(fd, SIOCUNIXFILE);
+	if (inode < 0)
+		return errno == EPERM;
+	return fstat(inode, &ours) == 0 && there.st_ino == ours.st_ino &&
+	       there.st_dev == ours.st_dev;
+}
+
 int path_open(const char *path)
 {
 	int fd = open(path, O_PATH | O_CLOEXEC);

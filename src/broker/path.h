@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/un.h>
@@ -21,6 +22,10 @@ int path_bind(int fd, const struct sockaddr_un *address, socklen_t len);
  * socket's namespace and CAP_CHOWN. Return: 0 or -errno.
  */
 int path_give(int fd, uid_t uid, gid_t gid);
+
+/* Does @path still lead to the inode that @fd is bound to? Without CAP_NET_ADMIN over the
+ * socket's namespace: to any socket. */
+bool path_leads_to(const char *path, int fd);
 
 /* Return: an O_PATH descriptor of what a connect to @path would reach, or -errno. */
 int path_open(const char *path);

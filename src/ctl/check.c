@@ -16,10 +16,11 @@
 
 static void usage(FILE *to)
 {
-	fprintf(to, "Usage: graft check [--print] FILE...\n\n"
+	fprintf(to, "Usage: graft check [--print] [--registry] FILE...\n\n"
 		    "Checks policy files, which together make one policy.\n\n"
-		    "  --print   print the policy as it is judged\n"
-		    "  --help    show this help\n\n"
+		    "  --print      print the policy as it is judged\n"
+		    "  --registry   take endpoints that no file defines as graftd's\n"
+		    "  --help       show this help\n\n"
 		    "Exit status: 0 all is well, 2 an error was found.\n");
 }
 
@@ -56,7 +57,7 @@ static int print(const struct policy *policy)
 	return 0;
 }
 
-static int check(char **paths, int n_paths, bool wants_print)
+static int check(char **paths, int n_paths, bool wants_print, bool has_registry)
 {
 	_cleanup_(policy_freep) struct policy *policy = policy_new();
 	int n_errors = 0, r;
@@ -65,6 +66,8 @@ static int check(char **paths, int n_paths, bool wants_print)
 		fprintf(stderr, "graft check: out of memory\n");
 		return EXIT_FAILURE;
 	}
+	if (has_registry)
+		policy_allow_named(policy);
 	for (int i = 0; i < n_paths; i++)
 		n_errors += check_file(policy, paths[i]);
 	/* Sealed in any case: what is wrong with the names is worth hearing too. */
@@ -82,16 +85,20 @@ int command_check(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "print", no_argument, NULL, 'P' },
+		{ "registry", no_argument, NULL, 'R' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL },
 	};
-	bool wants_print = false;
+	bool wants_print = false, has_registry = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
 		case 'P':
 			wants_print = true;
+			break;
+		case 'R':
+			has_registry = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -106,5 +113,5 @@ int command_check(int argc, char **argv)
 		usage(stderr);
 		return EXIT_MISUSE;
 	}
-	return check(argv + optind, argc - optind, wants_print);
+	return check(argv + optind, argc - optind, wants_print, has_registry);
 }

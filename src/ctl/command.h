@@ -13,7 +13,7 @@
 struct command {
 	const char *name;
 	int (*main)(int argc, char **argv); /* argv[0] is the command's name */
-	const char *summary;
+	const char *summary;                /* NULL: another name of the one before */
 };
 
 int command_run(int argc, char **argv);
@@ -21,5 +21,9 @@ int command_explain(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_doctor(int argc, char **argv);
 int command_ps(int argc, char **argv);
+int command_add(int argc, char **argv);
+int command_del(int argc, char **argv);
 int command_show(int argc, char **argv);
+int command_monitor(int argc, char **argv);
+int command_reload(int argc, char **argv);
 int command_help(int argc, char **argv);

@@ -173,6 +173,12 @@ static void add_rule(struct json_object *to, const struct policy_verdict *verdic
 	add_string(to, "origin", origin);
 }
 
+/* Whether graftd's registry alone knows what becomes of the call. */
+static bool is_registered(const struct policy_verdict *verdict)
+{
+	return verdict->endpoint && verdict->endpoint->kind == ENDPOINT_NAMED;
+}
+
 static void show_json(const struct request *request, const struct policy_verdict *verdict,
 		      const char *sentence, const char *const *traps, size_t n_traps)
 {
@@ -185,12 +191,15 @@ static void show_json(const struct request *request, const struct policy_verdict
 	add_string(top, "verdict", target_names[verdict->target]);
 	add_string(top, "reason", reason_names[verdict->reason]);
 	add_rule(top, verdict);
-	if (verdict->endpoint)
+	if (verdict->endpoint) {
 		add_string(top, "endpoint", verdict->endpoint->name);
+		json_object_object_add(top, "registry",
+				       json_object_new_boolean(is_registered(verdict)));
+	}
 	if (verdict->target == POLICY_DENY) {
 		json_object_object_add(top, "errno",
 				       json_object_new_int(verdict->deny_errno));
-	} else {
+	} else if (!is_registered(verdict)) {
 		format_address(verdict, address, sizeof(address));
 		add_string(top, "address", address);
 	}

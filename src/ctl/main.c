@@ -13,8 +13,13 @@ static const struct command commands[] = {
 	{ "run", command_run, "run a program on grafted sockets" },
 	{ "explain", command_explain, "say what a call would become, and why" },
 	{ "check", command_check, "check policy files" },
-	{ "ps", command_ps, "list live runs" },
-	{ "show", command_show, "list the sockets grafted now" },
+	{ "ps", command_ps, "list live runs, or the sockets they have" },
+	{ "add", command_add, "define an endpoint" },
+	{ "del", command_del, "remove an endpoint" },
+	{ "delete", command_del, NULL },
+	{ "show", command_show, "list the endpoints" },
+	{ "monitor", command_monitor, "say what happens to the endpoints" },
+	{ "reload", command_reload, "make graftd read its configuration again" },
 	{ "doctor", command_doctor, "say what this kernel and user can do" },
 	{ "help", command_help, "show this help" },
 };
@@ -25,9 +30,11 @@ static void usage(FILE *to)
 		    "Gives a program a socket that lives somewhere else.\n\n"
 		    "Commands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
-	fprintf(to, "\n`graft COMMAND --help` shows the options of one command.\n"
-		    "See graft(1), graft-run(1), graft-policy(5), graft(7).\n");
+		if (commands[i].summary)
+			fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].summary);
+	fprintf(to,
+		"\n`graft COMMAND --help` shows the options of one command.\n"
+		"See graft(1), graft-run(1), graft-endpoint(8), graft-policy(5), graft(7).\n");
 }
 
 int command_help(int argc, char **argv)

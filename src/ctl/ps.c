@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * graft ps: the live runs.
+ * graft ps: the live runs, or the sockets they hold.
  *
- * The number of live grafts is counted from the answer that `graft show` prints, so the
- * two agree; the run's own n_grafts counts those made since it began.
+ * The number of live grafts is counted from the answer that --sockets prints, so the two
+ * agree; the run's own n_grafts counts those made since it began.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -20,10 +20,13 @@
 
 static void usage(FILE *to)
 {
-	fprintf(to, "Usage: graft ps [--json]\n\n"
-		    "Lists live runs: your own, or everybody's for root.\n\n"
-		    "  --json      print an array of objects\n"
-		    "  -h, --help  show this help\n");
+	fprintf(to,
+		"Usage: graft ps [--sockets] [--json] [RUN]\n\n"
+		"Lists live runs: your own, or everybody's for root; or the one with\n"
+		"this process id or name.\n\n"
+		"  --sockets   list the sockets grafted now instead\n"
+		"  --json      print an array of objects\n"
+		"  -h, --help  show this help\n");
 }
 
 static int count(void *context, const struct wire_message *message)
@@ -99,34 +102,56 @@ static int show_table(const struct runs *runs)
 	return r < 0;
 }
 
-int command_ps(int argc, char **argv)
+struct request {
+	bool sockets, json;
+	const char *run; /* or NULL: all */
+};
+
+/* Return: 0, 1 when help was shown, -EINVAL. */
+static int parse(struct request *ret, int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "sockets", no_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	_cleanup_(runs_release) struct runs runs = { 0 };
-	bool json = false;
-	int option, r;
+	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'h') {
+		switch (option) {
+		case 's':
+			ret->sockets = true;
+			break;
+		case 'j':
+			ret->json = true;
+			break;
+		case 'h':
 			usage(stdout);
-			return 0;
-		}
-		if (option != 'j') {
+			return 1;
+		default:
 			usage(stderr);
-			return EXIT_MISUSE;
+			return -EINVAL;
 		}
-		json = true;
 	}
-	if (optind != argc) {
-		fprintf(stderr, "graft ps: takes no argument such as '%s'\n",
-			argv[optind]);
-		return EXIT_MISUSE;
+	if (argc - optind > 1) {
+		fprintf(stderr, "graft ps: one RUN at most, not '%s' too\n",
+			argv[optind + 1]);
+		return -EINVAL;
 	}
-	r = runs_find(&runs);
+	ret->run = argv[optind];
+	return 0;
+}
+
+int command_ps(int argc, char **argv)
+{
+	_cleanup_(runs_release) struct runs runs = { 0 };
+	struct request request = { 0 };
+	int r = parse(&request, argc, argv);
+
+	if (r != 0)
+		return r < 0 ? EXIT_MISUSE : 0;
+	r = runs_find(&runs, request.run);
 	if (r < 0) {
 		fprintf(stderr, "graft ps: cannot look for runs: %s\n", strerror(-r));
 		return 1;
@@ -134,5 +159,12 @@ int command_ps(int argc, char **argv)
 	if (runs.n_silent)
 		fprintf(stderr, "graft ps: %zu of the runs did not answer\n",
 			runs.n_silent);
-	return json ? show_json(&runs) : show_table(&runs);
+	if (request.run && !runs.n) {
+		fprintf(stderr, "graft ps: no live run '%s'; `graft ps` lists them\n",
+			request.run);
+		return 1;
+	}
+	if (request.sockets)
+		return sockets_show(&runs, request.json);
+	return request.json ? show_json(&runs) : show_table(&runs);
 }

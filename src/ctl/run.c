@@ -14,6 +14,7 @@
 #include "policy/policy.h"
 #include "run/options.h"
 #include "run/preload.h"
+#include "run/registry.h"
 #include "run/run.h"
 
 #define SUMMARY_MAX 512
@@ -209,6 +210,7 @@ int command_run(int argc, char **argv)
 				    : LOG_LEVEL_WARNING,
 		 "graft run");
 	warn_of_options(run.policy);
+	registry_check(run.policy);
 	status = EXIT_GRAFT_FAILED;
 	if (run.engine != RUN_PRELOAD || prepare_preload(&run) == 0)
 		status = front_main(&run);

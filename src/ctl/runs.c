@@ -25,6 +25,7 @@
 
 struct search {
 	struct runs *runs;
+	const char *wanted; /* or NULL */
 	uid_t silent[SILENT_MAX];
 	size_t n_silent;
 };
@@ -141,6 +142,15 @@ static bool is_silent(const struct search *search, uid_t uid)
 	return uid != getuid() && search->n_silent == SILENT_MAX;
 }
 
+static bool is_wanted(const struct search *search, const struct wire_run *run)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%u", run->pid);
+	return !search->wanted || !strcmp(search->wanted, pid) ||
+	       !strcmp(search->wanted, run->name);
+}
+
 /* @name: "@graft/run/UID/PID" */
 static int consider(struct search *search, const char *name)
 {
@@ -164,7 +174,7 @@ static int consider(struct search *search, const char *name)
 		if (uid != (uid_t)-1 && uid != getuid())
 			search->silent[search->n_silent++] = uid;
 	}
-	if (r < 0 || !peer.run.pid)
+	if (r < 0 || !peer.run.pid || !is_wanted(search, &peer.run))
 		return 0;
 	peer.run.uid = uid;
 	bigger = realloc(runs->items, (runs->n + 1) * sizeof(peer));
@@ -202,11 +212,11 @@ static int by_age(const void *a, const void *b)
 	return (x->run.pid > y->run.pid) - (x->run.pid < y->run.pid);
 }
 
-int runs_find(struct runs *ret)
+int runs_find(struct runs *ret, const char *wanted)
 {
 	_cleanup_fclose_ FILE *file = fopen("/proc/net/unix", "re");
 	_cleanup_(runs_release) struct runs runs = { 0 };
-	struct search search = { .runs = &runs };
+	struct search search = { .runs = &runs, .wanted = wanted };
 	_cleanup_free_ char *line = NULL;
 	size_t capacity = 0;
 

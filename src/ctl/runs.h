@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -22,8 +23,9 @@ struct runs {
 	size_t n_silent; /* found, and did not answer in time */
 };
 
-/* Return: 0 or -errno. Whoever does not answer is left out and counted. */
-int runs_find(struct runs *ret);
+/* @wanted: the process id or the name of the only run to find, or NULL for all. Return: 0
+ * or -errno. Whoever does not answer is left out and counted. */
+int runs_find(struct runs *ret, const char *wanted);
 void runs_release(struct runs *runs);
 
 typedef int runs_take(void *context, const struct wire_message *message);
@@ -34,3 +36,6 @@ typedef int runs_take(void *context, const struct wire_message *message);
  */
 int runs_ask(const struct run_peer *peer, enum wire_type ask, runs_take *take,
 	     void *context);
+
+/* Prints the sockets that @runs hold now. Return: an exit status. */
+int sockets_show(const struct runs *runs, bool json);

@@ -1,199 +1,237 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * graft show: the sockets grafted now.
+ * graft show: the endpoints, one a line as `ip graft show` had them. graftd tells them in
+ * no order, so they are kept until the last one and sorted by name.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "ctl/command.h"
 #include "ctl/json.h"
-#include "ctl/runs.h"
-#include "ctl/table.h"
+#include "ctl/talk.h"
+#include "policy/policy.h"
 
-struct answer {
-	const struct wire_run *run;
-	struct table *table;        /* or */
-	struct json_object *grafts; /* an array */
-	uint64_t n_left_off;
+#define LINE_MAX_SIZE 2048
+
+struct shown {
+	char *name;
+	char *text;
+};
+
+struct listing {
+	struct talk talk;
+	char **names; /* only these */
+	size_t n_names;
+	bool *found; /* for each of them */
+	bool json;
+	struct shown *shown;
+	size_t n_shown, room;
 };
 
 static void usage(FILE *to)
 {
-	fprintf(to, "Usage: graft show [--json] [RUN]\n\n"
-		    "Lists the sockets grafted now, of the run with this process id or\n"
-		    "name, or of all runs you may see.\n\n"
-		    "  --json      print an array of {run, grafts}\n"
-		    "  -h, --help  show this help\n");
+	fprintf(to,
+		"Usage: graft show [--json] [NAME...]\n\n"
+		"Lists the endpoints one may see, or those named, sorted by name.\n"
+		"The sockets a run has are listed by `graft ps --sockets`.\n\n"
+		"  --json         print an array of objects\n" TALK_OPTIONS_HELP
+		"  -h, --help     show this help\n\n"
+		"Exit status: 0 shown, 1 a NAME is none or graftd fails, 2 misuse.\n");
 }
 
-static const char *protocol_name(const struct wire_graft *graft)
+static bool is_wanted(struct listing *listing, const char *name)
 {
-	bool v6 = graft->family == AF_INET6;
+	bool wanted = !listing->n_names;
 
-	if (graft->family == AF_UNIX)
-		return "unix";
-	switch (graft->protocol) {
-	case IPPROTO_TCP:
-		return v6 ? "tcp6" : "tcp";
-	case IPPROTO_UDP:
-		return v6 ? "udp6" : "udp";
-	case IPPROTO_ICMP:
-		return "icmp";
-	case IPPROTO_ICMPV6:
-		return "icmp6";
-	default:
-		return "other";
+	for (size_t i = 0; i < listing->n_names; i++) {
+		if (!strcmp(listing->names[i], name)) {
+			listing->found[i] = true;
+			wanted = true;
+		}
 	}
+	return wanted;
 }
 
-static void add_row(struct table *table, const struct wire_run *run,
-		    const struct wire_graft *graft)
+/* Return: the line, the caller's; NULL: no memory. */
+static char *line_of(const struct wire_endpoint *message, const struct endpoint *endpoint)
 {
-	char address[256];
+	char text[LINE_MAX_SIZE];
+	size_t len = endpoint_print_graft(endpoint, text, sizeof(text));
 
-	if (run->name[0])
-		table_add(table, run->name);
-	else
-		table_add_number(table, run->pid);
-	table_add_number(table, graft->pid);
-	table_add(table, graft->program);
-	table_add_number(table, graft->fd);
-	table_add(table, protocol_name(graft));
-	table_add(table, graft->state);
-	wire_print_address(&graft->local, address, sizeof(address));
-	table_add(table, address);
-	wire_print_address(&graft->peer, address, sizeof(address));
-	table_add(table, address);
-	table_add_age(table, graft->age_ns);
-	table_add(table, graft->rule);
+	if (endpoint->dynamic && message->port && len < sizeof(text))
+		snprintf(text + len, sizeof(text) - len, "bound %u ", message->port);
+	return strdup(text);
 }
 
-static int take_graft(void *context, const struct wire_message *message)
+/* As line_of(). */
+static char *object_of(const struct wire_endpoint *message,
+		       const struct endpoint *endpoint)
 {
-	struct answer *answer = context;
-	struct json_object *object;
+	struct json_object *object = json_from_endpoint(message, endpoint);
+	const char *text =
+		json_object_to_json_string_ext(object,
+					       JSON_C_TO_STRING_SPACED |
+						       JSON_C_TO_STRING_NOSLASHESCAPE);
+	char *copy = text ? strdup(text) : NULL;
 
-	if (message->type == WIRE_BYE) {
-		answer->n_left_off = message->bye.n_left_off;
-		return 0;
+	json_object_put(object);
+	return copy;
+}
+
+/* Return: 0 or -ENOMEM. */
+static int keep(struct listing *listing, const struct wire_endpoint *message,
+		const struct endpoint *endpoint)
+{
+	struct shown item;
+
+	if (listing->n_shown == listing->room) {
+		size_t room = listing->room ? 2 * listing->room : 64;
+		struct shown *bigger = realloc(listing->shown, room * sizeof(*bigger));
+
+		if (!bigger)
+			return -ENOMEM;
+		listing->shown = bigger;
+		listing->room = room;
 	}
-	if (answer->table) {
-		add_row(answer->table, answer->run, &message->graft);
-		return 0;
-	}
-	object = json_from_message(message);
-	json_object_object_add(object, "socket",
-			       json_object_new_string(protocol_name(&message->graft)));
-	json_object_array_add(answer->grafts, object);
-	return 0;
+	item.name = strdup(endpoint->name);
+	item.text =
+		listing->json ? object_of(message, endpoint) : line_of(message, endpoint);
+	listing->shown[listing->n_shown++] = item;
+	return item.name && item.text ? 0 : -ENOMEM;
 }
 
-static bool is_wanted(const struct wire_run *run, const char *wanted)
+static int take(void *context, const struct wire_endpoint *message)
 {
-	char pid[16];
-
-	snprintf(pid, sizeof(pid), "%u", run->pid);
-	return !wanted || !strcmp(wanted, pid) || !strcmp(wanted, run->name);
-}
-
-/* Asks one run. A run that ended meanwhile has no grafts. */
-static int ask(const struct run_peer *peer, struct table *table,
-	       struct json_object *array)
-{
-	struct answer answer = { .run = &peer->run, .table = table };
-	struct wire_message message = { .type = WIRE_RUN };
-	struct json_object *object = NULL;
+	struct listing *listing = context;
+	struct endpoint endpoint;
+	struct policy_error problem;
 	int r;
 
-	if (array) {
-		message.run = peer->run;
-		object = json_object_new_object();
-		answer.grafts = json_object_new_array();
-		json_object_object_add(object, "run", json_from_message(&message));
-		json_object_object_add(object, "grafts", answer.grafts);
-		json_object_array_add(array, object);
+	r = endpoint_parse(&endpoint, "graft show", message->line, strlen(message->line),
+			   &problem);
+	if (r == 0) {
+		if (is_wanted(listing, endpoint.name))
+			r = keep(listing, message, &endpoint);
+		endpoint_release(&endpoint);
 	}
-	r = runs_ask(peer, WIRE_ASK_GRAFTS, take_graft, &answer);
-	if (r == -ECONNREFUSED || r == -ECONNRESET)
-		return 0;
 	if (r < 0)
-		fprintf(stderr, "graft show: run %u: %s\n", peer->run.pid, strerror(-r));
-	if (answer.n_left_off)
-		fprintf(stderr, "graft show: run %u: %llu more not shown\n",
-			peer->run.pid, (unsigned long long)answer.n_left_off);
-	return r < 0;
+		fprintf(stderr, "%s\n",
+			r == -EINVAL ? problem.text : "graft show: out of memory");
+	return r;
 }
 
-static int show(const struct runs *runs, const char *wanted, bool json)
+static int by_name(const void *a, const void *b)
 {
-	static const char *const header[] = {
-		"RUN",   "PID",   "PROGRAM", "FD",  "PROTO",
-		"STATE", "LOCAL", "PEER",    "AGE", "RULE"
-	};
-	_cleanup_(table_release) struct table table;
-	struct json_object *array = json ? json_object_new_array() : NULL;
-	bool found = !wanted;
-	int status = 0, r;
+	const struct shown *x = a, *y = b;
 
-	table_init(&table, header, ARRAY_SIZE(header));
-	for (size_t i = 0; i < runs->n; i++) {
-		if (!is_wanted(&runs->items[i].run, wanted))
-			continue;
-		found = true;
-		status |= ask(&runs->items[i], json ? NULL : &table, array);
-	}
-	if (!found) {
-		fprintf(stderr, "graft show: no live run '%s'; `graft ps` lists them\n",
-			wanted);
-		json_object_put(array);
+	return strcmp(x->name, y->name);
+}
+
+/* Return: 0 or an exit status. */
+static int print(struct listing *listing)
+{
+	const char *end = listing->json ? "" : "\n";
+
+	if (listing->n_shown)
+		qsort(listing->shown, listing->n_shown, sizeof(*listing->shown), by_name);
+	if (listing->json)
+		printf("[");
+	for (size_t i = 0; i < listing->n_shown; i++)
+		printf("%s%s%s",
+		       !listing->json ? ""
+		       : i            ? ",\n  "
+				      : "\n  ",
+		       listing->shown[i].text, end);
+	if (listing->json)
+		printf("%s]\n", listing->n_shown ? "\n" : "");
+	if (fflush(stdout) != EOF && !ferror(stdout))
+		return 0;
+	fprintf(stderr, "graft show: cannot print: %s\n", strerror(errno));
+	return 1;
+}
+
+static int show(struct listing *listing)
+{
+	int status = talk_open(&listing->talk);
+
+	if (status == 0)
+		status = talk_walk(&listing->talk, WIRE_ASK_ENDPOINTS, take, listing);
+	if (status < 0)
 		return 1;
+	status = print(listing);
+	for (size_t i = 0; i < listing->n_names; i++) {
+		if (listing->found[i])
+			continue;
+		fprintf(stderr, "graft show: %s: no such endpoint\n", listing->names[i]);
+		status = 1;
 	}
-	if (json)
-		return json_show(array) | status;
-	r = table_print(&table, stdout);
-	if (r < 0)
-		fprintf(stderr, "graft show: %s\n", strerror(-r));
-	return r < 0 ? 1 : status;
+	return status;
+}
+
+static void release(struct listing *listing)
+{
+	for (size_t i = 0; i < listing->n_shown; i++) {
+		free(listing->shown[i].name);
+		free(listing->shown[i].text);
+	}
+	free(listing->shown);
+	free(listing->found);
+	fd_close(listing->talk.fd);
+}
+
+/* Return: 0, 1 when help was shown, -EINVAL. */
+static int parse(struct listing *ret, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		TALK_OPTIONS_LONG,
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (option) {
+		case 'j':
+			ret->json = true;
+			break;
+		case TALK_OPTION_SOCKET:
+			ret->talk.path = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			return 1;
+		default:
+			return -EINVAL;
+		}
+	}
+	ret->names = argv + optind;
+	ret->n_names = (size_t)(argc - optind);
+	for (size_t i = 0; i < ret->n_names; i++)
+		if (!talk_is_name(&ret->talk, ret->names[i]))
+			return -EINVAL;
+	return 0;
 }
 
 int command_show(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
-	};
-	_cleanup_(runs_release) struct runs runs = { 0 };
-	bool json = false;
-	int option, r;
+	struct listing listing = { .talk = { "graft show", NULL, -1 } };
+	int r = parse(&listing, argc, argv), status;
 
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'h') {
-			usage(stdout);
-			return 0;
-		}
-		if (option != 'j') {
-			usage(stderr);
-			return EXIT_MISUSE;
-		}
-		json = true;
-	}
-	if (argc - optind > 1) {
-		usage(stderr);
-		return EXIT_MISUSE;
-	}
-	r = runs_find(&runs);
-	if (r < 0) {
-		fprintf(stderr, "graft show: cannot look for runs: %s\n", strerror(-r));
+	if (r != 0)
+		return r < 0 ? EXIT_MISUSE : 0;
+	listing.found = calloc(listing.n_names + 1, sizeof(*listing.found));
+	if (!listing.found) {
+		fprintf(stderr, "graft show: out of memory\n");
 		return 1;
 	}
-	if (runs.n_silent)
-		fprintf(stderr, "graft show: %zu of the runs did not answer\n",
-			runs.n_silent);
-	return show(&runs, optind < argc ? argv[optind] : NULL, json);
+	status = show(&listing);
+	release(&listing);
+	return status;
 }

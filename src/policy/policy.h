@@ -363,8 +363,9 @@ struct policy_reach {
 	 * talks to itself. */
 	unsigned int connect_roams;
 	unsigned int denies;
-	bool has_unix;  /* a rule can end in a UNIX socket */
-	bool has_netns; /* or in a namespace other than the host's */
+	bool has_unix;      /* a rule can end in a UNIX socket */
+	bool has_netns;     /* or in a namespace other than the host's */
+	bool has_endpoints; /* there are any, in rules or not */
 	/* Protocols whose connect to an arbitrary outside address (neither loopback nor
 	 * link-local) ends in the host's stack: the best guess at socket() time. */
 	unsigned int default_host_v4;

@@ -239,13 +239,33 @@ static bool append_rule(struct buffer *buffer, const struct rule *rule)
 	return true;
 }
 
+/* Those that the registry knows, in the order in which the rules name them. */
+static bool append_named(struct buffer *buffer, const struct policy *policy)
+{
+	_cleanup_free_ bool *seen = calloc(policy->n_endpoints + 1, sizeof(bool));
+	bool ok = seen;
+
+	for (size_t i = 0; ok && i < policy->n_rules; i++) {
+		const struct endpoint *endpoint = policy->rules[i].rule.endpoint;
+
+		if (!endpoint || endpoint->kind != ENDPOINT_NAMED ||
+		    seen[endpoint->index])
+			continue;
+		seen[endpoint->index] = true;
+		ok = append_endpoint(buffer, endpoint);
+	}
+	return ok;
+}
+
 char *policy_print(const struct policy *policy)
 {
 	struct buffer buffer = { NULL };
 	bool ok = make_room(&buffer);
 
 	for (size_t i = 0; ok && i < policy->n_endpoints; i++)
-		ok = append_endpoint(&buffer, &policy->endpoints[i]);
+		if (policy->endpoints[i].kind != ENDPOINT_NAMED)
+			ok = append_endpoint(&buffer, &policy->endpoints[i]);
+	ok = ok && append_named(&buffer, policy);
 	for (size_t i = 0; ok && i < policy->n_rules; i++)
 		ok = append_rule(&buffer, &policy->rules[i].rule);
 	if (!ok) {

@@ -85,7 +85,7 @@ static bool most_end_in_host(const struct policy *policy, unsigned int proto, in
 void policy_get_reach(const struct policy *policy, struct policy_reach *ret_reach)
 {
 	static const unsigned int protos[] = { POLICY_TCP, POLICY_UDP, POLICY_OTHER };
-	struct policy_reach reach = { 0 };
+	struct policy_reach reach = { .has_endpoints = policy->n_endpoints > 0 };
 
 	for (size_t i = 0; i < policy->n_rules; i++)
 		add_rule(&reach, &policy->rules[i].rule);

@@ -183,8 +183,8 @@ void grant_answer(struct request *request)
 	struct wire_message answer = { .type = WIRE_GRANT };
 	struct grant_request grant = { .ask = ask, .socket = request->socket };
 	struct decision decision;
-	_cleanup_fd_ int fd = -1;
-	int r = grant_decide(broker, ask, &decision);
+	_cleanup_fd_ int fd = -1, path = -1;
+	int fds[2], r = grant_decide(broker, ask, &decision);
 
 	if (r == 0 && decision.is_registry) {
 		relay_start(request, decision.rule);
@@ -196,7 +196,7 @@ void grant_answer(struct request *request)
 		grant.port = decision.port;
 		grant.shares =
 			decision.endpoint && decision.endpoint->options & ENDPOINT_SHARE;
-		r = fd = grant_make(&grant, &answer.grant);
+		r = fd = grant_make(&grant, &answer.grant, &path);
 	}
 	if (r < 0) {
 		request_refuse(request, r, NULL);
@@ -205,7 +205,9 @@ void grant_answer(struct request *request)
 	if (ask->op == WIRE_OP_BIND)
 		note_bound(broker, ask, &decision, &answer.grant);
 	grant_note(broker, &answer.grant, decision.rule, request->socket >= 0);
-	request_answer(request, &answer, &fd, 1);
+	fds[0] = fd;
+	fds[1] = path;
+	request_answer(request, &answer, fds, path < 0 ? 1 : 2);
 }
 
 /* --- supplies --- */
@@ -254,6 +256,8 @@ static int supply_start(struct request *request, const struct decision *decision
 		.family = (int)ask->family,
 		.type = (int)ask->type,
 		.protocol = (int)ask->protocol,
+		.uid = geteuid(),
+		.gid = getegid(),
 		.end = request->socket,
 		.ended = supply_ended,
 		.context = broker,

@@ -74,7 +74,7 @@ static int link_up(struct run_broker *broker)
 		return 0;
 	broker->graftd = broker_connect(NULL);
 	if (broker->graftd < 0) {
-		log_limited(LOG_LEVEL_WARNING, "cannot reach graftd at %s: %s",
+		log_limited(LOG_LEVEL_INFO, "cannot reach graftd at %s: %s",
 			    broker_path(), strerror(-broker->graftd));
 		broker->graftd = -1;
 		return -ENETDOWN;

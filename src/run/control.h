@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control socket of one run: where `graft ps` and `graft show` ask. Nothing of it is
+ * The control socket of one run: where `graft ps` asks. Nothing of it is
  * in the file system, so nothing stays behind when the supervisor is killed.
  */
 #pragma once

@@ -104,9 +104,13 @@ static int wait_turn(struct policy_options *options, int option, const char *tex
 
 static int need_policy(struct policy_options *options)
 {
+	if (options->policy)
+		return 0;
+	options->policy = policy_new();
 	if (!options->policy)
-		options->policy = policy_new();
-	return options->policy ? 0 : no_memory();
+		return no_memory();
+	policy_allow_named(options->policy);
+	return 0;
 }
 
 static int take(struct policy_options *options, int option, const char *argument)
@@ -155,21 +159,33 @@ static int add_waiting(struct policy_options *options, int option,
 	return 0;
 }
 
+static int add_variables(struct policy_options *options)
+{
+	struct policy_error error;
+
+	for (int i = 0; i < POLICY_N_VARIABLES; i++) {
+		enum policy_variable variable = (enum policy_variable)i;
+		const char *text = getenv(policy_variable_name(variable));
+
+		if (!text || !*text)
+			continue;
+		if (policy_add_variable(options->policy, variable, text, &error) < 0)
+			return complain(&error);
+		options->any = true;
+	}
+	return 0;
+}
+
 static int finish(struct policy_options *options)
 {
-	const char *pairs = getenv("GRAFT_CONV_PAIRS");
 	struct policy_error error;
 
 	if (need_policy(options) < 0 ||
 	    add_waiting(options, 'p', policy_add_publish) < 0 ||
-	    add_waiting(options, 'i', policy_add_ingress) < 0)
+	    add_waiting(options, 'i', policy_add_ingress) < 0 ||
+	    add_variables(options) < 0 ||
+	    add_waiting(options, 'e', policy_add_egress) < 0)
 		return -EINVAL;
-	if (pairs && policy_add_conv_pairs(options->policy, pairs, &error) < 0)
-		return complain(&error);
-	if (add_waiting(options, 'e', policy_add_egress) < 0)
-		return -EINVAL;
-	if (pairs && *pairs)
-		options->any = true;
 	if (policy_seal(options->policy, &error) < 0)
 		return complain(&error);
 	return 0;

@@ -4,8 +4,11 @@
  *
  *	--policy FILE  --rule LINE  -p/--publish  -i/--ingress  -e/--egress
  *
- * and GRAFT_CONV_PAIRS. Order of judgement: --rule and --policy as given, then -p, then
- * -i, then GRAFT_CONV_PAIRS, then -e (longest prefix first).
+ * and the variables of enum policy_variable. Order of judgement: --rule and --policy as
+ * given, then -p, then -i, then GRAFT_CONV_PAIRS, then GRAFT_INGRESS_CONVERT, then -e
+ * with GRAFT_EGRESS_CONVERT (longest prefix first), then GRAFT_BBCONN.
+ *
+ * A name that nothing defines is an endpoint of graftd's registry.
  *
  * A struct policy_options begins as all zeroes. The policy in it is the caller's to free;
  * arguments are kept by pointer until policy_options_finish.
@@ -49,8 +52,8 @@ enum {
  * printing one line to stderr.
  */
 int policy_options_take(struct policy_options *options, int option, const char *argument);
-/* Adds what waited and GRAFT_CONV_PAIRS, and seals. Return: 0, or -EINVAL after one line
- * to stderr. */
+/* Adds what waited and the variables, and seals. Return: 0, or -EINVAL after one line to
+ * stderr. */
 int policy_options_finish(struct policy_options *options);
 
 /* The text of the policy file @path, NUL-terminated, for the caller to free. Return: 0 or

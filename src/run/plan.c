@@ -18,6 +18,7 @@ static const struct {
 	{ TRAP_FAST_OPEN, "sendmsg(MSG_FASTOPEN)" },
 	{ TRAP_FAST_OPEN, "sendmmsg(MSG_FASTOPEN)" },
 	{ TRAP_OPTIONS, "setsockopt(IPPROTO_TCP)" },
+	{ TRAP_FAMILY, "socket(AF_GRAFT)" },
 };
 _Static_assert(ARRAY_SIZE(rows) <= PLAN_TRAPS_MAX, "names do not fit");
 

@@ -38,6 +38,7 @@
 #include "run/dns.h"
 #include "run/grafts.h"
 #include "run/launch.h"
+#include "run/registry.h"
 #include "run/run.h"
 #include "run/stacks.h"
 #include "run/tree.h"
@@ -55,6 +56,7 @@ struct supervisor {
 	struct event_timer tick;
 	struct notify *notify;
 	struct run_broker *broker;
+	struct registry *registry;
 	struct dns *dns;
 	struct control *control;
 	struct grafts *grafts;
@@ -177,7 +179,26 @@ static void note_graft(void *context, uint64_t cookie, const struct rule *rule)
 		    event_now_ns());
 }
 
-static const struct notify_ops notify_ops = { .grafted = note_graft };
+static int ask_registry(void *context, const struct wire_ask *ask, int socket,
+			struct wire_grant *ret)
+{
+	struct supervisor *self = context;
+
+	return registry_ask(self->registry, ask, socket, ret);
+}
+
+static uint64_t registry_now(void *context)
+{
+	struct supervisor *self = context;
+
+	return registry_generation(self->registry);
+}
+
+static const struct notify_ops notify_ops = {
+	.grafted = note_graft,
+	.ask = ask_registry,
+	.generation = registry_now,
+};
 
 static size_t rule_text(void *context, uint32_t rule, char *text, size_t size)
 {
@@ -339,8 +360,10 @@ static int start_engine(struct supervisor *self)
 		.ops = &notify_ops,
 		.context = self,
 	};
-	int r = notify_new(&self->notify, &config);
+	int r = registry_new(&self->registry);
 
+	if (r == 0)
+		r = notify_new(&self->notify, &config);
 	if (r == 0)
 		r = notify_start(self->notify);
 	if (r < 0)

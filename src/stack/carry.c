@@ -237,6 +237,14 @@ static void carry_filter_lock(int from, int to)
 		setsockopt(to, SOL_SOCKET, SO_LOCK_FILTER, &locked, sizeof(locked));
 }
 
+bool carry_has(int level, int name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].level == level && rows[i].name == name)
+			return true;
+	return false;
+}
+
 void carry_options(int from, int to)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)

@@ -51,5 +51,13 @@ int stack_host_new(struct stack **ret);
  */
 int stack_netns_new(struct stack **ret, int netns);
 
+/*
+ * The same without a helper, for a caller that has CAP_SYS_ADMIN over both namespaces:
+ * the calling thread enters the namespace for each socket and comes back. @netns stays
+ * the caller's; the stack keeps the namespace until it is released. Return: 0 or -errno
+ * (-EPERM).
+ */
+int stack_enter_new(struct stack **ret, int netns);
+
 /* Reads the namespace cookie of socket @fd. Return: 0 or -errno. */
 int stack_cookie_of(int fd, uint64_t *ret_cookie);

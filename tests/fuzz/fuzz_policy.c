@@ -2,7 +2,8 @@
 /*
  * Any bytes as a policy file, and as each short notation: whatever parses prints to a
  * text that parses and prints the same; whatever does not leaves one line to say why.
- * What parsed is then asked a question made of the same bytes.
+ * What parsed is then asked a question made of the same bytes. The same with names left
+ * to the registry, and with what is wrong left out.
  */
 #include <netinet/in.h>
 #include <stdint.h>
@@ -56,8 +57,10 @@ static void check_again(const struct policy *policy)
 	_cleanup_free_ char *first = policy_print(policy);
 	_cleanup_free_ char *second = NULL;
 	struct policy_error error = { "" };
-	int r = policy_add_text(again, "again", first, strlen(first), &error);
+	int r;
 
+	policy_allow_named(again);
+	r = policy_add_text(again, "again", first, strlen(first), &error);
 	if (r == 0)
 		r = policy_seal(again, &error);
 	require(r == 0, "what was printed does not parse", error.text);
@@ -110,6 +113,22 @@ static void try_notation(int (*add)(struct policy *, const char *, struct policy
 		check_again(policy);
 }
 
+/* Whatever is right of a file and of each variable, which is always a policy. */
+static void try_rest(const uint8_t *data, size_t size, const char *text)
+{
+	_cleanup_(policy_freep) struct policy *policy = policy_new();
+
+	policy_allow_named(policy);
+	policy_check_text(policy, "fuzz", (const char *)data, size, ignore, NULL);
+	for (int i = 0; i < POLICY_N_VARIABLES; i++)
+		require(policy_check_variable(policy, (enum policy_variable)i, text,
+					      ignore, NULL) >= 0,
+			"a variable failed", text);
+	require(policy_seal_rest(policy, ignore, NULL) >= 0, "the seal failed", text);
+	check_again(policy);
+	ask(policy, data, size);
+}
+
 /* Publishing tens of thousands of ports is slow and says nothing new. */
 static bool has_wide_range(const char *text)
 {
@@ -134,5 +153,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_notation(policy_add_ingress, text);
 	try_notation(policy_add_egress, text);
 	try_notation(policy_add_conv_pairs, text);
+	try_notation(policy_add_ingress_convert, text);
+	try_notation(policy_add_egress_convert, text);
+	try_notation(policy_add_bbconn, text);
+	try_rest(data, size, text);
 	return 0;
 }

@@ -18,7 +18,7 @@ alone()
 {
 	header=$1
 	shift
-	if ! "$@" -I"$private" -Isrc -Iinclude -fsyntax-only -include "$header" \
+	if ! "$@" -I"$private" -Isrc -Iinclude -Iinclude/uapi -fsyntax-only -include "$header" \
 		"$private/unit" >"$private/log" 2>&1; then
 		echo "$header: does not compile alone ($*)"
 		grep -E 'error|warning' "$private/log" | head -n 3

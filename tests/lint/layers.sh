@@ -15,7 +15,7 @@ policy:    policy base
 wire:      wire policy base
 stack:     stack wire policy base
 broker:    broker stack wire policy base
-intercept: intercept stack/stack.h stack/bound.h stack/carry.h stack/diag.h wire policy base
+intercept: uapi intercept stack/stack.h stack/bound.h stack/carry.h stack/diag.h wire policy base
 lib:       lib stack wire policy base graft
 run:       run broker intercept stack wire policy base
 ctl:       ctl broker/client.h run wire policy base graft

@@ -103,7 +103,12 @@ commands()
 # each. Every command has -h and --help, so they are left out.
 help_options()
 {
-	"$graft" "$1" --help | sed -n 's/^ *\(-.*\)/\1/p' | sed 's/   *.*//' |
+	"$graft" "$1" --help | options_in_help
+}
+
+options_in_help()
+{
+	sed -n 's/^ *\(-.*\)/\1/p' | sed 's/   *.*//' |
 		grep -oE '(^|[ ,|])--?[A-Za-z0-9][A-Za-z0-9-]*' | tr -d ' ,|' |
 		grep -vxE -e '-h|--help' | sort -u
 }

@@ -3,6 +3,7 @@
 #
 # Each source file names its licence in its first lines: LGPL-2.1-or-later for what is
 # installed, GPL-2.0-or-later for tests, tools and bench; both texts are in LICENSES/.
+# What is shared with the kernel has the kernel's.
 set -eu
 . "$(dirname "$0")/lib.sh"
 
@@ -10,6 +11,7 @@ expected()
 {
 	case $1 in
 	tests/* | tools/* | bench/*) echo GPL-2.0-or-later ;;
+	include/uapi/*) echo 'GPL-2.0-only WITH Linux-syscall-note' ;;
 	examples/*) echo '(GPL-2.0|LGPL-2.1)-or-later' ;;
 	*) echo LGPL-2.1-or-later ;;
 	esac

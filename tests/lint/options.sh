@@ -2,28 +2,43 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # --help and the manual say the same: every option of every command's --help stands in
-# its manual page, and the other way round. `run` has graft-run(1); the other commands
-# have a subsection of their name in graft(1). zsh and fish completions list them too.
+# its manual page, and the other way round. `run` has graft-run(1), the other commands a
+# subsection of their name in graft-endpoint(8) or graft(1). zsh and fish completions list
+# them too. graftd has graftd(8).
 set -eu
 . "$(dirname "$0")/lib.sh"
 [ -x "$graft" ] || skip "no program at $graft"
 
+graftd=$build/src/broker/graftd
+
+page_of() # COMMAND
+{
+	case $1 in
+	run) echo graft-run.1 ;;
+	add | del | show | monitor | reload) echo graft-endpoint.8 ;;
+	*) echo graft.1 ;;
+	esac
+}
+
 # man_options COMMAND: the options its page lists, as help_options prints them.
 man_options()
 {
-	if [ "$1" = run ]; then
-		cat man/graft-run.1
-	else
-		awk -v name="$1" '/^\.S[sh]/ { on = $1 == ".Ss" && $2 == name } on' man/graft.1
-	fi | sed -n 's/^\.It \(Fl .*\)/\1/p' | grep -oE 'Fl -?[A-Za-z0-9][A-Za-z0-9-]*' |
+	awk -v name="$1" '
+	BEGIN { on = name == "run" }
+	/^\.S[sh]/ && name != "run" { on = $1 == ".Ss" && $2 == name }
+	on' "man/$(page_of "$1")" | options_in_page
+}
+
+options_in_page()
+{
+	sed -n 's/^\.It \(Fl .*\)/\1/p' | grep -oE 'Fl -?[A-Za-z0-9][A-Za-z0-9-]*' |
 		sed 's/^Fl /-/' | grep -vxE -e '-h|--help' | sort -u
 }
 
 # differ COMMAND: what one side has and the other lacks.
 differ()
 {
-	page='graft.1'
-	[ "$1" != run ] || page='graft-run.1'
+	page=$(page_of "$1")
 	help_options "$1" >"$private/help"
 	man_options "$1" >"$private/man"
 	comm -23 "$private/help" "$private/man" | sed "s/^/man\/$page: $1 lacks /"
@@ -55,6 +70,16 @@ check()
 		fi
 		differ "$command"
 	done
+	[ ! -x "$graftd" ] || differ_graftd
+}
+
+# graftd has a page for itself and no completions.
+differ_graftd()
+{
+	"$graftd" --help | options_in_help >"$private/help"
+	options_in_page <man/graftd.8 >"$private/man"
+	comm -23 "$private/help" "$private/man" | sed 's/^/man\/graftd.8: lacks /'
+	comm -13 "$private/help" "$private/man" | sed 's/^/graftd --help: lacks /'
 }
 
 private=$(mktemp -d)

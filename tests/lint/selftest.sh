@@ -137,6 +137,9 @@ proves options 'completions/_graft: check lacks --planted'
 fake_graft
 sed -i 's/^\.It Fl -print.*/&\n.It Fl -planted/' "$tree/man/graft.1"
 proves options 'graft check --help: lacks --planted'
+printf '#!/bin/sh\necho "  --planted  more"\n' | plant build-none/src/broker/graftd
+chmod +x "$tree/build-none/src/broker/graftd"
+proves options 'man/graftd.8: lacks --planted'
 
 # examples
 echo 'bind planted' >>"$tree/examples/p.conf"

@@ -75,21 +75,18 @@ run '::1' -p ::1:8080:80
 run '33' -e 10.0.0.0/33=host
 run '129' -e ::/129=host
 run '10.0.0.0/8' -e 10.0.0.0/8
-run 'nowhere' -e 10.0.0.0/8=nowhere
-run 'nosuch' -i 0.0.0.0:80=nosuch
 run '0.0.0.0' -i 0.0.0.0=host
 run 'quic' --engine quic
 run 'maybe' --dns maybe
 run 'listen' --rule 'listen tcp 0.0.0.0:80 = host'
 run 'icmp' --rule 'bind icmp 0.0.0.0:80 = host'
-run 'missing' --rule 'bind tcp 0.0.0.0:80 = missing'
 run 'EWHAT' --rule 'connect tcp 10.0.0.1 = deny:EWHAT'
 run '=' --rule 'bind tcp 0.0.0.0:80 host'
 run 'such|exist' --policy "$T/no/such/file"
 run 'directory' --policy "$T"
 policy 1:18 'bind tcp 0.0.0.0:70000 = host'
-policy 2: '# a comment
-bind tcp 0.0.0.0:80 = nobody'
+printf '# a comment\nbind tcp 0.0.0.0:80 = nobody\n' >"$T/bad.conf"
+bad 'bad.conf:2:' check "$T/bad.conf"
 policy 1: 'endpoint web ipv4 127.0.0.1'
 policy 1: 'endpoint web ipv5 127.0.0.1:80'
 policy 2: 'endpoint web ipv4 127.0.0.1:80
@@ -101,8 +98,10 @@ policy 1: 'connect tcp [2001:db8::1:80 = host'
 policy 3: '
 
 nonsense'
-GRAFT_CONV_PAIRS="0.0.0.0:80=nosuch" run 'nosuch'
-GRAFT_CONV_PAIRS="0.0.0.0=x" run 'GRAFT_CONV_PAIRS|0.0.0.0'
+GRAFT_CONV_PAIRS="0.0.0.0=x" run 'GRAFT_CONV_PAIRS 0.0.0.0=x'
+GRAFT_INGRESS_CONVERT="0.0.0.0:1=a 0.0.0.0:70000=b" run 'INGRESS_CONVERT 0.0.0.0:70000=b'
+GRAFT_EGRESS_CONVERT="10.0.0.0/8=a" run 'GRAFT_EGRESS_CONVERT' -e 10.0.0.0/8=host
+GRAFT_BBCONN="a b" run 'GRAFT_BBCONN b'
 bad 'listen' explain -p 8080:80 listen tcp 0.0.0.0:80
 bad 'sctp' explain -p 8080:80 bind sctp 0.0.0.0:80
 bad '0.0.0.0' explain -p 8080:80 bind tcp 0.0.0.0
@@ -116,4 +115,10 @@ warned "endpoints.conf:2: endpoint 'db': hold and share have no effect" \
 	--policy "$T/endpoints.conf" --rule 'bind tcp 0.0.0.0:82 = db' \
 	--rule 'bind tcp 0.0.0.0:83 = all'
 warned "endpoint 'idle'.*no effect" --policy "$T/endpoints.conf" -e 10.0.0.0/8=idle
+# Not defined is graftd's, and there is none here.
+export GRAFT_SOCKET=$T/none/graftd.sock
+warned "'nowhere'.*none/graftd.sock" -e 10.0.0.0/8=nowhere
+warned "'nosuch'.*graftd" -i 0.0.0.0:80=nosuch
+warned "'missing'.*graftd" --rule 'bind tcp 0.0.0.0:80 = missing'
+GRAFT_CONV_PAIRS="0.0.0.0:80=nosuch" warned "'nosuch'.*graftd"
 finish

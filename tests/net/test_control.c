@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The control socket, the census and `graft ps`/`graft show` over real processes.
+ * The control socket, the census and `graft ps` over real processes.
  *
  *	this test ("supervisor", "host" netns of its own)
  *	 ├── child: own netns; inherited a host listener, a host UDP socket and a host
@@ -172,7 +172,7 @@ static void test_ps(void **state)
 	assert_int_equal(number(run, "program"), child);
 	assert_true(number(run, "age_ns") > 0);
 	assert_int_equal(number(run, "n_grafts"), 1000); /* made so far */
-	assert_int_equal(number(run, "n_live"), 5);      /* test_show has them */
+	assert_int_equal(number(run, "n_live"), 5);      /* test_sockets has them */
 	json_object_put(array);
 
 	assert_int_equal(graft("ps", &text), 0);
@@ -200,12 +200,12 @@ static struct json_object *find(struct json_object *grafts, pid_t pid,
 	return found;
 }
 
-static void test_show(void **state)
+static void test_sockets(void **state)
 {
 	struct json_object *array, *grafts, *item;
 	const char *text;
 
-	assert_int_equal(graft("show --json", &text), 0);
+	assert_int_equal(graft("ps --sockets --json", &text), 0);
 	array = json_tokener_parse(text);
 	assert_non_null(array);
 	grafts = member(own(array, "run"), "grafts");
@@ -237,22 +237,25 @@ static void test_show(void **state)
 	json_object_put(array);
 }
 
-static void test_show_one(void **state)
+static void test_sockets_one(void **state)
 {
 	char arguments[64], address[32];
 	const char *text;
 
-	snprintf(arguments, sizeof(arguments), "show %d", (int)getpid());
+	snprintf(arguments, sizeof(arguments), "ps --sockets %d", (int)getpid());
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	assert_int_equal(graft(arguments, &text), 0);
 	assert_memory_equal(text, "RUN ", 4);
 	assert_non_null(strstr(text, address));
 	assert_non_null(strstr(text, "test-child"));
-	assert_int_equal(graft("show 'web?[2J\377'", &text), 0);
-	assert_int_equal(graft("show 999999999 2>&1", &text), 1);
+	assert_int_equal(graft("ps --sockets 'web?[2J\377'", &text), 0);
+	assert_int_equal(graft("ps --sockets 999999999 2>&1", &text), 1);
 	assert_non_null(strstr(text, "no live run '999999999'"));
-	assert_int_equal(graft("show a b 2>&1", &text), 2);
-	assert_int_equal(graft("ps a 2>&1", &text), 2);
+	assert_int_equal(graft("ps --sockets a b 2>&1", &text), 2);
+	assert_int_equal(graft("ps 999999999 2>&1", &text), 1);
+	assert_int_equal(graft("ps 'web?[2J\377'", &text), 0);
+	assert_non_null(strstr(text, "nginx -g 'daemon off;'"));
+	assert_int_equal(graft("ps a b 2>&1", &text), 2);
 	assert_int_equal(graft("ps --bad 2>&1", &text), 2);
 }
 
@@ -588,8 +591,8 @@ int main(int argc, char **argv)
 {
 	static const struct control_ops ops = { op_run, op_grafts };
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ps),           cmocka_unit_test(test_show),
-		cmocka_unit_test(test_show_one),     cmocka_unit_test(test_rude_clients),
+		cmocka_unit_test(test_ps),           cmocka_unit_test(test_sockets),
+		cmocka_unit_test(test_sockets_one),  cmocka_unit_test(test_rude_clients),
 		cmocka_unit_test(test_many_clients), cmocka_unit_test(test_big_answer),
 		cmocka_unit_test(test_silent_run),   cmocka_unit_test(test_stranger),
 		cmocka_unit_test(test_name_taken),

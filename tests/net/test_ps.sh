@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# graft ps and graft show on a live run that holds three sockets of the host:
+# graft ps, and graft ps --sockets, on a live run that holds three sockets of the host:
 #
 #	client 10.77.0.1:C --> 10.77.0.1:8080   listener, accepted  -+
 #	                       10.77.0.1:8000 <-- connected         -+- peer.py --name shop
@@ -81,12 +81,13 @@ ask() # root|user|other COMMAND [ARG...]
 	host "${IDENTITY[@]}" "$GRAFT" "$@"
 }
 
-look() # ps|show ASKER [RUN]
+look() # ps|sockets ASKER [RUN]
 {
-	local what=$1 uid=0
+	local what=$1 uid=0 command=(ps)
 	[ "$WHO" = root ] || uid=65534
+	[ "$what" = ps ] || command=(ps --sockets)
 	shift
-	equal "$WHO's run: $what --json ${2-} for $1" "" "$(ask "$1" "$what" --json "${@:2}" |
+	equal "$WHO's run: $what --json ${2-} for $1" "" "$(ask "$1" "${command[@]}" --json "${@:2}" |
 		"$PYTHON" "$T/bin/look.py" "$what" "$FRONT" "$uid" "$OUT" "$CLIENT" 2>&1)"
 }
 
@@ -117,32 +118,32 @@ tables()
 	contains "$WHO: ps: the run, with three live grafts" \
 		"^$FRONT +shop +[^ ]+ +notify +[0-9]+s +3 +-p 8080:80 -e 10.77.0.0/24=host " \
 		"$row"
-	row=$(ask "$WHO" show shop)
-	contains "$WHO: show: the listener" \
+	row=$(ask "$WHO" ps --sockets shop)
+	contains "$WHO: sockets: the listener" \
 		'^shop +[0-9]+ +python3[^ ]* +[0-9]+ +tcp +listen +0\.0\.0\.0:8080 +- +[0-9]+s +bind tcp' \
 		"$row"
-	contains "$WHO: show: the accepted one, whose age nobody knows" \
+	contains "$WHO: sockets: the accepted one, whose age nobody knows" \
 		"tcp +established +$HOST4:8080 +$HOST4:$CLIENT +- +bind tcp 0.0.0.0:80" "$row"
-	contains "$WHO: show: the connected one" \
+	contains "$WHO: sockets: the connected one" \
 		"tcp +established +$HOST4:$OUT +$HOST4:8000 +[0-9]+s +connect any" "$row"
-	equal "$WHO: show: as many rows without a name" 4 "$(ask "$WHO" show | wc -l)"
+	equal "$WHO: sockets: as many rows without a name" 4 "$(ask "$WHO" ps --sockets | wc -l)"
 }
 
 unknown() # RUN
 {
 	local status
-	ask "$WHO" show "$@" >"$T/out" 2>"$T/err"
+	ask "$WHO" ps --sockets "$@" >"$T/out" 2>"$T/err"
 	status=$?
-	equal "$WHO: show $*: status, lines on stdout and stderr" "1 0 1" \
+	equal "$WHO: sockets $*: status, lines on stdout and stderr" "1 0 1" \
 		"$status $(wc -l <"$T/out") $(wc -l <"$T/err")"
-	contains "$WHO: show $*: what is wrong" "no live run '${*: -1}'" "$(<"$T/err")"
+	contains "$WHO: sockets $*: what is wrong" "no live run '${*: -1}'" "$(<"$T/err")"
 }
 
 sees_nothing() # ASKER
 {
 	[ "$(ask "$1" ps --json | tr -d ' \n')" = '[]' ] &&
-		[ "$(ask "$1" show --json | tr -d ' \n')" = '[]' ] &&
-		[ "$(ask "$1" ps | wc -l)" = 1 ] && [ "$(ask "$1" show | wc -l)" = 1 ]
+		[ "$(ask "$1" ps --sockets --json | tr -d ' \n')" = '[]' ] &&
+		[ "$(ask "$1" ps | wc -l)" = 1 ] && [ "$(ask "$1" ps --sockets | wc -l)" = 1 ]
 }
 
 others()
@@ -152,9 +153,9 @@ others()
 		return
 	fi
 	look ps root
-	look show root
+	look sockets root
 	check "$WHO: another ordinary user sees nothing" sees_nothing other
-	ask other show shop >/dev/null 2>&1
+	ask other ps --sockets shop >/dev/null 2>&1
 	equal "$WHO: nor by its name" 1 $?
 	[ "$WHO" != root ] || check "root's run is not seen by a user" sees_nothing user
 }
@@ -164,9 +165,9 @@ alive()
 	begin || return
 	tables
 	look ps "$WHO"
-	look show "$WHO"
-	look show "$WHO" shop
-	look show "$WHO" "$FRONT"
+	look sockets "$WHO"
+	look sockets "$WHO" shop
+	look sockets "$WHO" "$FRONT"
 	unknown nosuch
 	unknown 1
 	unknown --json nosuch
@@ -185,16 +186,16 @@ unix_endpoint()
 		"$PYTHON" "$T/bin/http_server.py" 0.0.0.0 80 unix
 	await web test -S "$dir/web.sock" || return
 	within 10 listens_there "$WHO"
-	row=$(ask "$WHO" show web)
-	contains "$WHO: show: a listener on a UNIX path" \
+	row=$(ask "$WHO" ps --sockets web)
+	contains "$WHO: sockets: a listener on a UNIX path" \
 		"unix +listen +$dir/web.sock +- +[0-9]+s +bind tcp 0.0.0.0:80 = web" "$row"
-	equal "$WHO: show: and nothing else" 2 "$(wc -l <<<"$row")"
+	equal "$WHO: sockets: and nothing else" 2 "$(wc -l <<<"$row")"
 	stop web
 }
 
 listens_there() # ASKER
 {
-	ask "$1" show web | grep -q ' listen '
+	ask "$1" ps --sockets web | grep -q ' listen '
 }
 
 killed_front()

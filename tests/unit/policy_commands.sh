@@ -47,6 +47,19 @@ bind tcp [::]:80 = web" "$graft" check --print good.conf more.conf
 expect "every mistake is told of" 2 "bad.conf:1:18: port 70000 is not in 0-65535
 bad.conf:2:23: endpoint 'wbe' is not defined; did you mean 'web'?" \
 	"$graft" check --print good.conf bad.conf
+cat >registry.conf <<-'END'
+	bind tcp 0.0.0.0:80 = wbe
+	connect any 10.0.0.0/8 = from out
+END
+expect "a name of the registry is a mistake unless it is said to be none" 2 \
+	"registry.conf:1:23: endpoint 'wbe' is not defined; did you mean 'web'?
+registry.conf:2:31: endpoint 'out' is not defined" "$graft" check good.conf registry.conf
+expect "names of the registry" 0 "endpoint web ipv4 127.0.0.1:8080
+# endpoint wbe is in graftd's registry
+# endpoint out is in graftd's registry
+bind tcp 0.0.0.0:80 = web
+bind tcp 0.0.0.0:80 = wbe
+connect any 10.0.0.0/8 = from out" "$graft" check --print --registry good.conf registry.conf
 expect "a missing file" 2 "none.conf: No such file or directory" "$graft" check none.conf
 truncate -s 65M large.conf
 expect "a file too large" 2 "large.conf: larger than the 64 MiB a policy file may have" \
@@ -54,22 +67,41 @@ expect "a file too large" 2 "large.conf: larger than the 64 MiB a policy file ma
 
 expect "explain a file's rule" 0 \
 	"rule good.conf:2 'bind tcp 0.0.0.0:80 = web' matches; the socket is made in the host's stack and bound to 127.0.0.1:8080
-engine: notify; traps bind connect listen sendto(MSG_FASTOPEN) sendmsg(MSG_FASTOPEN) sendmmsg(MSG_FASTOPEN)" \
+engine: notify; traps bind connect listen sendto(MSG_FASTOPEN) sendmsg(MSG_FASTOPEN) sendmmsg(MSG_FASTOPEN) socket(AF_GRAFT)" \
 	"$graft" explain --policy good.conf bind tcp 0.0.0.0:80
 expect "rules before -p before -i before pairs before -e" 0 \
 	"rule --rule:1 'connect any 127.0.0.1:80 = own' matches; the socket stays in the program's own stack
-engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg" \
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
 	"$graft" explain -e 0.0.0.0/0=host --bound -p 8080:80 \
 	--rule 'connect any 127.0.0.1:80 = own' connect tcp 127.0.0.1:80
 expect "-p before -i wherever they stand" 0 \
 	"rule -p 8080:80 'bind tcp 0.0.0.0:80 = pub-tcp-8080-4' matches; the socket is made in the host's stack and bound to 0.0.0.0:8080
-engine: notify; traps bind connect listen sendto sendmsg sendmmsg" \
+engine: notify; traps bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
 	"$graft" explain -i 0.0.0.0:80=deny -p 8080:80 bind tcp 0.0.0.0:80
 expect "pairs before -e" 1 \
 	"rule GRAFT_CONV_PAIRS 10.0.0.1:80=deny 'connect any 10.0.0.1:80 = deny' matches; the call fails with EACCES
-engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg" \
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
 	env GRAFT_CONV_PAIRS=10.0.0.1:80=deny "$graft" explain -e 0.0.0.0/0=host \
 	connect tcp 10.0.0.1:80
+expect "the older variables" 0 \
+	"rule GRAFT_INGRESS_CONVERT 0.0.0.0:1-99=web 'bind any 0.0.0.0:1-99 = web' matches; the socket is made in the host's stack and bound to 127.0.0.1:8080
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
+	env GRAFT_INGRESS_CONVERT=0.0.0.0:1-99=web GRAFT_EGRESS_CONVERT=0.0.0.0/0=host \
+	"$graft" explain --rule 'endpoint web ipv4 127.0.0.1:8080' bind tcp 0.0.0.0:80
+expect "-e and GRAFT_EGRESS_CONVERT, then GRAFT_BBCONN" 1 \
+	"rule GRAFT_EGRESS_CONVERT 10.0.0.0/8=deny 'connect any 10.0.0.0/8 = deny' matches; the call fails with EACCES
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
+	env GRAFT_EGRESS_CONVERT=10.0.0.0/8=deny GRAFT_BBCONN=host "$graft" explain \
+	-e 10.0.0.0/7=own connect tcp 10.0.0.1:80
+expect "an endpoint of the registry" 0 \
+	"rule -i 0.0.0.0:80=wbe 'bind any 0.0.0.0:80 = wbe' matches; endpoint 'wbe' is looked up in graftd's registry when the call is made
+engine: notify; traps bind connect listen sendto sendmsg sendmmsg setsockopt(IPPROTO_TCP)" \
+	"$graft" explain --policy good.conf -i 0.0.0.0:80=wbe -i 0.0.0.0:81=web \
+	bind udp 0.0.0.0:80
+expect "one bad pair" 2 \
+	"graft: GRAFT_INGRESS_CONVERT 0.0.0.0=x: '0.0.0.0' has no port; expected ADDR:PORT" \
+	env GRAFT_INGRESS_CONVERT='0.0.0.0:1=host 0.0.0.0=x' "$graft" explain \
+	bind tcp 0.0.0.0:80
 expect "nothing to do" 0 "no rule matches; the socket stays in the program's own stack
 engine: none needed; no rule moves or denies a socket" \
 	"$graft" explain connect udp '[2001:db8::1]:53'
@@ -89,7 +121,16 @@ d = json.load(sys.stdin)
 print(d["verdict"], d["reason"], d["passed_over"], d["traps"])'
 }
 expect "json" 0 "own unservable bind tcp [::]:80 = pub-tcp-8080-127.0.0.1 \
-['bind', 'connect', 'listen', 'sendto(MSG_FASTOPEN)', 'sendmsg(MSG_FASTOPEN)', 'sendmmsg(MSG_FASTOPEN)']" json
+['bind', 'connect', 'listen', 'sendto(MSG_FASTOPEN)', 'sendmsg(MSG_FASTOPEN)', 'sendmmsg(MSG_FASTOPEN)', 'socket(AF_GRAFT)']" json
+
+# shellcheck disable=SC2317  # called by expect
+json_registry() {
+	"$graft" explain --json -e 10.0.0.0/8=out connect tcp 10.0.0.1:80 |
+		python3 -c 'import json, sys
+d = json.load(sys.stdin)
+print(d["verdict"], d["endpoint"], d["registry"], "address" in d)'
+}
+expect "json of an endpoint of the registry" 0 "from out True False" json_registry
 
 echo "1..$n"
 exit $failed

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/graft.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -34,7 +35,7 @@
 
 #define ALL_TRAPS                                                        \
 	(TRAP_SOCKET_V4 | TRAP_SOCKET_V6 | TRAP_NAMES | TRAP_DATAGRAMS | \
-	 TRAP_FAST_OPEN | TRAP_OPTIONS)
+	 TRAP_FAST_OPEN | TRAP_OPTIONS | TRAP_FAMILY)
 #define ALWAYS (1U << 31)
 #define NEVER  0
 #define HIGH   (1ULL << 32) /* the half of a register that int arguments do not use */
@@ -119,6 +120,9 @@ static const struct row {
 	{ SCMP_SYS(socket), { AF_PACKET, SOCK_RAW }, NEVER, 0 },
 	{ SCMP_SYS(socket), { AF_UNSPEC }, NEVER, 0 },
 	{ SCMP_SYS(socketpair), { AF_INET }, NEVER, 0 },
+	{ SCMP_SYS(socket), { AF_GRAFT, SOCK_STREAM }, TRAP_FAMILY, NOTIFY },
+	{ SCMP_SYS(socket), { AF_GRAFT | HIGH, SOCK_DGRAM }, TRAP_FAMILY, NOTIFY },
+	{ SCMP_SYS(socketpair), { AF_GRAFT }, TRAP_FAMILY, FAIL(EOPNOTSUPP) },
 
 	{ SCMP_SYS(connect), { 3, 0x7000, 16 }, TRAP_NAMES, NOTIFY },
 	{ SCMP_SYS(connect), { 3, 0x7000, 15 }, NEVER, 0 },
@@ -139,6 +143,11 @@ static const struct row {
 	{ SCMP_SYS(sendto), { 3, 1, 1, 0, 0x7000, 16 }, TRAP_DATAGRAMS, NOTIFY },
 	{ SCMP_SYS(sendto), { 3, 1, 1, 0, HIGH, 16 }, TRAP_DATAGRAMS, NOTIFY },
 	{ SCMP_SYS(sendto), { 3, 1, 1, 0, 0x7000, 0 }, TRAP_DATAGRAMS, NOTIFY },
+	{ SCMP_SYS(sendto),
+	  { 3, 1, 1, 0, 0x7000, 18 },
+	  TRAP_DATAGRAMS | TRAP_FAMILY,
+	  NOTIFY },
+	{ SCMP_SYS(sendto), { 3, 1, 1, 0, 0, 18 }, NEVER, 0 },
 	{ SCMP_SYS(sendto), { 3, 1, 1, 0, 0, 0 }, NEVER, 0 },
 	{ SCMP_SYS(sendto), { 3, 1, 1, MSG_NOSIGNAL, 0, 16 }, NEVER, 0 },
 	{ SCMP_SYS(sendto),
@@ -163,6 +172,9 @@ static const struct row {
 
 	{ SCMP_SYS(setsockopt), { 3, IPPROTO_TCP, 1 }, TRAP_OPTIONS, NOTIFY },
 	{ SCMP_SYS(setsockopt), { 3, IPPROTO_TCP | HIGH, 1 }, TRAP_OPTIONS, NOTIFY },
+	{ SCMP_SYS(setsockopt), { 3, IPPROTO_GRAFT, 1 }, TRAP_FAMILY, NOTIFY },
+	{ SCMP_SYS(getsockopt), { 3, IPPROTO_GRAFT | HIGH, 1 }, TRAP_FAMILY, NOTIFY },
+	{ SCMP_SYS(getsockopt), { 3, SOL_SOCKET, SO_ERROR }, NEVER, 0 },
 	{ SCMP_SYS(setsockopt), { 3, SOL_SOCKET, SO_REUSEADDR }, NEVER, 0 },
 	{ SCMP_SYS(setsockopt), { 3, SOL_SOCKET, IP_OPTIONS }, NEVER, 0 },
 	{ SCMP_SYS(setsockopt), { 3, IPPROTO_IP, IP_TOS }, NEVER, 0 },
@@ -376,13 +388,16 @@ static void test_plan(void **state)
 		{ { .connect_leaves = POLICY_OTHER, .connect_roams = POLICY_OTHER },
 		  TRAP_NAMES | TRAP_DATAGRAMS },
 		{ { .denies = POLICY_TCP }, TRAP_NAMES | TRAP_FAST_OPEN },
+		/* endpoints without rules, for programs that name them */
+		{ { .has_endpoints = true }, TRAP_NAMES | TRAP_FAST_OPEN },
 		{ { .denies = POLICY_ANY }, TRAP_NAMES | TRAP_DATAGRAMS },
 		{ { .bind_leaves = POLICY_TCP, .has_unix = true },
 		  TRAP_NAMES | TRAP_FAST_OPEN | TRAP_OPTIONS },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(plans); i++)
-		assert_int_equal(filter_plan(&plans[i].reach), plans[i].traps);
+		assert_int_equal(filter_plan(&plans[i].reach),
+				 plans[i].traps ? plans[i].traps | TRAP_FAMILY : 0);
 }
 
 int main(void)

@@ -7,8 +7,8 @@
  *
  *	bind(fd, (struct sockaddr *)&name, sizeof(name));
  *
- * The layout and the numbers are those of the af_graft module of 2017-2019. They hold with
- * the module, and without it under libgraft-hijack.so and `graft run`.
+ * The layout and the numbers are those of the af_graft module of 2017-2019. They hold
+ * with the module, and without it under libgraft-hijack.so and `graft run`.
  *
  * bind() puts the socket where the endpoint is. connect(), sendto(), sendmsg() and
  * sendmmsg() take a struct sockaddr_gr as destination, or any address of the endpoint's

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/graft.h>
 #include <linux/seccomp.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -55,7 +56,7 @@ static struct answer pass_on(const struct call *call)
  * ioctl is interrupted (the supervisor is stopped, frozen, or the machine suspended)
  * before the program took the descriptor, the kernel has already let the call return 0.
  */
-static struct answer give(struct call *call, int fd, int type)
+struct answer call_give(struct call *call, int fd, int type)
 {
 	struct seccomp_notif_addfd give = {
 		.id = call->id,
@@ -74,6 +75,8 @@ struct answer call_socket(struct call *call, struct subject *subject)
 	int protocol = (int)call->args[2];
 	_cleanup_fd_ int fd = -1;
 
+	if (family == AF_GRAFT)
+		return family_socket(call);
 	if (!is_guessed_host(call, family, type, protocol))
 		return answer_continue();
 	if (atomic_load_explicit(&call->notify->nested, memory_order_relaxed) &&
@@ -84,7 +87,7 @@ struct answer call_socket(struct call *call, struct subject *subject)
 		return answer_result(fd);
 	if ((type & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_STREAM)
 		subject_remember(call, fd, family, call->notify->config.host->cookie);
-	return give(call, fd, type);
+	return call_give(call, fd, type);
 }
 
 /* Reads the address a call names. Return: 0 or -errno. */
@@ -110,7 +113,8 @@ struct answer call_bind(struct call *call, struct subject *subject)
 	    route.asked.v4.sin_addr.s_addr == htonl(INADDR_ANY))
 		route.asked.any.sa_family = AF_INET;
 	result = prepare(call, subject, &route);
-	if (result == 0 && bind(subject->fd, &route.address.any, route.size) < 0)
+	if (result == 0 && !route.is_bound &&
+	    bind(subject->fd, &route.address.any, route.size) < 0)
 		result = -errno;
 	return conclude(call, subject, &route, result);
 }
@@ -204,7 +208,8 @@ static int place_listener(struct call *call, struct subject *subject)
 	if (is_bound)
 		return 0;
 	r = prepare(call, subject, &route);
-	if (r == 0 && bind(subject->fd, &route.address.any, route.size) < 0)
+	if (r == 0 && !route.is_bound &&
+	    bind(subject->fd, &route.address.any, route.size) < 0)
 		r = -errno;
 	conclude(call, subject, &route, r);
 	return r;
@@ -235,6 +240,8 @@ struct answer call_listen(struct call *call, struct subject *subject)
 	/* With other threads about, even AF_UNIX listens by our hand (its SO_PEERCRED is
 	 * then ours): they could put a grafted socket under the number meanwhile. */
 	r = inet ? place_listener(call, subject) : 0;
+	if (!family_may_listen(call, subject))
+		r = -EADDRNOTAVAIL;
 	subject_move_finish(call, subject);
 	if (r == 0 && listen(subject->fd, (int)call->args[1]) < 0)
 		r = -errno;
@@ -243,7 +250,8 @@ struct answer call_listen(struct call *call, struct subject *subject)
 
 struct answer call_setsockopt(struct call *call, struct subject *subject)
 {
-	(void)call;
+	if ((int)call->args[1] == IPPROTO_GRAFT)
+		return family_setsockopt(call, subject);
 	/* A TCP program whose socket became AF_UNIX goes on setting TCP options. */
 	return subject->domain == AF_UNIX ? answer_result(0) : answer_continue();
 }

@@ -29,6 +29,7 @@
 #include "stack/bound.h"
 #include "stack/carry.h"
 #include "stack/diag.h"
+#include "wire/wire.h"
 
 #define PIDFD_CACHE_SIZE   64 /* per worker */
 #define WORKERS_MAX        512
@@ -58,7 +59,10 @@ struct notify {
 	struct call *blocked; /* calls that may be blocking, newest first */
 	bool is_ticking;      /* guarded by blocked_lock */
 	unsigned int n_idle_ticks;
-	struct bound *bound; /* has a lock of its own */
+	struct bound *bound;    /* has a lock of its own */
+	struct named *named;    /* so has this */
+	struct family *family;  /* and this */
+	atomic_bool has_family; /* somebody made a socket of AF_GRAFT */
 	atomic_int guess_run[GUESS_ROWS];
 	struct guess guesses[GUESS_SLOTS];
 	atomic_uint_fast64_t n_calls, n_grafts, n_swaps, n_refused;
@@ -135,7 +139,7 @@ static inline struct answer answer_continue(void)
 
 /* What is known of the socket a call names. */
 enum place {
-	PLACE_HOST,  /* in the host's stack or an endpoint's: grafted */
+	PLACE_HOST,  /* in the host's stack or an endpoint's, whoever keeps it: grafted */
 	PLACE_OWN,   /* in the program's own */
 	PLACE_OTHER, /* in a namespace that is none of our business */
 };
@@ -219,9 +223,11 @@ uint16_t subject_local(const struct subject *subject, union address *ret_address
  */
 int subject_move(struct call *call, struct subject *subject, struct stack *stack,
 		 bool to_unix);
+/* The same, by @new, which is the callee's on success, with flags carried over only. */
+int subject_replace(struct call *call, struct subject *subject, int new);
 void subject_move_finish(struct call *call, const struct subject *subject);
 /* Where namespace @netns (a cookie) is. */
-enum place subject_place(const struct notify *notify, uint64_t netns);
+enum place subject_place(struct notify *notify, uint64_t netns);
 bool subject_is_in(const struct subject *subject, const struct stack *stack);
 uint64_t subject_cookie(const struct subject *subject);
 
@@ -230,6 +236,49 @@ uint64_t subject_cookie(const struct subject *subject);
 /* Repeats on @to, under number @number, what epoll instance @epoll has for @from.
  * @info is the text of the instance's fdinfo. */
 void carry_epoll(int epoll, const char *info, int number, int from, int to);
+
+/* --- named.c: endpoints of the registry --- */
+
+struct route;
+
+struct named *named_new(const struct policy *policy);
+struct named *named_free(struct named *named);
+static inline bool is_named(const struct policy_verdict *verdict)
+{
+	return (verdict->target == POLICY_ENDPOINT || verdict->target == POLICY_FROM) &&
+	       verdict->endpoint->kind == ENDPOINT_NAMED;
+}
+/* For such a verdict: puts the socket where the registry says, bound already or with the
+ * address to connect it to. Return: 0 or -errno, as prepare(). */
+int named_place(struct call *call, struct subject *subject, struct route *route);
+/*
+ * The same for a socket that names the endpoint itself: of the endpoint's own family.
+ * @ret_address: where it is bound, or where to connect it.
+ */
+int named_move(struct call *call, struct subject *subject, enum policy_op op,
+	       const char *name, struct wire_address *ret_address);
+/* Where is it? Return: 0 or -errno. */
+int named_find(struct call *call, const struct subject *subject, const char *name,
+	       struct wire_address *ret_address);
+/* Did the registry grant sockets of namespace @netns (a cookie)? */
+bool named_has_netns(struct notify *notify, uint64_t netns);
+
+/* --- family.c, family_options.c: AF_GRAFT --- */
+
+struct family *family_new(void);
+struct family *family_free(struct family *family);
+/* socket(AF_GRAFT). */
+struct answer family_socket(struct call *call);
+/* As prepare(), for a socket of the family; else, and for an address that is judged as
+ * any, FAMILY_E_OTHER. */
+#define FAMILY_E_OTHER 1
+int family_prepare(struct call *call, struct subject *subject, struct route *route);
+/* Keeps the books after a call that named an endpoint. */
+void family_report(struct call *call, const struct subject *subject,
+		   const struct route *route, int64_t result);
+/* Is it of another family, or bound? */
+bool family_may_listen(struct call *call, const struct subject *subject);
+struct answer family_setsockopt(struct call *call, const struct subject *subject);
 
 /* --- judge.c: policy applied to a subject --- */
 
@@ -241,6 +290,9 @@ void judge(struct call *call, const struct subject *subject, enum policy_op op,
 void judge_report(struct call *call, const struct subject *subject, enum policy_op op,
 		  const union address *asked, const struct policy_verdict *verdict,
 		  int64_t result);
+
+void judge_note_bound(struct notify *notify, const struct subject *subject,
+		      const struct endpoint *endpoint);
 
 /* --- guess.c: the stack of a socket that has no address yet --- */
 
@@ -261,7 +313,11 @@ struct answer call_sendto(struct call *call, struct subject *subject);
 struct answer call_sendmsg(struct call *call, struct subject *subject);
 struct answer call_sendmmsg(struct call *call, struct subject *subject);
 struct answer call_setsockopt(struct call *call, struct subject *subject);
+struct answer call_getsockopt(struct call *call, struct subject *subject);
 struct answer call_namespace(struct call *call, struct subject *subject);
+
+/* Installs @fd as the result of socket(). */
+struct answer call_give(struct call *call, int fd, int type);
 
 /* --- prepare.c: what bind, connect and sends with a name share --- */
 
@@ -273,6 +329,8 @@ struct route {
 	union address address; /* what to use on subject->fd */
 	socklen_t size;
 	bool is_judged; /* verdict is set; else the kernel refuses or dissolves */
+	bool is_bound;  /* the socket is bound already: nothing is left to do */
+	bool is_named;  /* AF_GRAFT: the program named an endpoint */
 	struct policy_verdict verdict;
 };
 
@@ -282,6 +340,8 @@ struct route {
  * the program's answer.
  */
 int prepare(struct call *call, struct subject *subject, struct route *route);
+/* Is the socket in a state in which it can change places? Return: 0 or -errno. */
+int prepare_can_move(struct call *call, const struct subject *subject, enum policy_op op);
 /* Ends what prepare began: reports, and passes @result on. */
 struct answer conclude(struct call *call, const struct subject *subject,
 		       const struct route *route, int64_t result);

@@ -29,6 +29,7 @@
  */
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/graft.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -74,9 +75,9 @@ unsigned int filter_plan(const struct policy_reach *reach)
 	unsigned int datagrams = POLICY_UDP | POLICY_OTHER;
 	unsigned int traps = 0;
 
-	if (!leaves && !reach->denies)
+	if (!leaves && !reach->denies && !reach->has_endpoints)
 		return 0;
-	traps |= TRAP_NAMES;
+	traps |= TRAP_NAMES | TRAP_FAMILY;
 	/* Where only binds leave, sockets move once, at bind. */
 	if (reach->connect_roams & (POLICY_TCP | POLICY_UDP))
 		traps |= TRAP_SOCKET_V4 | TRAP_SOCKET_V6;
@@ -172,6 +173,22 @@ static int add_traps(scmp_filter_ctx ctx, unsigned int traps)
 		  { SCMP_SYS(sendmmsg), notify, 1, { HAS_BITS(3, MSG_FASTOPEN) } } },
 		{ TRAP_OPTIONS,
 		  { SCMP_SYS(setsockopt), notify, 1, { IS_INT(1, IPPROTO_TCP) } } },
+		{ TRAP_FAMILY, { SCMP_SYS(socket), notify, 1, { IS_INT(0, AF_GRAFT) } } },
+		{ TRAP_FAMILY,
+		  { SCMP_SYS(socketpair),
+		    SCMP_ACT_ERRNO(EOPNOTSUPP),
+		    1,
+		    { IS_INT(0, AF_GRAFT) } } },
+		{ TRAP_FAMILY,
+		  { SCMP_SYS(setsockopt), notify, 1, { IS_INT(1, IPPROTO_GRAFT) } } },
+		{ TRAP_FAMILY,
+		  { SCMP_SYS(getsockopt), notify, 1, { IS_INT(1, IPPROTO_GRAFT) } } },
+		/* No other family has addresses of this size. */
+		{ TRAP_FAMILY,
+		  { SCMP_SYS(sendto),
+		    notify,
+		    2,
+		    { IS_SET(4), IS_INT(5, sizeof(struct sockaddr_gr)) } } },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

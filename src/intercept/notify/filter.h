@@ -17,6 +17,7 @@ enum trap {
 	TRAP_DATAGRAMS = 1 << 3, /* sendto with an address, sendmsg, sendmmsg */
 	TRAP_FAST_OPEN = 1 << 4, /* the same, with MSG_FASTOPEN only */
 	TRAP_OPTIONS = 1 << 5,   /* setsockopt on a socket that became AF_UNIX */
+	TRAP_FAMILY = 1 << 6,    /* socket(AF_GRAFT), its options, sends to its names */
 };
 
 /* The traps a policy with this reach needs; 0: the program can run untouched. */

@@ -88,8 +88,8 @@ static void say(const struct call *call, const struct subject *subject, enum pol
 		    result < 0 ? strerror((int)-result) : "ok");
 }
 
-static void note_bound(struct notify *notify, const struct subject *subject,
-		       const struct endpoint *endpoint)
+void judge_note_bound(struct notify *notify, const struct subject *subject,
+		      const struct endpoint *endpoint)
 {
 	struct bound_socket socket = {
 		.cookie = subject_cookie(subject),
@@ -119,7 +119,7 @@ void judge_report(struct call *call, const struct subject *subject, enum policy_
 		return;
 	atomic_fetch_add_explicit(&call->notify->n_grafts, 1, memory_order_relaxed);
 	if (op == POLICY_BIND)
-		note_bound(call->notify, subject, verdict->endpoint);
+		judge_note_bound(call->notify, subject, verdict->endpoint);
 	if (config->ops && config->ops->grafted)
 		config->ops->grafted(config->context, subject_cookie(subject),
 				     verdict->rule);

@@ -49,6 +49,7 @@ static void carry_binding(struct call *call, const struct subject *old, int new,
 	} else {
 		judge(call, old, POLICY_BIND, &local, &verdict);
 		if (verdict.target != POLICY_OWN && verdict.target != POLICY_DENY &&
+		    !is_named(&verdict) &&
 		    verdict.address.ss_family == local.any.sa_family &&
 		    subject_stack(call->notify, &verdict) == stack &&
 		    bind(new, (const struct sockaddr *)&verdict.address,
@@ -266,6 +267,25 @@ void subject_move_finish(struct call *call, const struct subject *subject)
 	*moving = (struct moving){ 0 };
 }
 
+int subject_replace(struct call *call, struct subject *subject, int new)
+{
+	uint64_t netns;
+	int r = stack_cookie_of(new, &netns);
+
+	if (r < 0)
+		return r;
+	carry_flags(subject->fd, new);
+	r = replace(call, subject, new);
+	if (r < 0)
+		return r;
+	atomic_fetch_add_explicit(&call->notify->n_swaps, 1, memory_order_relaxed);
+	subject->fd = new;
+	subject->cookie = 0;
+	subject->netns = netns;
+	subject->place = subject_place(call->notify, netns);
+	return 0;
+}
+
 int subject_move(struct call *call, struct subject *subject, struct stack *stack,
 		 bool to_unix)
 {
@@ -283,16 +303,10 @@ int subject_move(struct call *call, struct subject *subject, struct stack *stack
 	if (new < 0)
 		return new;
 	carry_options(subject->fd, new);
-	carry_flags(subject->fd, new);
 	if (!to_unix)
 		carry_binding(call, subject, new, stack);
-	r = replace(call, subject, new);
-	if (r < 0)
-		return r;
-	atomic_fetch_add_explicit(&call->notify->n_swaps, 1, memory_order_relaxed);
-	subject->fd = fd_steal(&new);
-	subject->cookie = 0;
-	subject->netns = stack->cookie;
-	subject->place = subject_place(call->notify, subject->netns);
-	return 0;
+	r = subject_replace(call, subject, new);
+	if (r == 0)
+		fd_steal(&new);
+	return r;
 }

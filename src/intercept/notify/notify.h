@@ -22,12 +22,24 @@
 struct policy;
 struct rule;
 struct stack;
+struct wire_ask;
+struct wire_grant;
 
-/* What the host process hears of the engine's work. Called from the engine's threads,
- * on the path of a call: must be short. */
+/* What the host process does for the engine. Called from the engine's threads, on the
+ * path of a call. */
 struct notify_ops {
-	/* Socket @cookie was put into a stack other than the program's own. */
+	/* Socket @cookie was put into a stack other than the program's own. Must be
+	 * short. */
 	void (*grafted)(void *context, uint64_t cookie, const struct rule *rule);
+	/*
+	 * Asks the registry for a socket of an endpoint that the policy only names, in
+	 * the place of @socket. May take a while. Return: the new one, close-on-exec and
+	 * the caller's, or -errno.
+	 */
+	int (*ask)(void *context, const struct wire_ask *ask, int socket,
+		   struct wire_grant *ret);
+	/* A number that changes with the registry; 0: what it said is not to be kept. */
+	uint64_t (*generation)(void *context);
 };
 
 struct notify_config {

@@ -57,7 +57,7 @@ static int can_move_tcp(const struct subject *subject, enum policy_op op)
 	return info.tcpi_state == TCP_CLOSE ? 0 : -EISCONN;
 }
 
-static int can_move(struct call *call, const struct subject *subject, enum policy_op op)
+int prepare_can_move(struct call *call, const struct subject *subject, enum policy_op op)
 {
 	union address local;
 	socklen_t size;
@@ -158,7 +158,7 @@ static int place(struct call *call, struct subject *subject, struct route *route
 		return 0;
 	if (is_answer(call, subject, route))
 		return 0;
-	r = can_move(call, subject, route->op);
+	r = prepare_can_move(call, subject, route->op);
 	if (r < 0)
 		return r;
 	return subject_move(call, subject, stack, to_unix);
@@ -170,12 +170,17 @@ int prepare(struct call *call, struct subject *subject, struct route *route)
 
 	route->address = route->asked;
 	route->size = route->asked_size;
+	r = family_prepare(call, subject, route);
+	if (r != FAMILY_E_OTHER)
+		return r;
 	if (!is_usable(subject, route) || subject->place == PLACE_OTHER)
 		return 0;
 	judge(call, subject, route->op, &route->asked, &route->verdict);
 	route->is_judged = true;
 	if (route->verdict.target == POLICY_DENY)
 		return -route->verdict.deny_errno;
+	if (is_named(&route->verdict))
+		return named_place(call, subject, route);
 	r = place(call, subject, route);
 	if (r == 0)
 		r = take_address(call, subject, route);
@@ -186,6 +191,8 @@ struct answer conclude(struct call *call, const struct subject *subject,
 		       const struct route *route, int64_t result)
 {
 	subject_move_finish(call, subject);
+	if (route->is_named)
+		family_report(call, subject, route, result);
 	if (route->is_judged)
 		judge_report(call, subject, route->op, &route->asked, &route->verdict,
 			     result);

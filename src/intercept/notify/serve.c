@@ -55,6 +55,7 @@ static const struct handler {
 	{ SYS_sendmsg, call_sendmsg, subject_open },
 	{ SYS_sendmmsg, call_sendmmsg, subject_open },
 	{ SYS_setsockopt, call_setsockopt, subject_open },
+	{ SYS_getsockopt, call_getsockopt, subject_open },
 	{ SYS_unshare, call_namespace, NULL },
 	{ SYS_setns, call_namespace, NULL },
 	{ SYS_clone, call_namespace, NULL },
@@ -353,11 +354,16 @@ int notify_new(struct notify **ret, const struct notify_config *config)
 	pthread_mutex_init(&notify->worker_lock, NULL);
 	pthread_cond_init(&notify->worker_wanted, NULL);
 	notify->bound = bound_new();
+	notify->named = named_new(config->policy);
+	notify->family = family_new();
 	notify->tick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!notify->bound || notify->tick_fd < 0) {
-		int r = notify->bound ? -errno : -ENOMEM;
+	if (!notify->bound || !notify->named || !notify->family || notify->tick_fd < 0) {
+		int r = notify->bound && notify->named && notify->family ? -errno
+									 : -ENOMEM;
 
 		bound_free(notify->bound);
+		named_free(notify->named);
+		family_free(notify->family);
 		fd_close(notify->tick_fd);
 		free(notify);
 		return r;

@@ -34,7 +34,7 @@ static enum policy_proto proto_of(int protocol)
 	}
 }
 
-enum place subject_place(const struct notify *notify, uint64_t netns)
+enum place subject_place(struct notify *notify, uint64_t netns)
 {
 	const struct notify_config *config = &notify->config;
 
@@ -45,7 +45,7 @@ enum place subject_place(const struct notify *notify, uint64_t netns)
 	for (size_t i = 0; i < config->n_others; i++)
 		if (config->others[i]->cookie == netns)
 			return PLACE_HOST;
-	return PLACE_OTHER;
+	return named_has_netns(notify, netns) ? PLACE_HOST : PLACE_OTHER;
 }
 
 int subject_open(const struct call *call, uint64_t number, struct subject *ret)

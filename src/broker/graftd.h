@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The daemon: its parts, and what they do together.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/event.h"
+#include "broker/identity.h"
+
+struct journal;
+struct page;
+struct quota;
+struct registry;
+struct server;
+struct stack;
+
+#define GRAFTD_SOFTWARE "graftd " GRAFT_VERSION
+
+struct graftd {
+	struct event_loop loop;
+	struct self self;
+	int state;     /* directory */
+	char boot[64]; /* which boot of the machine this is */
+	bool wants_reload, wants_end;
+	struct registry *registry;
+	struct journal *journal;
+	struct quota *quota;
+	struct page *page;
+	struct server *server;
+	struct stack *host; /* graftd's own namespace */
+};
