@@ -28,12 +28,14 @@
 #include "base/log.h"
 #include "broker/change.h"
 #include "broker/client.h"
+#include "broker/conf.h"
 #include "broker/daemon.h"
 #include "broker/graftd.h"
 #include "broker/journal.h"
 #include "broker/page.h"
 #include "broker/quota.h"
 #include "broker/registry.h"
+#include "broker/reload.h"
 #include "broker/server.h"
 #include "stack/stack.h"
 
@@ -212,6 +214,26 @@ static int read_boot(char *boot, size_t size)
 	return 0;
 }
 
+#define CONFIG_PATH "/etc/graft/graftd.conf"
+
+/* A first configuration that is wrong is no reason to leave those that need us alone, as
+ * long as there are endpoints to serve. */
+static int first_config(struct daemon *daemon)
+{
+	struct graftd *graftd = &daemon->graftd;
+	const char *path = daemon->options->config;
+	char text[256] = "";
+	int r;
+
+	graftd->config_path = path ? path : CONFIG_PATH;
+	graftd->config_is_optional = !path;
+	r = reload(graftd, text, sizeof(text));
+	if (r == 0 || !registry_n(graftd->registry))
+		return r;
+	log_warning("going on with the endpoints of before");
+	return conf_parse(&graftd->config, "", "", 0, NULL, NULL);
+}
+
 static int begin(struct daemon *daemon)
 {
 	struct graftd *graftd = &daemon->graftd;
@@ -241,6 +263,9 @@ static int begin(struct daemon *daemon)
 		r = change_restore(graftd);
 	if (r < 0)
 		return fail("cannot read the state in", daemon->state, r);
+	r = first_config(daemon);
+	if (r < 0)
+		return r;
 	fd = make_socket(daemon);
 	r = fd < 0 ? fd : server_new(&graftd->server, graftd, fd);
 	if (r < 0)
@@ -268,6 +293,12 @@ static int turns(struct daemon *daemon)
 
 		if (r < 0)
 			return fail("cannot wait", NULL, r);
+		if (graftd->wants_reload) {
+			char text[256];
+
+			graftd->wants_reload = false;
+			reload(graftd, text, sizeof(text));
+		}
 		server_settle(graftd->server);
 	}
 	return 0;
@@ -285,6 +316,7 @@ static void finish(struct daemon *daemon)
 	stack_free(graftd->host);
 	registry_free(graftd->registry);
 	quota_free(graftd->quota);
+	conf_free(graftd->config);
 	fd_close(daemon->signal_fd);
 	event_loop_deinit(&graftd->loop);
 	fd_close(graftd->state);

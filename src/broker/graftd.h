@@ -9,7 +9,9 @@
 
 #include "base/event.h"
 #include "broker/identity.h"
+#include "config.h"
 
+struct conf;
 struct journal;
 struct page;
 struct quota;
@@ -25,6 +27,9 @@ struct graftd {
 	int state;     /* directory */
 	char boot[64]; /* which boot of the machine this is */
 	bool wants_reload, wants_end;
+	const char *config_path;
+	bool config_is_optional;
+	struct conf *config;
 	struct registry *registry;
 	struct journal *journal;
 	struct quota *quota;

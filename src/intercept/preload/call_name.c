@@ -3,6 +3,7 @@
  * bind, connect, listen: the calls that give a socket its addresses.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,21 +15,48 @@
 
 #define PORT_RESERVED_FIRST 600
 #define PORT_RESERVED_LAST  1023
+#define PAGE_LEAST          4096
 
-/*
- * Copies the address a call names. A pointer that leads nowhere ends the program, as it
- * would in any other function of a library; the kernel's -EFAULT is for system calls.
- * Return: false when the kernel is to refuse it.
- */
-static bool take_address(struct route *route, const struct sockaddr *address,
-			 socklen_t len)
+/* Is a bad pointer the kernel's to refuse? It reads the value of an option before it
+ * finds that there is no such option. */
+static bool is_readable(int fd, const void *from, socklen_t size)
 {
-	if (!address || len < sizeof(sa_family_t) || len > sizeof(route->asked.storage))
+	const int no_option = INT_MIN;
+	const char *at = from;
+
+	setsockopt(fd, SOL_SOCKET, no_option, at, sizeof(int));
+	if (errno == EFAULT)
+		return false;
+	if (((uintptr_t)at & (PAGE_LEAST - 1)) + size <= PAGE_LEAST || size < sizeof(int))
+		return true;
+	setsockopt(fd, SOL_SOCKET, no_option, at + size - sizeof(int), sizeof(int));
+	return errno != EFAULT;
+}
+
+bool route_take(struct route *route, int fd, const struct sockaddr *address,
+		socklen_t len)
+{
+	if (len < sizeof(sa_family_t) || len > sizeof(route->asked.storage) ||
+	    !is_readable(fd, address, len))
 		return false;
 	memset(&route->asked, 0, sizeof(route->asked));
 	memcpy(&route->asked, address, len);
 	route->asked_size = len;
 	return true;
+}
+
+/* Whose call it is. Return: 0: @ret is an inet socket; SUBJECT_E_GRAFT: an AF_GRAFT one;
+ * or -errno: none of ours. */
+#define SUBJECT_E_GRAFT 1
+
+static int find_subject(int fd, const struct route *route, struct subject *ret)
+{
+	int r;
+
+	if (graft_concerns(fd, &route->asked))
+		return SUBJECT_E_GRAFT;
+	r = subject_open(fd, ret);
+	return r < 0 || subject_is_inet(ret) ? r : -EAFNOSUPPORT;
 }
 
 int hijack_bind(int fd, const struct sockaddr *address, socklen_t len)
@@ -38,12 +66,13 @@ int hijack_bind(int fd, const struct sockaddr *address, socklen_t len)
 	struct route route;
 
 	route_init(&route, POLICY_BIND);
-	if (!take_address(&route, address, len))
+	if (!route_take(&route, fd, address, len) ||
+	    (r = find_subject(fd, &route, &subject)) < 0) {
+		errno = saved;
 		return bind(fd, address, len);
-	if (graft_concerns(fd, &route.asked))
+	}
+	if (r == SUBJECT_E_GRAFT)
 		return graft_bind(fd, &route.asked, len);
-	if (subject_open(fd, &subject) < 0 || !subject_is_inet(&subject))
-		return bind(fd, address, len);
 	/* The kernel takes AF_UNSPEC with 0.0.0.0 for AF_INET here. */
 	if (subject.domain == AF_INET && route.asked.any.sa_family == AF_UNSPEC &&
 	    route.asked.v4.sin_addr.s_addr == htonl(INADDR_ANY))
@@ -69,12 +98,13 @@ int hijack_connect(int fd, const struct sockaddr *address, socklen_t len)
 	struct route route;
 
 	route_init(&route, POLICY_CONNECT);
-	if (!take_address(&route, address, len))
+	if (!route_take(&route, fd, address, len) ||
+	    (r = find_subject(fd, &route, &subject)) < 0) {
+		errno = saved;
 		return connect(fd, address, len);
-	if (graft_concerns(fd, &route.asked))
+	}
+	if (r == SUBJECT_E_GRAFT)
 		return graft_connect(fd, &route.asked, len);
-	if (subject_open(fd, &subject) < 0 || !subject_is_inet(&subject))
-		return connect(fd, address, len);
 	r = prepare(&subject, &route);
 	if (r == 0) {
 		note_peer(&subject, &route);
@@ -131,8 +161,10 @@ int hijack_listen(int fd, int backlog)
 	struct subject subject;
 	struct route route;
 
-	if (subject_open(fd, &subject) < 0 || !subject_is_inet(&subject))
+	if (subject_open(fd, &subject) < 0 || !subject_is_inet(&subject)) {
+		errno = saved;
 		return listen(fd, backlog);
+	}
 	route_init(&route, POLICY_BIND);
 	r = place_listener(&subject, &route);
 	if (r == 0 && listen(fd, backlog) < 0)

@@ -20,6 +20,12 @@
 #	define IPV6_2292RTHDR 5
 #endif
 
+/* Leads nowhere in any program: the kernel's to refuse. */
+static bool is_wild(const void *pointer)
+{
+	return (uintptr_t)pointer < 4096;
+}
+
 /* Can an address make a difference? */
 static bool concerns(const struct sockaddr *address, socklen_t len, int flags)
 {
@@ -28,8 +34,7 @@ static bool concerns(const struct sockaddr *address, socklen_t len, int flags)
 	if (!address || len < sizeof(sa_family_t) ||
 	    len > sizeof(struct sockaddr_storage))
 		return false;
-	if (flags & MSG_FASTOPEN || view_is_on(VIEW_UNIX) ||
-	    address->sa_family == AF_GRAFT)
+	if (flags & MSG_FASTOPEN || view_is_on(VIEW_UNIX) || graft_exists)
 		return true;
 	return (state.reach.bind_leaves | state.reach.connect_leaves |
 		state.reach.denies) &
@@ -60,7 +65,7 @@ static ssize_t send_to(const struct sending *sending, const void *address, sockl
 /* Source routes would take a packet by way of an address nobody judged. */
 static bool has_source_route(const struct msghdr *head)
 {
-	const char *at = head ? head->msg_control : NULL;
+	const char *at = head && !is_wild(head->msg_control) ? head->msg_control : NULL;
 	size_t left = head ? head->msg_controllen : 0;
 
 	while (at && left >= sizeof(struct cmsghdr)) {
@@ -120,13 +125,14 @@ static ssize_t deliver(struct subject *subject, struct route *route,
 static ssize_t send_judged(const struct sending *sending, const struct sockaddr *address,
 			   socklen_t len)
 {
+	int saved = errno;
 	struct subject subject;
 	struct route route;
+	ssize_t result;
 
 	route_init(&route, POLICY_CONNECT);
-	memset(&route.asked, 0, sizeof(route.asked));
-	memcpy(&route.asked, address, len);
-	route.asked_size = len;
+	if (!route_take(&route, sending->fd, address, len))
+		return send_to(sending, address, len);
 	if (graft_concerns(sending->fd, &route.asked)) {
 		if (graft_prepare_send(sending->fd, &route.asked, len, &route) < 0)
 			return -1;
@@ -135,7 +141,10 @@ static ssize_t send_judged(const struct sending *sending, const struct sockaddr 
 	if (subject_open(sending->fd, &subject) < 0 || !subject_is_inet(&subject) ||
 	    (subject.proto == POLICY_TCP && !(sending->flags & MSG_FASTOPEN)))
 		return send_to(sending, address, len);
-	return deliver(&subject, &route, sending);
+	result = deliver(&subject, &route, sending);
+	if (result >= 0)
+		errno = saved;
+	return result;
 }
 
 ssize_t hijack_sendto(int fd, const void *data, size_t size, int flags,
@@ -154,7 +163,7 @@ static void mark_passed(const struct msghdr *message)
 	const struct cmsghdr *head = message->msg_control;
 	size_t n;
 
-	if (!head || message->msg_controllen < sizeof(*head) ||
+	if (is_wild(head) || message->msg_controllen < sizeof(*head) ||
 	    head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS ||
 	    head->cmsg_len < CMSG_LEN(0) || head->cmsg_len > message->msg_controllen)
 		return;
@@ -172,7 +181,7 @@ ssize_t hijack_sendmsg(int fd, const struct msghdr *message, int flags)
 {
 	struct sending sending = { fd, flags, message, NULL, 0 };
 
-	if (!message)
+	if (is_wild(message))
 		return sendmsg(fd, message, flags);
 	mark_passed(message);
 	if (!concerns(message->msg_name, message->msg_namelen, flags))
@@ -197,7 +206,7 @@ int hijack_sendmmsg(int fd, struct mmsghdr *messages, unsigned int n, int flags)
 
 	if (n > BATCH_MAX)
 		n = BATCH_MAX;
-	if (!messages || !batch_concerns(messages, n, flags))
+	if (is_wild(messages) || !batch_concerns(messages, n, flags))
 		return sendmmsg(fd, messages, n, flags);
 	for (done = 0; done < n; done++) {
 		ssize_t size = hijack_sendmsg(fd, &messages[done].msg_hdr, flags);

@@ -2,10 +2,11 @@
 /*
  * One connection to the broker, made when the first question is asked.
  *
- * Each question carries one end of a socket pair that the answer comes back on. So threads
- * and forked children can ask over the same connection at once, without a lock and without
- * taking one another's answers; and when the broker dies, what waits for it is told by the
- * end of the pair. Then the connection is made once more, and the question asked again.
+ * Each question carries one end of a socket pair that the answer comes back on. So
+ * threads and forked children can ask over the same connection at once, without a lock
+ * and without taking one another's answers; and when the broker dies, what waits for it
+ * is told by the end of the pair. Then the connection is made once more, and the question
+ * asked again.
  */
 #include <errno.h>
 #include <poll.h>

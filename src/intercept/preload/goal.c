@@ -13,9 +13,10 @@
  *	UNIX path of the	path			socket(AF_UNIX): a path is the
  *	policy						program's own affair
  *
- * A bind is always asked for, the program's socket with it: the broker carries its options
- * over, binds, and knows who is there. The exceptions are a UNIX path without a run, and
- * a socket that is in the host's stack already and needs no more right than it has.
+ * A bind is always asked for, the program's socket with it: the broker carries its
+ *options over, binds, and knows who is there. The exceptions are a UNIX path without a
+ *run, and a socket that is in the host's stack already and needs no more right than it
+ *has.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -84,9 +85,9 @@ static void fill_ask(const struct subject *subject, const struct route *route,
 		.flags = subject_is_v6only(subject) ? WIRE_F_V6ONLY : 0,
 	};
 	if (subject->is_unix)
-		ask->protocol =
-			subject->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
-	wire_set_text(ask->name, sizeof(ask->name), is_host ? WIRE_NAME_HOST : goal->name);
+		ask->protocol = subject->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+	wire_set_text(ask->name, sizeof(ask->name),
+		      is_host ? WIRE_NAME_HOST : goal->name);
 	if (is_host && goal->endpoint && goal->op != WIRE_OP_FROM)
 		set_address(&ask->address, &route->verdict.address,
 			    route->verdict.address_len);
@@ -132,7 +133,8 @@ static int bind_path(int fd, const struct sockaddr *address, socklen_t len)
 	if (errno != EADDRINUSE || un->sun_path[0] == '\0' ||
 	    lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return -errno;
-	probe = socket(AF_UNIX, kernel_option(fd, SO_TYPE, SOCK_STREAM) | SOCK_CLOEXEC, 0);
+	probe = socket(AF_UNIX, kernel_option(fd, SO_TYPE, SOCK_STREAM) | SOCK_CLOEXEC,
+		       0);
 	if (probe < 0 || connect(probe, address, len) == 0 || errno != ECONNREFUSED)
 		return -EADDRINUSE;
 	if (unlink(un->sun_path) < 0 || bind(fd, address, len) < 0)
@@ -497,7 +499,8 @@ int goal_take(const struct goal *goal, int family, int type, int protocol, int f
 
 	if (is_own_path(goal) || goal->op == WIRE_OP_BIND)
 		return -EAGAIN;
-	wire_set_text(what.name, sizeof(what.name), is_host ? WIRE_NAME_HOST : goal->name);
+	wire_set_text(what.name, sizeof(what.name),
+		      is_host ? WIRE_NAME_HOST : goal->name);
 	fd = supply_take(&what, flags, ret_netns);
 	if (fd >= 0)
 		place_learn(what.name, *ret_netns);

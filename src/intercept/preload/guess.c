@@ -3,10 +3,10 @@
  * Guessing at socket() where a socket will end.
  *
  * A wrong guess costs a move, so it pays to learn: each verdict on a connect trains a
- * small counter of its thread, by family and protocol, and one of the process that threads
- * start from. At first the policy's own default stands: where an arbitrary outside address
- * would go. Which stack outside it is, the host's or an endpoint's, is where the last
- * connect went.
+ * small counter of its thread, by family and protocol, and one of the process that
+ * threads start from. At first the policy's own default stands: where an arbitrary
+ * outside address would go. Which stack outside it is, the host's or an endpoint's, is
+ * where the last connect went.
  *
  * Goals are kept in a table that only grows, so that a pointer to one is good for ever.
  */

@@ -3,9 +3,9 @@
  * Inside libgraft-hijack.so: from a call of the program to the socket and the address it
  * is made with.
  *
- * The decisions are those of the notify engine (intercept/notify), in the same order; what
- * differs is that the call itself is always made by the program, so that blocking, time
- * limits and signals are its own affair.
+ * The decisions are those of the notify engine (intercept/notify), in the same order;
+ * what differs is that the call itself is always made by the program, so that blocking,
+ * time limits and signals are its own affair.
  *
  * There is no lock anywhere, no memory is allocated in a call, and nothing is remembered
  * by descriptor number that is not verified: so calls may come from any thread, from
@@ -170,6 +170,13 @@ void swap_finish(struct moving *moving);
 int prepare(struct subject *subject, struct route *route);
 /* Ends what prepare() began. Return: @result as a call returns it, errno set or kept. */
 ssize_t conclude(const struct subject *subject, struct route *route, ssize_t result);
+
+/* --- call_name.c --- */
+
+/* Copies the address that a call on @fd names. Return: false: it is for the kernel to
+ * refuse. */
+bool route_take(struct route *route, int fd, const struct sockaddr *address,
+		socklen_t len);
 
 /* --- goal.c --- */
 

@@ -40,8 +40,7 @@ static bool is_usable(const struct subject *subject, const struct route *route)
 static bool is_answer(const struct subject *subject, const struct route *route)
 {
 	return route->op == POLICY_CONNECT && subject->proto == POLICY_UDP &&
-	       subject->place == PLACE_HOST &&
-	       route->verdict.target == POLICY_OWN &&
+	       subject->place == PLACE_HOST && route->verdict.target == POLICY_OWN &&
 	       route->verdict.reason != POLICY_R_RULE && bound_has(subject);
 }
 

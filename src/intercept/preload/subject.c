@@ -181,8 +181,8 @@ uint16_t subject_local(const struct subject *subject, union address *ret,
 	if (subject->is_unix) {
 		if (!view_unix_local(subject->number, ret))
 			return 0;
-		*ret_size = ret->any.sa_family == AF_INET ? sizeof(ret->v4)
-							  : sizeof(ret->v6);
+		*ret_size =
+			ret->any.sa_family == AF_INET ? sizeof(ret->v4) : sizeof(ret->v6);
 		return address_port(ret);
 	}
 	*ret_size = sizeof(ret->storage);
