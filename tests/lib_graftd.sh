@@ -7,7 +7,7 @@
 #	+-- "box"		a container's network namespace: lo, nothing else; in_box
 #
 # Environment: GRAFTD, HIJACK: the daemon and the library (default: those of build/).
-. "${BASH_SOURCE[0]%/*}/lib.sh"
+[ -n "${LIB_DIR-}" ] || . "${BASH_SOURCE[0]%/*}/lib.sh"
 
 STATE=/run/graft
 BUILT=${BUILT-$SOURCE_DIR/build/tests/graftd}
