@@ -10,6 +10,7 @@
 [ -n "${LIB_DIR-}" ] || . "${BASH_SOURCE[0]%/*}/lib.sh"
 
 STATE=/run/graft
+IP_SHIM=${IP_SHIM-$SOURCE_DIR/build/src/ctl/ip}
 BUILT=${BUILT-$SOURCE_DIR/build/tests/graftd}
 BROKER=$STATE/graftd.sock
 PRELOADED=()
