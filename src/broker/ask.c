@@ -32,6 +32,7 @@
 #include "broker/connection.h"
 #include "broker/graftd.h"
 #include "broker/grant.h"
+#include "broker/keep.h"
 #include "broker/page.h"
 #include "broker/quota.h"
 #include "broker/rights.h"
@@ -212,6 +213,8 @@ static int make(struct asked *asked, struct wire_grant *grant, int *ret_path)
 		if (asked->endpoint.kind == ENDPOINT_UNIX)
 			owner.umask = identity_umask(who);
 	}
+	if (asked->ask->op == WIRE_OP_BIND && asked->endpoint.options & ENDPOINT_HOLD)
+		return keep_grant(asked->graftd, asked->entry, &request, who->pid, grant);
 	return grant_make(&request, grant, ret_path);
 }
 
@@ -232,6 +235,7 @@ static void remember(struct asked *asked, const struct wire_grant *grant)
 		return;
 	use->cookie = grant->cookie;
 	use->pid = (int)asked->who->pid;
+	use->start = keep_user_start(asked->entry);
 	use->port = asked->endpoint.dynamic && address_is_inet(&address)
 			    ? address_port(&address)
 			    : 0;

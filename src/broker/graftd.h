@@ -9,6 +9,7 @@
 
 #include "base/event.h"
 #include "broker/identity.h"
+#include "broker/list.h"
 
 struct journal;
 struct page;
@@ -16,6 +17,7 @@ struct quota;
 struct registry;
 struct server;
 struct stack;
+struct store;
 
 #define GRAFTD_SOFTWARE "graftd " GRAFT_VERSION
 
@@ -30,5 +32,7 @@ struct graftd {
 	struct quota *quota;
 	struct page *page;
 	struct server *server;
-	struct stack *host; /* graftd's own namespace */
+	struct stack *host;  /* graftd's own namespace */
+	struct store *store; /* what outlives us */
+	struct link keeps;   /* sockets held for endpoints */
 };
