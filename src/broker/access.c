@@ -29,6 +29,7 @@
 #include "base/fd.h"
 #include "base/number.h"
 #include "broker/access.h"
+#include "broker/conf.h"
 
 #define PORT_UNPRIVILEGED 1024
 
@@ -187,12 +188,22 @@ int access_may_use(const struct identity *who, const struct entry *entry,
 	return is_natural(who, entry, endpoint, uses, ret_reason) ? 0 : -EACCES;
 }
 
-int access_may_host(const struct identity *who, const struct access *clauses, size_t n,
+static bool is_host_owner(const struct identity *who, const struct conf *config,
+			  unsigned int uses)
+{
+	for (size_t i = 0; i < config->n_hosts; i++)
+		if (access_names(config->hosts[i].access, config->hosts[i].n_access, who,
+				 uses))
+			return true;
+	return false;
+}
+
+int access_may_host(const struct identity *who, const struct conf *config,
 		    unsigned int uses, uint16_t port, const char **ret_reason)
 {
 	if (who->is_admin)
 		return 0;
-	if (!who->is_local && !access_names(clauses, n, who, uses)) {
+	if (!who->is_local && !is_host_owner(who, config, uses)) {
 		*ret_reason = "the host's stack is not for this client";
 		return -EACCES;
 	}

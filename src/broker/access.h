@@ -10,6 +10,8 @@
 #include "broker/registry.h"
 #include "policy/policy.h"
 
+struct conf;
+
 /* Looks at a definition that @who wants to add, in his own namespace's table. Return: 0
  * with the flags (ENTRY_OWN) the entry is to have; or -EPERM, -EACCES with the reason. */
 int access_may_add(const struct identity *who, const struct endpoint *endpoint,
@@ -27,6 +29,6 @@ bool access_names(const struct access *access, size_t n, const struct identity *
 /* Is @who shown the entry at all? */
 bool access_may_see(const struct identity *who, const struct entry *entry);
 /* May @who have plain sockets of graftd's own namespace, and bind one to @port (0: none
- * in particular)? @clauses: who else may. Return: 0, -EACCES with the reason. */
-int access_may_host(const struct identity *who, const struct access *clauses, size_t n,
+ * in particular)? Return: 0, -EACCES with the reason. */
+int access_may_host(const struct identity *who, const struct conf *config,
 		    unsigned int uses, uint16_t port, const char **ret_reason);

@@ -32,7 +32,7 @@
 #include "broker/connection.h"
 #include "broker/graftd.h"
 #include "broker/grant.h"
-#include "broker/keep.h"
+#include "broker/namespaces.h"
 #include "broker/page.h"
 #include "broker/quota.h"
 #include "broker/rights.h"
@@ -52,6 +52,7 @@ struct asked {
 	struct entry *entry; /* NULL: the host's stack */
 	struct endpoint endpoint;
 	struct stack *stack;
+	struct stack *own_stack; /* the same, if it is ours to free; or NULL */
 	char reason[128];
 };
 
@@ -59,6 +60,7 @@ struct supplied {
 	struct link link;
 	struct connection *connection;
 	struct supply *supply;
+	struct stack *stack; /* or NULL: graftd's */
 	struct wire_ask ask;
 };
 
@@ -72,6 +74,12 @@ static int deny(struct asked *asked, int number, const char *format, ...)
 	vsnprintf(asked->reason, sizeof(asked->reason), format, args);
 	va_end(args);
 	return number;
+}
+
+static void asked_release(struct asked *asked)
+{
+	endpoint_release(&asked->endpoint);
+	stack_free(asked->own_stack);
 }
 
 /* An unnamed end of an unnamed SOCK_SEQPACKET pair? */
@@ -134,7 +142,8 @@ static int find_host(struct asked *asked)
 
 	if (asked->ask->address.len && address_is_inet(&address))
 		port = address_port(&address);
-	r = access_may_host(asked->who, NULL, 0, uses_of(asked), port, &reason);
+	r = access_may_host(asked->who, asked->graftd->config, uses_of(asked), port,
+			    &reason);
 	asked->stack = asked->graftd->host;
 	return r < 0 ? deny(asked, r, "%s", reason) : 0;
 }
@@ -148,14 +157,31 @@ static struct entry *find_entry(const struct asked *asked)
 	return entry ? entry : registry_find(registry, asked->graftd->self.netns, name);
 }
 
+static int open_stack(struct asked *asked)
+{
+	_cleanup_fd_ int netns = -1;
+
+	if (!(asked->entry->flags & ENTRY_OWN))
+		return namespace_stack_of(&asked->own_stack, &asked->endpoint.netns);
+	/* Of its own namespace: only clients that are there find the entry. */
+	netns = namespace_of_socket(asked->connection->fd);
+	return netns < 0 ? netns : namespace_stack_new(&asked->own_stack, netns);
+}
+
 static int find_stack(struct asked *asked)
 {
+	int r;
+
+	asked->stack = asked->graftd->host;
 	if (asked->endpoint.netns.kind == NETNS_DEFAULT &&
-	    !(asked->entry->flags & ENTRY_OWN)) {
-		asked->stack = asked->graftd->host;
+	    !(asked->entry->flags & ENTRY_OWN))
 		return 0;
-	}
-	return deny(asked, -EOPNOTSUPP, "other namespaces are not served");
+	r = open_stack(asked);
+	/* ENOENT would say that there is no such endpoint. */
+	if (r == -ENOENT || r == -ESRCH)
+		return deny(asked, -ENETDOWN, "the endpoint's namespace is not there");
+	asked->stack = asked->own_stack;
+	return r;
 }
 
 /* Whom it is about, and whether it may be. Return: 0 or -errno. */
@@ -213,8 +239,6 @@ static int make(struct asked *asked, struct wire_grant *grant, int *ret_path)
 		if (asked->endpoint.kind == ENDPOINT_UNIX)
 			owner.umask = identity_umask(who);
 	}
-	if (asked->ask->op == WIRE_OP_BIND && asked->endpoint.options & ENDPOINT_HOLD)
-		return keep_grant(asked->graftd, asked->entry, &request, who->pid, grant);
 	return grant_make(&request, grant, ret_path);
 }
 
@@ -235,7 +259,6 @@ static void remember(struct asked *asked, const struct wire_grant *grant)
 		return;
 	use->cookie = grant->cookie;
 	use->pid = (int)asked->who->pid;
-	use->start = keep_user_start(asked->entry);
 	use->port = asked->endpoint.dynamic && address_is_inet(&address)
 			    ? address_port(&address)
 			    : 0;
@@ -305,6 +328,7 @@ static void supplied_free(struct supplied *supplied)
 	struct connection *connection = supplied->connection;
 
 	supply_free(supplied->supply);
+	stack_free(supplied->stack);
 	link_leave(&supplied->link);
 	quota_give(server_graftd(connection->server)->quota, connection->user,
 		   QUOTA_SUPPLIES);
@@ -327,7 +351,7 @@ static int supply_allowed(void *context)
 	};
 	int r = find(&asked);
 
-	endpoint_release(&asked.endpoint);
+	asked_release(&asked);
 	return r;
 }
 
@@ -403,6 +427,7 @@ static int supply(struct asked *asked)
 		free(supplied);
 		return r;
 	}
+	supplied->stack = steal_pointer(asked->own_stack);
 	link_join(&supplied->link, &connection->supplies);
 	return 0;
 }
@@ -472,7 +497,7 @@ int ask_take(struct connection *connection, const struct wire_message *message, 
 	if (has_socket)
 		asked.socket = fds[n_fds - 1];
 	r = dispatch(&asked, message->type, has_socket ? &fds[n_fds - 1] : NULL);
-	endpoint_release(&asked.endpoint);
+	asked_release(&asked);
 	return r;
 }
 

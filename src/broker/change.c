@@ -15,7 +15,6 @@
 #include "broker/change.h"
 #include "broker/graftd.h"
 #include "broker/journal.h"
-#include "broker/keep.h"
 #include "broker/page.h"
 #include "broker/quota.h"
 #include "broker/watch.h"
@@ -51,7 +50,6 @@ static struct record record_of(const struct entry *entry, enum record_kind kind)
 		record.text_size = entry->line_size;
 	} else if (kind == RECORD_BOUND && entry->use) {
 		record.cookie = entry->use->cookie;
-		record.start = entry->use->start;
 		record.pid = entry->use->pid;
 		record.port = entry->use->port;
 		record.flags = entry->use->is_held;
@@ -107,7 +105,6 @@ static void take_out(struct graftd *graftd, struct entry *entry)
 {
 	struct user *user = entry->user;
 
-	keep_drop(graftd, entry);
 	registry_del(graftd->registry, entry);
 	quota_give(graftd->quota, user, QUOTA_ENDPOINTS);
 }
@@ -365,7 +362,6 @@ static void restore_bound(struct entry *entry, const struct record *record)
 	if (!use)
 		return;
 	use->cookie = record->cookie;
-	use->start = record->start;
 	use->pid = record->pid;
 	use->port = (uint16_t)record->port;
 	use->is_held = record->flags & 1;

@@ -2,18 +2,15 @@
 /*
  * Theory of operation
  *
- *	paths, lock ─> registry from the journal ─> sockets from the store ─> ready ─>
- *turns
+ *	paths, lock ─> registry from the journal ─> control socket ─> ready ─> turns
  *
  * One process, no threads. A lock in the state directory, which goes with the process
  * however that ends, keeps a second graftd away. Signals arrive as messages: SIGTERM and
  * SIGINT end in good order, SIGHUP reloads.
- *
- * The state directory has the journal, the page, the lock and the holder's socket. What
- * lives in it and in the store is all that a graftd finds when it starts.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -30,25 +28,23 @@
 #include "base/log.h"
 #include "broker/change.h"
 #include "broker/client.h"
-#include "broker/control.h"
+#include "broker/conf.h"
 #include "broker/daemon.h"
 #include "broker/graftd.h"
 #include "broker/journal.h"
-#include "broker/keep.h"
-#include "broker/notify.h"
 #include "broker/page.h"
 #include "broker/quota.h"
 #include "broker/registry.h"
+#include "broker/reload.h"
 #include "broker/server.h"
-#include "broker/store.h"
 #include "stack/stack.h"
+
+#define BACKLOG 4096
 
 struct daemon {
 	struct graftd graftd;
 	const struct daemon_options *options;
 	struct event_source signals;
-	struct control control;
-	struct notify notify;
 	int signal_fd;
 	int lock;
 	uint64_t started_ns;
@@ -78,8 +74,8 @@ static int find_paths(struct daemon *daemon)
 	int r;
 
 	if (options->socket)
-		r = fill_path(daemon->socket, sizeof(daemon->socket),
-			      strchr(options->socket, '/') ? "" : "./", options->socket);
+		r = fill_path(daemon->socket, sizeof(daemon->socket), options->socket,
+			      "");
 	else if (getuid() == 0)
 		r = fill_path(daemon->socket, sizeof(daemon->socket), BROKER_SOCKET, "");
 	else if (runtime)
@@ -101,31 +97,6 @@ static int find_paths(struct daemon *daemon)
 	return r;
 }
 
-/* The number of who has the lock is in it. */
-static int lock_state(struct daemon *daemon)
-{
-	char text[16] = "";
-	int n;
-
-	daemon->lock = openat(daemon->graftd.state, "lock",
-			      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (daemon->lock < 0)
-		return fail("cannot make a lock in", daemon->state, -errno);
-	if (flock(daemon->lock, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return fail("cannot lock", daemon->state, -errno);
-		fd_read_all(daemon->lock, text, sizeof(text) - 1);
-		log_error("graftd already runs (pid %d) and keeps its state in %s",
-			  atoi(text), daemon->state);
-		return -EBUSY;
-	}
-	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (ftruncate(daemon->lock, 0) < 0 ||
-	    pwrite(daemon->lock, text, (size_t)n, 0) != n)
-		return fail("cannot write the lock in", daemon->state, -errno);
-	return 0;
-}
-
 /* Makes the directory, but not those above it. */
 static int open_state(struct daemon *daemon)
 {
@@ -140,7 +111,54 @@ static int open_state(struct daemon *daemon)
 	daemon->graftd.state = fd;
 	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || st.st_mode & 022)
 		return fail("others may write to", daemon->state, -EPERM);
-	return lock_state(daemon);
+	daemon->lock =
+		openat(fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (daemon->lock < 0)
+		return fail("cannot make a lock in", daemon->state, -errno);
+	if (flock(daemon->lock, LOCK_EX | LOCK_NB) < 0)
+		return fail("another graftd keeps", daemon->state, -errno);
+	return 0;
+}
+
+static int set_mode(struct daemon *daemon)
+{
+	const char *name = daemon->options->group;
+	const struct group *group = name ? getgrnam(name) : NULL;
+
+	if (!name)
+		return chmod(daemon->socket, getuid() == 0 ? 0666 : 0600) < 0 ? -errno
+									      : 0;
+	if (!group)
+		return fail("no group", name, -ENOENT);
+	if (chown(daemon->socket, (uid_t)-1, group->gr_gid) < 0 ||
+	    chmod(daemon->socket, 0660) < 0)
+		return -errno;
+	return 0;
+}
+
+/* What is left of a graftd that was killed gives way; the lock says that it is dead. */
+static int make_socket(struct daemon *daemon)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	_cleanup_fd_ int fd =
+		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t mask;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(address.sun_path, daemon->socket, sizeof(address.sun_path));
+	unlink(daemon->socket);
+	mask = umask(0177);
+	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(mask);
+	if (r == 0)
+		r = set_mode(daemon);
+	if (r == 0 && listen(fd, BACKLOG) < 0)
+		r = -errno;
+	if (r < 0)
+		return fail("cannot listen at", daemon->socket, r);
+	return fd_steal(&fd);
 }
 
 static void signal_ready(struct event_source *source, uint32_t events)
@@ -196,47 +214,30 @@ static int read_boot(char *boot, size_t size)
 	return 0;
 }
 
-/* What the last graftd left in the store. */
-static struct store_item *take_item(void *context, const char *text, int fd)
-{
-	struct daemon *daemon = context;
-	struct store_name name;
+#define CONFIG_PATH "/etc/graft/graftd.conf"
 
-	if (store_parse_name(&name, text) < 0) {
-		log_warning("the store has %s, which means nothing here", text);
-		return NULL;
-	}
-	switch (name.kind) {
-	case STORE_CONTROL:
-		return daemon->control.item.fd < 0 ? &daemon->control.item : NULL;
-	case STORE_HELD:
-		return keep_restore(&daemon->graftd, &name, fd);
-	}
-	return NULL;
-}
-
-static int open_control(struct daemon *daemon)
+/* A first configuration that is wrong is no reason to leave those that need us alone, as
+ * long as there are endpoints to serve. */
+static int first_config(struct daemon *daemon)
 {
 	struct graftd *graftd = &daemon->graftd;
-	int r, fd;
+	const char *path = daemon->options->config;
+	char text[256] = "";
+	int r;
 
-	daemon->control.path = daemon->socket;
-	daemon->control.group = daemon->options->group;
-	r = control_open(&daemon->control, graftd->store);
-	if (r < 0)
+	graftd->config_path = path ? path : CONFIG_PATH;
+	graftd->config_is_optional = !path;
+	r = reload(graftd, text, sizeof(text));
+	if (r == 0 || !registry_n(graftd->registry))
 		return r;
-	/* The store has a copy of its own, and we one to give it again. */
-	fd = fcntl(daemon->control.item.fd, F_DUPFD_CLOEXEC, 0);
-	r = fd < 0 ? -errno : server_new(&graftd->server, graftd, fd);
-	if (r < 0)
-		fd_close(fd);
-	return r;
+	log_warning("going on with the endpoints of before");
+	return conf_parse(&graftd->config, "", "", 0, NULL, NULL);
 }
 
 static int begin(struct daemon *daemon)
 {
 	struct graftd *graftd = &daemon->graftd;
-	int r = event_loop_init(&graftd->loop);
+	int r = event_loop_init(&graftd->loop), fd;
 
 	if (r == 0)
 		r = take_signals(daemon);
@@ -262,13 +263,13 @@ static int begin(struct daemon *daemon)
 		r = change_restore(graftd);
 	if (r < 0)
 		return fail("cannot read the state in", daemon->state, r);
-	r = store_new(&graftd->store, &graftd->loop, graftd->state, take_item, daemon);
+	r = first_config(daemon);
 	if (r < 0)
-		return fail("cannot keep anything for the next graftd", NULL, r);
-	keep_settle(graftd);
-	r = open_control(daemon);
-	if (r == 0)
-		notify_init(&daemon->notify, &graftd->loop);
+		return r;
+	fd = make_socket(daemon);
+	r = fd < 0 ? fd : server_new(&graftd->server, graftd, fd);
+	if (r < 0)
+		fd_close(fd);
 	return r;
 }
 
@@ -276,7 +277,6 @@ static void say_ready(struct daemon *daemon)
 {
 	double ms = (double)(event_now_ns() - daemon->started_ns) / 1e6;
 
-	notify_ready(registry_n(daemon->graftd.registry));
 	if (!daemon->options->foreground)
 		return;
 	printf("graftd: ready on %s, %zu endpoints, restored in %.1f ms\n",
@@ -293,6 +293,12 @@ static int turns(struct daemon *daemon)
 
 		if (r < 0)
 			return fail("cannot wait", NULL, r);
+		if (graftd->wants_reload) {
+			char text[256];
+
+			graftd->wants_reload = false;
+			reload(graftd, text, sizeof(text));
+		}
 		server_settle(graftd->server);
 	}
 	return 0;
@@ -302,21 +308,15 @@ static void finish(struct daemon *daemon)
 {
 	struct graftd *graftd = &daemon->graftd;
 
-	if (graftd->wants_end) {
-		notify_stopping();
-		control_end(&daemon->control, graftd->store);
-		store_end(graftd->store);
-	}
-	notify_deinit(&daemon->notify);
+	if (graftd->server)
+		unlink(daemon->socket);
 	server_free(graftd->server);
-	store_free(graftd->store);
-	keep_free_all(graftd);
-	fd_close(daemon->control.item.fd);
 	journal_free(graftd->journal);
 	page_free(graftd->page);
 	stack_free(graftd->host);
 	registry_free(graftd->registry);
 	quota_free(graftd->quota);
+	conf_free(graftd->config);
 	fd_close(daemon->signal_fd);
 	event_loop_deinit(&graftd->loop);
 	fd_close(graftd->state);
@@ -330,7 +330,6 @@ int daemon_run(const struct daemon_options *options)
 		.started_ns = event_now_ns(),
 		.signal_fd = -1,
 		.lock = -1,
-		.control = { .item = { .fd = -1 } },
 		.graftd = { .state = -1, .loop = { .epoll_fd = -1 } },
 	};
 	enum log_level level = LOG_LEVEL_WARNING + options->verbose;
@@ -341,7 +340,6 @@ int daemon_run(const struct daemon_options *options)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0);
 	raise_limits();
-	link_init(&daemon.graftd.keeps);
 	r = begin(&daemon);
 	if (r == 0) {
 		say_ready(&daemon);

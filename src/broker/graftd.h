@@ -9,15 +9,15 @@
 
 #include "base/event.h"
 #include "broker/identity.h"
-#include "broker/list.h"
+#include "config.h"
 
+struct conf;
 struct journal;
 struct page;
 struct quota;
 struct registry;
 struct server;
 struct stack;
-struct store;
 
 #define GRAFTD_SOFTWARE "graftd " GRAFT_VERSION
 
@@ -27,12 +27,13 @@ struct graftd {
 	int state;     /* directory */
 	char boot[64]; /* which boot of the machine this is */
 	bool wants_reload, wants_end;
+	const char *config_path;
+	bool config_is_optional;
+	struct conf *config;
 	struct registry *registry;
 	struct journal *journal;
 	struct quota *quota;
 	struct page *page;
 	struct server *server;
-	struct stack *host;  /* graftd's own namespace */
-	struct store *store; /* what outlives us */
-	struct link keeps;   /* sockets held for endpoints */
+	struct stack *host; /* graftd's own namespace */
 };

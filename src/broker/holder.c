@@ -36,7 +36,7 @@
 
 struct kept {
 	int fd;
-	char name[HOLDER_NAME_MAX + 1];
+	char name[STORE_NAME_MAX + 1];
 };
 
 struct holder {
@@ -75,7 +75,7 @@ static struct kept *make_room(struct holder *holder)
 	size_t room = holder->room ? 2 * holder->room : 16;
 	struct kept *kept;
 
-	if (holder->n == HOLDER_MAX)
+	if (holder->n == STORE_MAX)
 		return NULL;
 	if (holder->n == holder->room) {
 		kept = reallocarray(holder->kept, room, sizeof(*kept));

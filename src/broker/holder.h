@@ -4,7 +4,7 @@
  * talks to nobody but graftd, one at a time, over the SOCK_SEQPACKET socket HOLDER_SOCKET
  * in graftd's state directory.
  *
- * A message is one byte, a name of at most HOLDER_NAME_MAX bytes, and with some a
+ * A message is one byte, a name of at most STORE_NAME_MAX bytes, and with some a
  * descriptor:
  *
  *	graftd	p NAME fd	keep this; one of the same name is closed
@@ -17,14 +17,11 @@
  */
 #pragma once
 
-#include <stddef.h>
+#include "broker/store.h"
 
 #define HOLDER_SOCKET       "holder"
 #define HOLDER_PROCESS_NAME "graft-holder"
-#define HOLDER_NAME_MAX     127
-#define HOLDER_MESSAGE_MAX  (1 + HOLDER_NAME_MAX)
-/* Descriptors it keeps at most. */
-#define HOLDER_MAX 8192
+#define HOLDER_MESSAGE_MAX  (1 + STORE_NAME_MAX)
 /* How long it waits for the next graftd. */
 #define HOLDER_PATIENCE_MS (10 * 60 * 1000)
 

@@ -5,7 +5,7 @@
  *	CHECKSUM g BOOT NETNS
  *	CHECKSUM a NETNS UID GID FLAGS LINE
  *	CHECKSUM d NETNS NAME
- *	CHECKSUM b NETNS PID PORT FLAGS COOKIE START NAME
+ *	CHECKSUM b NETNS PID PORT FLAGS COOKIE NAME
  *	CHECKSUM n NETNS NSID
  *
  * Text, one record a line, numbers in hexadecimal; the checksum is over what follows the
@@ -72,7 +72,7 @@ static uint32_t checksum(const char *text, size_t size)
 
 static int print_body(const struct record *r, char *text, size_t size)
 {
-	unsigned long long netns = r->netns, cookie = r->cookie, start = r->start;
+	unsigned long long netns = r->netns, cookie = r->cookie;
 	int n = (int)r->text_size;
 
 	switch (r->kind) {
@@ -84,9 +84,9 @@ static int print_body(const struct record *r, char *text, size_t size)
 	case RECORD_DEL:
 		return snprintf(text, size, "d %llx %.*s\n", netns, n, r->text);
 	case RECORD_BOUND:
-		return snprintf(text, size, "b %llx %x %x %x %llx %llx %.*s\n", netns,
-				(unsigned int)r->pid, r->port, r->flags, cookie, start,
-				n, r->text);
+		return snprintf(text, size, "b %llx %x %x %x %llx %.*s\n", netns,
+				(unsigned int)r->pid, r->port, r->flags, cookie, n,
+				r->text);
 	case RECORD_NSID:
 		return snprintf(text, size, "n %llx %x\n", netns, (unsigned int)r->nsid);
 	}
@@ -164,8 +164,7 @@ static bool parse_body(const char *at, const char *end, struct record *ret)
 	case RECORD_BOUND:
 		if (!take_u32(&at, &number) || !take_u32(&at, &ret->port) ||
 		    !take_u32(&at, &ret->flags) ||
-		    !take_number(&at, UINT64_MAX, &ret->cookie) ||
-		    !take_number(&at, UINT64_MAX, &ret->start))
+		    !take_number(&at, UINT64_MAX, &ret->cookie))
 			return false;
 		ret->pid = (int)number;
 		return take_text(at, end, ret);

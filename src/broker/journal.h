@@ -12,13 +12,13 @@ enum record_kind {
 	RECORD_BOOT = 'g',  /* first: which boot, which namespace wrote this */
 	RECORD_ADD = 'a',   /* netns, uid, gid, flags, text: the line */
 	RECORD_DEL = 'd',   /* netns, text: the name */
-	RECORD_BOUND = 'b', /* netns, pid, port, flags, cookie, start, text: the name */
+	RECORD_BOUND = 'b', /* netns, pid, port, flags, cookie, text: the name */
 	RECORD_NSID = 'n',  /* netns, nsid */
 };
 
 struct record {
 	enum record_kind kind;
-	uint64_t netns, cookie, start;
+	uint64_t netns, cookie;
 	uint32_t uid, gid, flags, port;
 	int pid, nsid;
 	const char *text; /* without newline */

@@ -278,8 +278,11 @@ struct entry *registry_next(const struct registry *registry, uint32_t *cursor)
 
 struct use *entry_use(struct entry *entry)
 {
-	if (!entry->use)
+	if (!entry->use) {
 		entry->use = calloc(1, sizeof(*entry->use));
+		if (entry->use)
+			entry->use->held = -1;
+	}
 	return entry->use;
 }
 

@@ -21,14 +21,11 @@ enum entry_flag {
 struct use {
 	uint64_t n_binds, n_connects, n_denied;
 	uint64_t cookie; /* of the socket bound last; 0: none */
-	uint64_t start;  /* of that process, if its socket is held; as struct hold_user */
 	int pid;         /* of whom that was granted to */
 	uint16_t port;   /* it is bound to; 0: none */
 	bool is_held;
-	struct keep *keep; /* its keeper's to set and to free; or NULL */
+	int held; /* the socket the broker keeps, or -1 */
 };
-
-struct keep;
 
 struct table {
 	uint64_t netns; /* cookie */

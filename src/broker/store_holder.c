@@ -32,6 +32,7 @@
 #include "base/event.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "broker/holder.h"
 #include "broker/store_backend.h"
 
 #define NS_PER_MS        1000000ull
@@ -256,19 +257,6 @@ static int say(struct holder_store *self, enum holder_op op, const char *name, i
 
 /* --- another one in its place --- */
 
-static int hand_over(struct holder_store *self)
-{
-	struct link *ring = &self->store.items;
-	int r = start(self);
-
-	for (struct link *at = ring->next; at != ring && r == 0; at = at->next) {
-		const struct store_item *item = container_of(at, struct store_item, link);
-
-		r = say(self, HOLDER_PUT, item->name, item->fd);
-	}
-	return r;
-}
-
 static void try_later(struct holder_store *self)
 {
 	self->timer.deadline_ns = event_now_ns() + self->retry_ns;
@@ -276,13 +264,24 @@ static void try_later(struct holder_store *self)
 		self->retry_ns *= 2;
 }
 
-static void replace(struct holder_store *self)
+/* In the next turn of the loop, unless this one was just started. */
+static void lose(struct holder_store *self, int r)
 {
-	int r;
-
+	log_warning("graft-holder is lost: %s",
+		    r == -ENOTCONN ? "it ended" : strerror(-r));
 	leave(self);
-	self->started_ns = event_now_ns();
-	r = hand_over(self);
+	if (event_now_ns() - self->started_ns >= HEALTHY_NS) {
+		self->retry_ns = RETRY_MIN_NS;
+		self->timer.deadline_ns = 0;
+	} else {
+		try_later(self);
+	}
+}
+
+static void start_or_try_later(struct holder_store *self)
+{
+	int r = start(self);
+
 	if (r == 0)
 		return;
 	log_error("no graft-holder (%s): should graftd be killed now, clients are refused "
@@ -292,23 +291,13 @@ static void replace(struct holder_store *self)
 	try_later(self);
 }
 
-static void on_retry(struct event_timer *timer, uint64_t now_ns)
+static void on_time(struct event_timer *timer, uint64_t now_ns)
 {
-	replace(container_of(timer, struct holder_store, timer));
-}
+	struct holder_store *self = container_of(timer, struct holder_store, timer);
 
-/* Another one at once, unless this one was just started. */
-static void lose(struct holder_store *self, int r)
-{
-	log_warning("graft-holder is lost: %s",
-		    r == -ENOTCONN ? "it ended" : strerror(-r));
-	leave(self);
-	if (event_now_ns() - self->started_ns < HEALTHY_NS) {
-		try_later(self);
-		return;
-	}
-	self->retry_ns = RETRY_MIN_NS;
-	replace(self);
+	start_or_try_later(self);
+	if (self->fd >= 0)
+		self->store.ops->lost(self->store.context);
 }
 
 static void on_ready(struct event_source *source, uint32_t events)
@@ -344,35 +333,36 @@ static int check_peer(int fd, pid_t *ret_pid)
 }
 
 /* Return: 1 when there may be more, 0, or -errno. */
-static int take_one(struct holder_store *self, int via)
+static int take_one(struct holder_store *self)
 {
 	char message[HOLDER_MESSAGE_MAX + 1];
 	int fd = -1;
-	ssize_t n = fd_receive(via, message, HOLDER_MESSAGE_MAX, &fd, 1, NULL);
+	size_t n_fds = 0;
+	ssize_t n = fd_receive(self->fd, message, HOLDER_MESSAGE_MAX, &fd, 1, &n_fds);
 
 	if (n <= 0)
 		return n < 0 ? (int)n : -ENOTCONN;
 	message[n] = '\0';
-	if (message[0] == HOLDER_HELD && fd >= 0) {
-		store_taken(&self->store, message + 1, fd);
+	if (message[0] == HOLDER_HELD && n_fds) {
+		self->store.ops->found(self->store.context, message + 1, fd);
 		return 1;
 	}
 	fd_close(fd);
 	return message[0] == HOLDER_TOLD ? 0 : -EPROTO;
 }
 
-static int take_from(struct holder_store *self, int fd)
+static int take_all(struct holder_store *self)
 {
 	int r = say(self, HOLDER_TAKE, "", -1);
 
 	if (r == 0)
 		do {
-			r = take_one(self, fd);
+			r = take_one(self);
 		} while (r > 0);
 	return r;
 }
 
-static int take(struct store *store)
+static void take(struct store *store)
 {
 	struct holder_store *self = holder_store_of(store);
 	_cleanup_fd_ int fd = connect_in(self->state);
@@ -380,33 +370,37 @@ static int take(struct store *store)
 	int r;
 
 	if (fd < 0) {
-		replace(self);
-		return 0;
+		start_or_try_later(self);
+		return;
 	}
 	r = check_peer(fd, &pid);
 	if (r == 0)
 		r = adopt(self, fd, pid);
-	if (r == 0)
-		r = take_from(self, fd_steal(&fd));
-	if (r < 0) {
-		log_error("what graft-holder kept is lost: %s", strerror(-r));
-		replace(self);
+	if (r == 0) {
+		fd_steal(&fd);
+		r = take_all(self);
 	}
-	return 0;
+	if (r == 0)
+		return;
+	log_error("what graft-holder kept is lost: %s", strerror(-r));
+	leave(self);
+	self->timer.deadline_ns = 0;
 }
 
 /* --- operations --- */
 
-static void put(struct store *store, const struct store_item *item)
+static int put(struct store *store, const char *name, int fd)
 {
 	struct holder_store *self = holder_store_of(store);
-	int r = say(self, HOLDER_PUT, item->name, item->fd);
+	int r = say(self, HOLDER_PUT, name, fd);
 
 	if (r < 0 && self->fd >= 0)
 		lose(self, r);
+	return 0;
 }
 
-static void remove_name(struct store *store, const char *name)
+/* Whoever does not hear of it is lost, and the next one does not have it. */
+static void drop(struct store *store, const char *name)
 {
 	struct holder_store *self = holder_store_of(store);
 	int r = say(self, HOLDER_REMOVE, name, -1);
@@ -415,14 +409,11 @@ static void remove_name(struct store *store, const char *name)
 		lose(self, r);
 }
 
-/* It takes its path away. */
-static void end(struct store *store)
+/* It takes its path away, if it can. */
+static void end(struct holder_store *self)
 {
-	struct holder_store *self = holder_store_of(store);
 	char byte;
 
-	if (self->fd < 0)
-		return;
 	if (say(self, HOLDER_END, "", -1) < 0 || recv(self->fd, &byte, 1, 0) != 0) {
 		unlinkat(self->state, HOLDER_SOCKET, 0);
 	} else {
@@ -432,21 +423,22 @@ static void end(struct store *store)
 	leave(self);
 }
 
-static void release(struct store *store)
+static void release(struct store *store, bool keep)
 {
 	struct holder_store *self = holder_store_of(store);
 
 	event_loop_del_timer(self->loop, &self->timer);
+	if (!keep)
+		end(self);
 	self->pid = 0; /* it lives on */
 	leave(self);
 	free(self);
 }
 
-static const struct store_ops ops = {
+static const struct store_place place = {
 	.take = take,
 	.put = put,
-	.remove = remove_name,
-	.end = end,
+	.drop = drop,
 	.release = release,
 };
 
@@ -456,10 +448,10 @@ int store_holder_new(struct store **ret, struct event_loop *loop, int state)
 
 	if (!self)
 		return -ENOMEM;
-	self->store.ops = &ops;
+	self->store.place = &place;
 	self->loop = loop;
 	self->source.ready = on_ready;
-	self->timer.expired = on_retry;
+	self->timer.expired = on_time;
 	self->timer.deadline_ns = EVENT_NEVER;
 	self->retry_ns = RETRY_MIN_NS;
 	self->state = state;

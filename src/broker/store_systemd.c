@@ -10,68 +10,42 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <systemd/sd-daemon.h>
 
-#include "base/log.h"
 #include "broker/store_backend.h"
 
-#define TEXT_MAX (64 + HOLDER_NAME_MAX)
+#define TEXT_MAX (64 + STORE_NAME_MAX)
 
-bool store_systemd_is_there(void)
+/* It came with what we were started with; see store.c. */
+static void take(struct store *store)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-
-	return path && *path;
 }
 
-static void tell(const char *text, const int *fds, unsigned int n_fds)
-{
-	int r = sd_pid_notify_with_fds(0, 0, text, fds, n_fds);
-
-	if (r < 0)
-		log_limited(LOG_LEVEL_ERROR, "cannot reach systemd's store: %s",
-			    strerror(-r));
-}
-
-/* It comes with what we are started with; see store.c. */
-static int take(struct store *store)
-{
-	return 0;
-}
-
-static void put(struct store *store, const struct store_item *item)
+static int put(struct store *store, const char *name, int fd)
 {
 	char text[TEXT_MAX];
+	int r;
 
-	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", item->name);
-	tell(text, &item->fd, 1);
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", name);
+	r = sd_pid_notify_with_fds(0, false, text, &fd, 1);
+	return r > 0 ? 0 : r < 0 ? r : -ENOTCONN;
 }
 
-static void remove_name(struct store *store, const char *name)
+static void drop(struct store *store, const char *name)
 {
-	char text[TEXT_MAX];
-
-	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
-	tell(text, NULL, 0);
+	sd_notifyf(false, "FDSTOREREMOVE=1\nFDNAME=%s", name);
 }
 
-static void end(struct store *store)
-{
-}
-
-static void release(struct store *store)
+static void release(struct store *store, bool keep)
 {
 	free(store);
 }
 
-static const struct store_ops ops = {
+static const struct store_place place = {
 	.take = take,
 	.put = put,
-	.remove = remove_name,
-	.end = end,
+	.drop = drop,
 	.release = release,
-	.outlasts_end = true,
 };
 
 int store_systemd_new(struct store **ret)
@@ -80,7 +54,7 @@ int store_systemd_new(struct store **ret)
 
 	if (!store)
 		return -ENOMEM;
-	store->ops = &ops;
+	store->place = &place;
 	*ret = store;
 	return 0;
 }

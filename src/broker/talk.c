@@ -22,8 +22,8 @@
 #include "broker/change.h"
 #include "broker/graftd.h"
 #include "broker/quota.h"
+#include "broker/reload.h"
 #include "broker/server.h"
-#include "config.h"
 
 /* Entries looked at in one go. */
 #define LIST_BATCH 256
@@ -84,10 +84,15 @@ static int take_del(struct connection *connection, const struct wire_del *del)
 
 static int take_reload(struct connection *connection)
 {
+	char text[sizeof(((struct wire_error *)0)->text)] = "";
+	int r;
+
 	if (!connection->identity.is_admin)
 		return connection_refuse(connection, EPERM,
 					 "only the administrator reloads");
-	return connection_bye(connection);
+	r = reload(graftd_of(connection), text, sizeof(text));
+	return r < 0 ? connection_refuse(connection, -r, "%s", text)
+		     : connection_bye(connection);
 }
 
 static int take_listing(struct connection *connection, enum listing listing)

@@ -253,6 +253,16 @@ void carry_options(int from, int to)
 	carry_filter_lock(from, to);
 }
 
+bool carry_one(int level, int name, int from, int to)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].level == level && rows[i].name == name) {
+			carry_option(&rows[i], from, to);
+			return true;
+		}
+	return false;
+}
+
 void carry_flags(int from, int to)
 {
 	int flags = fcntl(from, F_GETFL);
