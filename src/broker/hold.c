@@ -125,7 +125,7 @@ static bool scan(struct hold *hold, int table)
 		found = is_socket(table, entry->d_name, hold->inode) ||
 			++n > DESCRIPTORS_MAX;
 		if (found)
-			hold->number = atoi(entry->d_name);
+			hold->number = (int)strtol(entry->d_name, NULL, 10);
 	}
 	closedir(dir);
 	return found;

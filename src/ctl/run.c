@@ -179,7 +179,6 @@ int command_run(int argc, char **argv)
 	struct policy_options policy = { 0 };
 	int r, status;
 
-	argv[0] = (char *)"graft run";
 	r = parse(&run, &policy, argc, argv);
 	if (r != 0)
 		return r > 0 ? 0 : EXIT_MISUSE;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "broker/grant.h"
+#include "broker/path.h"
 #include "broker/rights.h"
 #include "stack/stack.h"
 
@@ -435,25 +436,43 @@ static void test_unix_stale(void **state)
 	unlink(path);
 }
 
-/* What a broker killed half-way left, in both of its states. */
-static void test_unix_leftover(void **state)
+/* Binds, and finds the name to be its own, many times. */
+static void bind_often(const char *path)
 {
-	char aside[128];
-	const char *path = path_of("left");
-	int fd = bind_at(AF_INET, SOCK_STREAM, path, 0);
+	for (int i = 0; i < 300; i++) {
+		uint64_t until = event_now_ns() + DEADLINE_MS * 1000000ull;
+		int fd = bind_at(AF_INET, SOCK_STREAM, path, 0);
 
-	snprintf(aside, sizeof(aside), "%s/.graft-left", directory);
-	fd_close(fd);
-	assert_int_equal(rename(path, aside), 0);
-	fd = bind_at(AF_INET, SOCK_STREAM, path, 0);
-	assert_true(fd >= 0);
-	fd_close(fd);
-	assert_int_equal(access(aside, F_OK), 0);
-	fd = bind_at(AF_INET, SOCK_STREAM, path, 0);
-	assert_true(fd >= 0);
-	assert_int_equal(access(aside, F_OK), -1);
-	fd_close(fd);
+		if (fd == -EADDRINUSE)
+			continue;
+		if (fd < 0)
+			_exit(1);
+		/* The other one may have it aside, but gives it back. */
+		while (!path_leads_to(path, fd))
+			if (event_now_ns() > until)
+				_exit(2);
+		fd_close(fd);
+	}
+	_exit(0);
+}
+
+/* Two brokers at one path. */
+static void test_unix_race(void **state)
+{
+	const char *path = path_of("race");
+	pid_t children[2];
+
+	for (size_t i = 0; i < ARRAY_SIZE(children); i++) {
+		children[i] = fork();
+		if (children[i] == 0)
+			bind_often(path);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(children); i++)
+		assert_exits(children[i], 0);
 	unlink(path);
+	/* Nothing stays aside. */
+	assert_int_equal(rmdir(directory), 0);
+	assert_int_equal(mkdir(directory, 0700), 0);
 }
 
 static void test_unix_errors(void **state)
@@ -463,13 +482,14 @@ static void test_unix_errors(void **state)
 
 static void test_unix_umask(void **state)
 {
-	const struct grant_owner owner = { geteuid(), getegid(), 027 };
+	static struct grant_owner owner;
 	const char *path = path_of("mode");
 	struct case_of *c = prepare(WIRE_OP_BIND, AF_INET, SOCK_STREAM, path, 0);
 	mode_t before = umask(022);
 	struct stat st;
 	int fd;
 
+	owner = (struct grant_owner){ geteuid(), getegid(), 027 };
 	c->request.owner = &owner;
 	fd = make(c);
 	assert_true(fd >= 0);
@@ -483,8 +503,8 @@ static void test_unix_umask(void **state)
 /* With the rights of one user, for another. */
 static void test_unix_rights(void **state)
 {
-	const struct rights nobody = { .uid = 65534, .gid = 65534 };
-	const struct grant_owner daemon = { .uid = 1, .gid = 1, .umask = 0 };
+	static const struct rights nobody = { .uid = 65534, .gid = 65534 };
+	static const struct grant_owner daemon = { .uid = 1, .gid = 1, .umask = 0 };
 	const char *path = path_of("rights");
 	struct case_of *c = prepare(WIRE_OP_BIND, AF_INET, SOCK_STREAM, path, 0);
 	int fd, inode = -1;
@@ -550,7 +570,7 @@ int main(void)
 		cmocka_unit_test(test_unix_abstract),
 		cmocka_unit_test(test_unix_types),
 		cmocka_unit_test(test_unix_stale),
-		cmocka_unit_test(test_unix_leftover),
+		cmocka_unit_test(test_unix_race),
 		cmocka_unit_test(test_unix_errors),
 		cmocka_unit_test(test_unix_umask),
 		cmocka_unit_test(test_unix_rights),
