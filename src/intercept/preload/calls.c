@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "intercept/preload/calls.h"
 #include "intercept/preload/state.h"
 
@@ -32,11 +33,32 @@ static bool getaddrinfo_wakes(const char *node, const char *service,
 	return node && !strncmp(node, "graft", 5);
 }
 
+/*
+ * Reading the environment allocates memory, so it must not begin within a call that an
+ * allocator makes while it starts: jemalloc holds a lock then.
+ */
+static inline bool is_on_for(const char *name)
+{
+	static const char *const allocators_call[] = { "syscall", "close", "fcntl",
+						       "fcntl64" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(allocators_call); i++)
+		if (!__builtin_strcmp(name, allocators_call[i])) {
+			int mode =
+				atomic_load_explicit(&state.mode, memory_order_acquire);
+
+			if (mode == STATE_NEW)
+				real_resolve_early();
+			return mode == STATE_ON;
+		}
+	return state_is_on();
+}
+
 #define CALL(name, type, parameters, arguments, what)        \
 	EXPORT type export_##name parameters __asm__(#name); \
 	type export_##name parameters                        \
 	{                                                    \
-		if (__builtin_expect(!state_is_on(), 1))     \
+		if (__builtin_expect(!is_on_for(#name), 1))  \
 			return real.name arguments;          \
 		return hijack_##name arguments;              \
 	}

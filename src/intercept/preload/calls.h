@@ -40,6 +40,8 @@ extern struct real real;
 
 /* Fills in @real. Any number of times, from any thread. */
 void real_resolve(void);
+/* Those alone that an allocator calls while it starts. */
+void real_resolve_early(void);
 
 #define CALL(name, type, parameters, arguments, what)       type hijack_##name parameters;
 #define CALL_WAKES(name, type, parameters, arguments, what) type hijack_##name parameters;

@@ -27,6 +27,8 @@ static long missing(void)
 	return -1;
 }
 
+#define N_EARLY 4
+
 static const struct name {
 	const char *name;
 	size_t offset;
@@ -34,6 +36,7 @@ static const struct name {
 	{ "syscall", offsetof(struct real, syscall) },
 	{ "close", offsetof(struct real, close) },
 	{ "fcntl", offsetof(struct real, fcntl) },
+	{ "fcntl64", offsetof(struct real, fcntl64) },
 #define CALL(name, type, parameters, arguments, what) \
 	{ #name, offsetof(struct real, name) },
 #define CALL_WAKES CALL
@@ -54,16 +57,27 @@ static void *look_up(const char *name)
 	return found ? found : (void *)missing;
 }
 
-void real_resolve(void)
+static void resolve(size_t n)
 {
-	if (atomic_load_explicit(&is_resolved, memory_order_acquire))
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+	for (size_t i = 0; i < n; i++) {
 		void **slot = (void **)((char *)&real + names[i].offset);
 
 		if (!*slot)
 			*slot = look_up(names[i].name);
 	}
+}
+
+void real_resolve_early(void)
+{
+	if (!real.fcntl64)
+		resolve(N_EARLY);
+}
+
+void real_resolve(void)
+{
+	if (atomic_load_explicit(&is_resolved, memory_order_acquire))
+		return;
+	resolve(ARRAY_SIZE(names));
 	atomic_store_explicit(&is_resolved, true, memory_order_release);
 }
 
