@@ -436,27 +436,6 @@ static void test_unix_stale(void **state)
 	unlink(path);
 }
 
-/* What a broker killed half-way left, in both of its states. */
-static void test_unix_leftover(void **state)
-{
-	char aside[128];
-	const char *path = path_of("left");
-	int fd = bind_at(AF_INET, SOCK_STREAM, path, 0);
-
-	snprintf(aside, sizeof(aside), "%s/.graft-left", directory);
-	fd_close(fd);
-	assert_int_equal(rename(path, aside), 0);
-	fd = bind_at(AF_INET, SOCK_STREAM, path, 0);
-	assert_true(fd >= 0);
-	fd_close(fd);
-	assert_int_equal(access(aside, F_OK), 0);
-	fd = bind_at(AF_INET, SOCK_STREAM, path, 0);
-	assert_true(fd >= 0);
-	assert_int_equal(access(aside, F_OK), -1);
-	fd_close(fd);
-	unlink(path);
-}
-
 /* Binds, and finds the name to be its own, many times. */
 static void bind_often(const char *path)
 {
@@ -491,6 +470,9 @@ static void test_unix_race(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(children); i++)
 		assert_exits(children[i], 0);
 	unlink(path);
+	/* Nothing stays aside. */
+	assert_int_equal(rmdir(directory), 0);
+	assert_int_equal(mkdir(directory, 0700), 0);
 }
 
 static void test_unix_errors(void **state)
@@ -588,7 +570,6 @@ int main(void)
 		cmocka_unit_test(test_unix_abstract),
 		cmocka_unit_test(test_unix_types),
 		cmocka_unit_test(test_unix_stale),
-		cmocka_unit_test(test_unix_leftover),
 		cmocka_unit_test(test_unix_race),
 		cmocka_unit_test(test_unix_errors),
 		cmocka_unit_test(test_unix_umask),
