@@ -18,6 +18,7 @@ struct quota;
 struct registry;
 struct server;
 struct stack;
+struct store;
 
 #define GRAFTD_SOFTWARE "graftd " GRAFT_VERSION
 
@@ -35,5 +36,6 @@ struct graftd {
 	struct quota *quota;
 	struct page *page;
 	struct server *server;
+	struct store *store;
 	struct stack *host; /* graftd's own namespace */
 };

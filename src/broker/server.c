@@ -62,6 +62,11 @@ struct server {
 	struct link dirty, watchers;
 };
 
+int server_fd(const struct server *server)
+{
+	return server->fd;
+}
+
 struct graftd *server_graftd(const struct server *server)
 {
 	return server->graftd;

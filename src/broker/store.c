@@ -29,13 +29,16 @@
 
 #define SOCKET_NAME "holder"
 #define PATIENCE_S  2
+#define PAUSE_NS    1000000000ull
 
 struct store {
 	struct event_source source;
+	struct event_timer timer; /* to start a holder */
 	struct event_loop *loop;
 	const struct store_ops *ops;
 	void *context;
 	int state;
+	uint64_t attached_ns;
 	int via; /* to the holder; -1: systemd keeps */
 	bool is_systemd;
 };
@@ -111,8 +114,8 @@ static int take_all(struct store *store)
 		struct holder_message message;
 		size_t n_fds = 0;
 		int fd = -1;
-		ssize_t n = fd_receive(store->via, &message, sizeof(message), &fd, 1,
-				       &n_fds);
+		ssize_t n =
+			fd_receive(store->via, &message, sizeof(message), &fd, 1, &n_fds);
 
 		if (n != sizeof(message) || message.magic != HOLDER_MAGIC) {
 			fd_close(fd);
@@ -139,6 +142,7 @@ static int attach(struct store *store)
 	if (r < 0)
 		return r;
 	store->via = r;
+	store->attached_ns = event_now_ns();
 	r = take_all(store);
 	if (r == 0)
 		r = event_loop_add(store->loop, store->via, EPOLLRDHUP, &store->source);
@@ -155,18 +159,28 @@ static void detach(struct store *store)
 	store->via = fd_close(store->via);
 }
 
+static void start_again(struct event_timer *timer, uint64_t now_ns)
+{
+	struct store *store = container_of(timer, struct store, timer);
+	int r = attach(store);
+
+	if (r == 0) {
+		store->ops->lost(store->context);
+		return;
+	}
+	log_limited(LOG_LEVEL_ERROR, "cannot start a process to keep our sockets: %s",
+		    strerror(-r));
+	store->timer.deadline_ns = now_ns + PAUSE_NS;
+}
+
+/* One that ends as soon as it was started is not started again at once. */
 static void holder_gone(struct event_source *source, uint32_t events)
 {
 	struct store *store = container_of(source, struct store, source);
-	int r;
 
 	log_warning("the process that keeps our sockets is gone: starting another");
 	detach(store);
-	r = attach(store);
-	if (r < 0)
-		log_error("cannot start a process to keep our sockets: %s", strerror(-r));
-	else
-		store->ops->lost(store->context);
+	store->timer.deadline_ns = store->attached_ns + PAUSE_NS;
 }
 
 /* Those of a socket unit and of the store alike. */
@@ -195,6 +209,8 @@ int store_new(struct store **ret, struct event_loop *loop, int state,
 	if (!store)
 		return -ENOMEM;
 	store->source.ready = holder_gone;
+	store->timer.expired = start_again;
+	store->timer.deadline_ns = EVENT_NEVER;
 	store->loop = loop;
 	store->ops = ops;
 	store->context = context;
@@ -208,6 +224,7 @@ int store_new(struct store **ret, struct event_loop *loop, int state,
 		free(store);
 		return r;
 	}
+	event_loop_add_timer(loop, &store->timer);
 	*ret = store;
 	return 0;
 }
@@ -221,6 +238,7 @@ struct store *store_free(struct store *store, bool keep)
 		unlinkat(store->state, SOCKET_NAME, 0);
 	}
 	detach(store);
+	event_loop_del_timer(store->loop, &store->timer);
 	free(store);
 	return NULL;
 }

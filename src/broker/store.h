@@ -19,8 +19,8 @@ struct store_ops {
 };
 
 /*
- * Finds the keeper, or starts one (in the directory @state, which stays the caller's), and
- * takes what it has. Return: 0 or -errno.
+ * Finds the keeper, or starts one (in the directory @state, which stays the caller's),
+ * and takes what it has. Return: 0 or -errno.
  */
 int store_new(struct store **ret, struct event_loop *loop, int state,
 	      const struct store_ops *ops, void *context);
