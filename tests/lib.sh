@@ -175,6 +175,9 @@ prepare_files()
 		GRAFT=${GRAFT-$SOURCE_DIR/build/src/ctl/graft}
 		[ -x "$GRAFT" ] || die "no graft at $GRAFT; build it or set GRAFT"
 		cp "$GRAFT" "$T/bin/graft" && chmod 755 "$T/bin/graft"
+		# `graft run --engine preload` looks for it beside itself.
+		LIBRARY=${LIBRARY-${GRAFT%/*}/../intercept/libgraft-hijack.so}
+		[ ! -e "$LIBRARY" ] || cp "$LIBRARY" "$T/bin/libgraft-hijack.so"
 	fi
 	GRAFT=$T/bin/graft
 	if [ "$GRAFT_TEST_CAPABLE" = root ]; then

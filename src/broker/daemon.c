@@ -30,6 +30,7 @@
 #include "broker/graftd.h"
 #include "broker/home.h"
 #include "broker/journal.h"
+#include "broker/notify.h"
 #include "broker/page.h"
 #include "broker/privileges.h"
 #include "broker/quota.h"
@@ -49,9 +50,10 @@ struct daemon {
 	struct home home;
 	struct restore_kept kept;
 	struct event_source signals;
+	struct notify notify;
 	int signal_fd;
 	uint64_t started_ns;
-	int control; /* as the store gave it back, until it is served */
+	int control;     /* as the store gave it back, until it is served */
 	bool has_opened; /* the control socket is ours to take away */
 };
 
@@ -250,7 +252,8 @@ static void say_ready(struct daemon *daemon)
 	double ms = (double)(event_now_ns() - daemon->started_ns) / 1e6;
 	size_t n = registry_n(daemon->graftd.registry);
 
-	sd_notifyf(0, "READY=1\nSTATUS=%zu endpoints, restored in %.1f ms", n, ms);
+	notify_init(&daemon->notify, &daemon->graftd.loop);
+	notify_ready(n);
 	if (!daemon->options->foreground)
 		return;
 	printf("graftd: ready on %s, %zu endpoints, restored in %.1f ms\n",
@@ -263,14 +266,11 @@ static void say_ready(struct daemon *daemon)
 static void reload_now(struct graftd *graftd)
 {
 	char text[256] = "";
-	int r;
 
 	graftd->wants_reload = false;
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
-		   (unsigned long long)(event_now_ns() / 1000));
-	r = reload(graftd, text, sizeof(text));
-	sd_notifyf(0, "READY=1\nSTATUS=%s%s", r < 0 ? "not reloaded: " : "reloaded",
-		   text);
+	notify_reloading();
+	reload(graftd, text, sizeof(text));
+	notify_ready(registry_n(graftd->registry));
 }
 
 static int turns(struct daemon *daemon)
@@ -286,7 +286,8 @@ static int turns(struct daemon *daemon)
 			reload_now(graftd);
 		server_settle(graftd->server);
 	}
-	sd_notify(0, "STOPPING=1");
+	notify_stopping();
+	notify_deinit(&daemon->notify);
 	return 0;
 }
 

@@ -8,19 +8,22 @@
  * neither seen by a server nor fooled by one that is between bind() and listen().
  *
  * Taking a dead inode away must not take a live one that was put in its place between
- * question and removal. So it is renamed first, which is atomic, then compared with the
- * one that was asked and asked again, then removed, or else put back. The rename also
- * waits (for the directory's lock) until a bind() in progress there is complete. What a
- * broker that is killed in between leaves behind, the next one clears away.
+ * question and removal. So it is renamed first, which is atomic, asked again, and then
+ * removed, or else put back. The rename also
+ * waits (for the directory's lock) until a bind() in progress there is complete. The name
+ * it gets is nobody else's, so several brokers may do this at once; one that is killed in
+ * between leaves a dead inode under that name.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/fs.h>
 #include <linux/sockios.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -36,7 +39,7 @@
 struct place {
 	int directory;
 	char name[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	char aside[sizeof(".graft-") + sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char aside[40];
 };
 
 static void place_close(struct place *place)
@@ -47,6 +50,7 @@ static void place_close(struct place *place)
 static int place_open(const struct sockaddr_un *address, struct place *ret)
 {
 	char path[sizeof(address->sun_path) + 1] = { 0 };
+	uint64_t number;
 	char *slash;
 
 	memcpy(path, address->sun_path, sizeof(address->sun_path));
@@ -54,7 +58,9 @@ static int place_open(const struct sockaddr_un *address, struct place *ret)
 	if (!slash || !slash[1])
 		return -EINVAL;
 	snprintf(ret->name, sizeof(ret->name), "%s", slash + 1);
-	snprintf(ret->aside, sizeof(ret->aside), ".graft-%s", slash + 1);
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -EAGAIN;
+	snprintf(ret->aside, sizeof(ret->aside), ".graft-%016" PRIx64, number);
 	slash[slash == path] = '\0';
 	ret->directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return ret->directory < 0 ? -errno : 0;
@@ -73,25 +79,16 @@ static int ask(int inode)
 		       : 0;
 }
 
-/* Opens @name and tells whether it is a socket nobody has. Return: O_PATH descriptor;
- * -EADDRINUSE when it is anything else; -errno. */
-static int open_dead(int directory, const char *name, struct stat *ret_st)
+/* Return: 0 when @name is a socket that nobody has; -EADDRINUSE when it is anything else;
+ * -errno. */
+static int ask_name(int directory, const char *name)
 {
 	_cleanup_fd_ int inode = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
 
-	if (inode < 0 || fstat(inode, ret_st) < 0)
+	if (inode < 0 || fstat(inode, &st) < 0)
 		return -errno;
-	if (!S_ISSOCK(ret_st->st_mode) || ask(inode) != -ECONNREFUSED)
-		return -EADDRINUSE;
-	return fd_steal(&inode);
-}
-
-static bool is_dead(int directory, const char *name, struct stat *ret_st)
-{
-	int inode = open_dead(directory, name, ret_st);
-
-	fd_close(inode);
-	return inode >= 0;
+	return S_ISSOCK(st.st_mode) && ask(inode) == -ECONNREFUSED ? 0 : -EADDRINUSE;
 }
 
 static int move(const struct place *place, const char *from, const char *to)
@@ -105,23 +102,17 @@ static int move(const struct place *place, const char *from, const char *to)
 /* Return: 0 when the name may be free now, or -errno. */
 static int clear_away(const struct place *place)
 {
-	struct stat asked, moved;
-	_cleanup_fd_ int dead = open_dead(place->directory, place->name, &asked);
-	int r;
+	int r = ask_name(place->directory, place->name);
 
-	if (dead < 0)
-		return dead == -ENOENT ? 0 : dead;
-	r = move(place, place->name, place->aside);
-	if (r == -EEXIST && is_dead(place->directory, place->aside, &moved)) {
-		unlinkat(place->directory, place->aside, 0);
+	if (r == 0)
 		r = move(place, place->name, place->aside);
-	}
 	if (r < 0)
-		return r == -ENOENT ? 0 : r == -EEXIST ? -EADDRINUSE : r;
-	if (is_dead(place->directory, place->aside, &moved) &&
-	    moved.st_ino == asked.st_ino && moved.st_dev == asked.st_dev)
+		return r == -ENOENT ? 0 : r;
+	if (ask_name(place->directory, place->aside) == 0)
 		return unlinkat(place->directory, place->aside, 0) < 0 ? -errno : 0;
-	move(place, place->aside, place->name);
+	/* Whoever has the name by now took it as we did. */
+	if (move(place, place->aside, place->name) == -EEXIST)
+		unlinkat(place->directory, place->aside, 0);
 	return -EADDRINUSE;
 }
 

@@ -6,12 +6,12 @@
 
 #include <stddef.h>
 
-#include "broker/holder.h"
+#include "broker/store.h"
 
 struct graftd;
 
 struct restore_socket {
-	char name[HOLDER_NAME_MAX];
+	char name[STORE_NAME_MAX + 1];
 	int fd;
 };
 

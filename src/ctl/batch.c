@@ -51,14 +51,15 @@ struct batch {
 	bool stopped;
 	int status;
 	uint64_t n_added;
-	bool shows_progress;
-	uint64_t shown_ns;
+	bool shows_progress, progress_shown;
+	uint64_t progress_due_ns;
 };
 
-static void hide_progress(const struct batch *batch)
+static void hide_progress(struct batch *batch)
 {
-	if (batch->shows_progress && batch->shown_ns)
+	if (batch->progress_shown)
 		fprintf(stderr, "\r\033[K");
+	batch->progress_shown = false;
 }
 
 static void show_progress(struct batch *batch)
@@ -68,9 +69,10 @@ static void show_progress(struct batch *batch)
 	if (!batch->shows_progress)
 		return;
 	now = event_now_ns();
-	if (now - batch->shown_ns < PROGRESS_NS)
+	if (now < batch->progress_due_ns)
 		return;
-	batch->shown_ns = now;
+	batch->progress_due_ns = now + PROGRESS_NS;
+	batch->progress_shown = true;
 	fprintf(stderr, "\r%" PRIu64 " added", batch->n_added);
 }
 
@@ -283,6 +285,7 @@ int batch_add(struct talk *talk, const char *path, bool force)
 		.source = is_stdin ? "stdin" : path,
 		.force = force,
 		.shows_progress = isatty(STDERR_FILENO),
+		.progress_due_ns = event_now_ns() + PROGRESS_NS,
 	};
 	int status;
 

@@ -17,11 +17,20 @@
 static const char *const level_names[] = { "ok", "weak", "no" };
 
 /* Engines that are known and not built. */
-static const char *const later_engines[] = { "cgroup", "preload", "af_graft" };
+static const char *const later_engines[] = { "cgroup", "af_graft" };
+
+static const struct {
+	enum probe_engine bit;
+	const char *name, *about;
+} engines[] = {
+	{ PROBE_NOTIFY, "notify", "any program, static ones too, without root" },
+	{ PROBE_PRELOAD, "preload", "dynamic programs, as a convenience and no fence" },
+};
 
 struct findings {
 	struct probe_result *results; /* one for each probe */
-	const char *missing;          /* the first required probe that failed, or NULL */
+	/* By engine: the first probe that failed and that it needs, or NULL. */
+	const char *missing[ARRAY_SIZE(engines)];
 };
 
 static void usage(FILE *to)
@@ -36,15 +45,15 @@ static void usage(FILE *to)
 
 static int examine(struct findings *ret)
 {
-	ret->missing = NULL;
-	ret->results = calloc(n_probes, sizeof(*ret->results));
+	*ret = (struct findings){ .results = calloc(n_probes, sizeof(*ret->results)) };
 	if (!ret->results)
 		return -ENOMEM;
 	for (size_t i = 0; i < n_probes; i++) {
 		probes[i].run(&ret->results[i]);
-		if (probes[i].required && ret->results[i].level == PROBE_NO &&
-		    !ret->missing)
-			ret->missing = probes[i].what;
+		for (size_t j = 0; j < ARRAY_SIZE(engines); j++)
+			if (probes[i].needed_by & engines[j].bit &&
+			    ret->results[i].level == PROBE_NO && !ret->missing[j])
+				ret->missing[j] = probes[i].what;
 	}
 	return 0;
 }
@@ -58,10 +67,11 @@ static void show_lines(const struct findings *findings)
 		       result->fact, result->advice ? " — " : "",
 		       result->advice ? result->advice : "");
 	}
-	printf("\n%-4s  engine notify: %s%s%s\n", findings->missing ? "no" : "ok",
-	       findings->missing ? "" : "any program, static ones too, without root",
-	       findings->missing ? "not without " : "",
-	       findings->missing ? findings->missing : "");
+	printf("\n");
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
+		printf("%-4s  engine %s: %s%s\n", findings->missing[i] ? "no" : "ok",
+		       engines[i].name, findings->missing[i] ? "not without " : "",
+		       findings->missing[i] ? findings->missing[i] : engines[i].about);
 	for (size_t i = 0; i < ARRAY_SIZE(later_engines); i++)
 		printf("no    engine %s: not in this version\n", later_engines[i]);
 }
@@ -80,8 +90,7 @@ static int show_json(const struct findings *findings)
 {
 	struct json_object *all = json_object_new_object();
 	struct json_object *checks = json_object_new_array();
-	struct json_object *engines = json_object_new_array();
-	char reason[128] = "everything it needs is there";
+	struct json_object *list = json_object_new_array();
 
 	for (size_t i = 0; i < n_probes; i++) {
 		const struct probe_result *result = &findings->results[i];
@@ -91,21 +100,29 @@ static int show_json(const struct findings *findings)
 		json_object_object_add(object, "level",
 				       json_text(level_names[result->level]));
 		json_object_object_add(object, "required",
-				       json_object_new_boolean(probes[i].required));
+				       json_object_new_boolean(probes[i].needed_by &
+							       PROBE_NOTIFY));
 		json_object_object_add(object, "fact", json_text(result->fact));
 		json_object_object_add(object, "advice",
 				       result->advice ? json_text(result->advice) : NULL);
 		json_object_array_add(checks, object);
 	}
-	if (findings->missing)
-		snprintf(reason, sizeof(reason), "not without %s", findings->missing);
-	json_object_array_add(engines, engine("notify", !findings->missing, reason));
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+		char reason[128] = "everything it needs is there";
+
+		if (findings->missing[i])
+			snprintf(reason, sizeof(reason), "not without %s",
+				 findings->missing[i]);
+		json_object_array_add(list, engine(engines[i].name, !findings->missing[i],
+						   reason));
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(later_engines); i++)
-		json_object_array_add(engines, engine(later_engines[i], false,
-						      "not in this version"));
-	json_object_object_add(all, "works", json_object_new_boolean(!findings->missing));
+		json_object_array_add(list, engine(later_engines[i], false,
+						   "not in this version"));
+	json_object_object_add(all, "works",
+			       json_object_new_boolean(!findings->missing[0]));
 	json_object_object_add(all, "checks", checks);
-	json_object_object_add(all, "engines", engines);
+	json_object_object_add(all, "engines", list);
 	return json_show(all);
 }
 
@@ -144,5 +161,5 @@ int command_doctor(int argc, char **argv)
 	else
 		show_lines(&findings);
 	free(findings.results);
-	return findings.missing ? 1 : status;
+	return findings.missing[0] ? 1 : status;
 }

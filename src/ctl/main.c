@@ -47,6 +47,8 @@ int command_help(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	static char name[32];
+
 	if (argc < 2) {
 		usage(stderr);
 		return EXIT_MISUSE;
@@ -59,9 +61,14 @@ int main(int argc, char **argv)
 		printf("graft %s\n", GRAFT_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].main(argc - 1, argv + 1);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		/* What getopt puts before its messages. */
+		snprintf(name, sizeof(name), "graft %s", commands[i].name);
+		argv[1] = name;
+		return commands[i].main(argc - 1, argv + 1);
+	}
 	fprintf(stderr, "graft: unknown command '%s'; `graft help` lists them\n",
 		argv[1]);
 	return EXIT_MISUSE;

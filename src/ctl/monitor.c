@@ -24,7 +24,8 @@
 #include "ctl/talk.h"
 #include "wire/wire.h"
 
-#define RETRY_MS 100
+#define RETRY_MS  100
+#define NS_PER_US 1000
 
 struct monitor {
 	struct talk talk;
@@ -57,12 +58,13 @@ static void print_object(const struct wire_event *event)
 	struct json_object *object = json_from_message(&message);
 	struct timespec now;
 	const char *text;
+	char seconds[32];
 
 	clock_gettime(CLOCK_REALTIME, &now);
+	snprintf(seconds, sizeof(seconds), "%lld.%06ld", (long long)now.tv_sec,
+		 now.tv_nsec / NS_PER_US);
 	json_object_object_add(object, "time",
-			       json_object_new_double((double)now.tv_sec +
-						      (double)(now.tv_nsec / 1000) /
-							      1e6));
+			       json_object_new_double_s(strtod(seconds, NULL), seconds));
 	text = json_object_to_json_string_ext(object,
 					      JSON_C_TO_STRING_SPACED |
 						      JSON_C_TO_STRING_NOSLASHESCAPE);

@@ -22,9 +22,15 @@ struct probe_result {
 	const char *advice; /* the consequence, or how to mend it; NULL: none */
 };
 
+enum probe_engine {
+	PROBE_NOTIFY = 1 << 0,
+	PROBE_PRELOAD = 1 << 1,
+	PROBE_EVERY = PROBE_NOTIFY | PROBE_PRELOAD,
+};
+
 struct probe {
 	const char *what;
-	bool required; /* without it `graft run` cannot work */
+	unsigned int needed_by; /* mask of probe_engine: they cannot work without it */
 	void (*run)(struct probe_result *ret);
 };
 
@@ -44,6 +50,10 @@ int probe_in_child(int (*body)(void));
 int probe_enter_userns(void);
 /* In a child: enters user and network namespaces and sets lo up. */
 int probe_enter_netns(void);
+
+/* The probes of what graft itself brings, in probe_parts.c. */
+void probe_library(struct probe_result *ret);
+void probe_graftd(struct probe_result *ret);
 
 /* The probes with two sides, in probe_notify.c. */
 void probe_notify(struct probe_result *ret);

@@ -130,7 +130,6 @@ static int parse(struct request *ret, int argc, char **argv)
 			usage(stdout);
 			return 1;
 		default:
-			usage(stderr);
 			return -EINVAL;
 		}
 	}

@@ -155,26 +155,6 @@ static int parse(struct run *run, struct policy_options *policy, int argc, char 
 	return policy_options_finish(policy);
 }
 
-/* Says once what of the policy has no effect: `hold` and `share` on endpoints that rules
- * name. */
-static void warn_of_options(const struct policy *policy)
-{
-	const unsigned int idle = ENDPOINT_HOLD | ENDPOINT_SHARE;
-	char where[128];
-
-	for (size_t i = 0; i < policy_n_rules(policy); i++) {
-		const struct endpoint *endpoint = policy_rule(policy, i)->endpoint;
-
-		if (!endpoint || !(endpoint->options & idle))
-			continue;
-		policy_print_origin(&endpoint->origin, where, sizeof(where));
-		log_warning("%s: endpoint '%s': hold and share have no effect in "
-			    "this version",
-			    where, endpoint->name);
-		return;
-	}
-}
-
 /* Return: 0, or -errno after one line. */
 static int prepare_preload(struct run *run)
 {
@@ -199,7 +179,6 @@ int command_run(int argc, char **argv)
 	struct policy_options policy = { 0 };
 	int r, status;
 
-	argv[0] = (char *)"graft run";
 	r = parse(&run, &policy, argc, argv);
 	if (r != 0)
 		return r > 0 ? 0 : EXIT_MISUSE;
@@ -209,7 +188,6 @@ int command_run(int argc, char **argv)
 		 : run.verbosity    ? LOG_LEVEL_INFO
 				    : LOG_LEVEL_WARNING,
 		 "graft run");
-	warn_of_options(run.policy);
 	registry_check(run.policy);
 	status = EXIT_GRAFT_FAILED;
 	if (run.engine != RUN_PRELOAD || prepare_preload(&run) == 0)

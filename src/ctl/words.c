@@ -114,7 +114,7 @@ static int put_netns(struct line *line, const char *ref, bool is_target)
 	if (is_number(ref) && access(path, F_OK) == 0)
 		return put(line, path, strlen(path));
 	if (is_number(ref) && strlen(ref) <= PID_DIGITS &&
-	    kill((pid_t)atoi(ref), 0) < 0 && errno == ESRCH)
+	    kill((pid_t)strtol(ref, NULL, 10), 0) < 0 && errno == ESRCH)
 		return fail(line, "netns %s: no process has this number", ref);
 	if (strchr(ref, '/') && ref[0] != '/')
 		return fail(line,

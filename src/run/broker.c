@@ -32,6 +32,7 @@
 #include "run/broker_parts.h"
 #include "run/stacks.h"
 #include "stack/bound.h"
+#include "stack/held.h"
 #include "stack/stack.h"
 
 #define BACKLOG 1024
@@ -308,7 +309,8 @@ static int set_up(struct run_broker *broker, int listener)
 		broker->n_peers_max = (size_t)limit.rlim_cur / 4;
 
 	broker->bound = bound_new();
-	if (!broker->bound)
+	broker->held = held_new(policy_n_endpoints(broker->config.policy));
+	if (!broker->bound || !broker->held)
 		return -ENOMEM;
 	broker->policy_text = publish_policy(broker->config.policy);
 	if (broker->policy_text < 0)
@@ -365,6 +367,7 @@ struct run_broker *run_broker_free(struct run_broker *broker)
 	fd_close(broker->policy_text);
 	fd_close(broker->graftd);
 	bound_free(broker->bound);
+	held_free(broker->held);
 	free(broker);
 	return NULL;
 }

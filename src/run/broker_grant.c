@@ -8,6 +8,9 @@
  *	policy			given: the program named the endpoint itself
  *	any other		as graftd says; with an address, a rule must name it
  *
+ * Our own copy of a socket is closed before the end where the answer went: see
+ * broker_relay.c.
+ *
  * Connecting to a `bound` endpoint that nobody of the run is bound to is refused with
  * ENOENT: the rule is to be passed over.
  */
@@ -24,6 +27,7 @@
 #include "run/grafts.h"
 #include "run/stacks.h"
 #include "stack/bound.h"
+#include "stack/held.h"
 #include "stack/stack.h"
 
 #define AF_GRAFT_NUMBER 4 /* linux/graft.h */
@@ -144,7 +148,10 @@ int grant_decide(struct run_broker *broker, const struct wire_ask *ask,
 			return r;
 	}
 	decision.stack = stack_of(broker, endpoint);
-	if (endpoint && endpoint->dynamic)
+	/* A bind gets the port of others only where they share it. */
+	if (endpoint && endpoint->dynamic &&
+	    (ask->op != WIRE_OP_BIND ||
+	     (endpoint->options & ENDPOINT_SHARE && is_bound(broker, endpoint))))
 		decision.port = bound_port(broker->bound, endpoint);
 	*ret = decision;
 	return 0;
@@ -176,6 +183,45 @@ void grant_note(struct run_broker *broker, const struct wire_grant *grant,
 			    rule ? rule->index : GRAFTS_NO_RULE, event_now_ns());
 }
 
+/* A `hold` endpoint that a server was bound to before. */
+static int take_held(const struct request *request, const struct decision *decision,
+		     struct wire_grant *ret)
+{
+	const struct endpoint *endpoint = decision->endpoint;
+	socklen_t size = sizeof(ret->cookie);
+	int fd, domain = 0;
+
+	if (!endpoint || !(endpoint->options & ENDPOINT_HOLD) || request->socket < 0 ||
+	    request->message->ask.op != WIRE_OP_BIND)
+		return HELD_E_NONE;
+	fd = held_take(request->broker->held, endpoint->index, request->socket,
+		       endpoint->options & ENDPOINT_SHARE);
+	if (fd < 0)
+		return fd;
+	getsockopt(fd, SOL_SOCKET, SO_COOKIE, &ret->cookie, &size);
+	size = sizeof(domain);
+	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+	ret->family = (uint32_t)domain;
+	ret->address.len = sizeof(ret->address.address);
+	if (getsockname(fd, (struct sockaddr *)&ret->address.address, &ret->address.len) <
+	    0)
+		ret->address.len = 0;
+	ret->flags = WIRE_F_BOUND | WIRE_F_HELD;
+	return fd;
+}
+
+/* What a bind leaves behind. */
+static void keep_bound(struct run_broker *broker, const struct wire_ask *ask,
+		       const struct decision *decision, struct wire_grant *grant, int fd)
+{
+	const struct endpoint *endpoint = decision->endpoint;
+
+	note_bound(broker, ask, decision, grant);
+	if (endpoint && endpoint->options & ENDPOINT_HOLD &&
+	    held_keep(broker->held, endpoint->index, fd) == 0)
+		grant->flags |= WIRE_F_HELD;
+}
+
 void grant_answer(struct request *request)
 {
 	const struct wire_ask *ask = &request->message->ask;
@@ -190,7 +236,9 @@ void grant_answer(struct request *request)
 		relay_start(request, decision.rule);
 		return;
 	}
-	if (r == 0) {
+	if (r == 0)
+		r = fd = take_held(request, &decision, &answer.grant);
+	if (r == HELD_E_NONE) {
 		grant.endpoint = decision.endpoint;
 		grant.stack = decision.stack;
 		grant.port = decision.port;
@@ -203,7 +251,7 @@ void grant_answer(struct request *request)
 		return;
 	}
 	if (ask->op == WIRE_OP_BIND)
-		note_bound(broker, ask, &decision, &answer.grant);
+		keep_bound(broker, ask, &decision, &answer.grant, fd);
 	grant_note(broker, &answer.grant, decision.rule, request->socket >= 0);
 	fds[0] = fd;
 	fds[1] = path;

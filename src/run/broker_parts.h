@@ -26,6 +26,7 @@
 #define MESSAGE_FDS_MAX 2
 
 struct bound;
+struct held;
 struct relay;
 struct stack;
 struct supply;
@@ -38,6 +39,7 @@ struct run_broker {
 	int listener, policy_text;
 	uint64_t own_cookie; /* of the namespace the run's members are in */
 	struct bound *bound;
+	struct held *held;
 	struct peer *peers;
 	size_t n_peers, n_peers_max, n_supplies, n_relays;
 	struct supply *supplies[SUPPLIES_MAX];

@@ -10,5 +10,8 @@
 void carry_options(int from, int to);
 /* Is this an option that it knows: one whose value holds no pointer and no descriptor? */
 bool carry_has(int level, int name);
+/* One of them. Return: false if it is none of the options that are read and set; only
+ * carry_options() knows what to do about it. */
+bool carry_one(int level, int name, int from, int to);
 /* O_NONBLOCK, O_ASYNC and who is signalled. Not close-on-exec, which is of a number. */
 void carry_flags(int from, int to);

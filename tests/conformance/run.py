@@ -4,7 +4,7 @@
 Runs the conformance cases on plain host sockets and on an engine, compares line by line,
 and holds the difference against differences.def.
 
-    run.py --program CONFORMANCE [--graft GRAFT] [--engine NAME[/root|/user]]...
+    run.py --program CONFORMANCE [--graft GRAFT] [--library LIBRARY] [--engine NAME[/root|/user]]...
            [--who root|user] [--case PATTERN]... [--verbose]
     run.py --program CONFORMANCE --write-docs FILE
     run.py --program CONFORMANCE --check-docs FILE
@@ -58,6 +58,16 @@ ENGINES = (
     Engine("notify-late", ("{graft}", "run", "--engine", "notify",
                            "--policy", "{here}/late.policy", "--"), ("192.0.2.1", "2001:db8::1"),
            "guessed to be the program's own, swapped to the host's stack at bind or connect"),
+    Engine("preload", ("{graft}", "run", "--engine", "preload",
+                       "--policy", "{here}/host.policy", "--"), (),
+           "libgraft-hijack.so and the broker of a run; everything goes to the host"),
+    Engine("preload-own", ("{graft}", "run", "--engine", "preload",
+                           "--policy", "{here}/own.policy", "--"), ("10.77.0.1", "fd77::1"),
+           "the same; taken from the host's supply, swapped to the program's own stack"),
+    Engine("preload-late", ("{graft}", "run", "--engine", "preload",
+                            "--policy", "{here}/late.policy", "--"),
+           ("192.0.2.1", "2001:db8::1"),
+           "the same; the program's own, swapped to the host's stack at bind or connect"),
 )
 
 
@@ -117,6 +127,8 @@ class Bench:
         os.chown(self.home, 1000, 1000)
         self.program = self.take(options.program)
         self.graft = self.take(options.graft) if options.graft else None
+        if options.library:  # `graft run` looks for it beside itself
+            self.take(options.library)
         for name in os.listdir(HERE):
             if name.endswith((".policy", ".sh")):
                 self.take(os.path.join(HERE, name))
@@ -344,6 +356,7 @@ def main():
     parser = argparse.ArgumentParser(description="run the conformance cases")
     parser.add_argument("--program", required=True)
     parser.add_argument("--graft")
+    parser.add_argument("--library", help="libgraft-hijack.so")
     parser.add_argument("--engine", action="append", metavar="NAME[/root|/user]",
                         choices=[engine.name + who for engine in ENGINES
                                  for who in ("", "/root", "/user")])

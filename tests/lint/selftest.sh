@@ -118,6 +118,12 @@ printf '#!/bin/sh\n# SPDX-License-Identifier: GPL-2.0-or-later\nrm $1/*\n' |
 	plant tools/planted
 proves shell 'tools/planted:3'
 
+# calls
+plant src/intercept/preload/calls.def <<'END'
+CALL(planted, int, (void), (), "nothing")
+END
+proves calls 'docs/preload.md: not what calls.def says'
+
 # man
 sed '/^\.Sh NAME/d' "$tree/man/graft.1" | plant man/graft.1
 proves man 'man/graft.1:.*NAME'

@@ -318,7 +318,7 @@ mistakes()
 	bad 2 'such file' add --batch /nosuch
 	bad 2 'one or the other' add --batch - x
 	bad 2 'goes with --batch' add --force x type ipv4
-	bad 2 'unrecognized' add --nosuch
+	bad 2 'graft add: unrecognized' add --nosuch
 	bad 1 "taken.*already" add taken type ipv4
 	bad 2 'name an endpoint' del
 	bad 1 "'nosuch'" del nosuch
@@ -426,6 +426,8 @@ batches()
 	contains 'and which' "^$T/batch:2: " "$output"
 	forget
 	slow_batch
+	progress
+	lost_batch
 }
 
 # Lines take effect as they come, not when the writer is through.
@@ -441,6 +443,62 @@ slow_batch()
 	exec 7>&-
 	equal 'and one that fails ends it' 1 "$STATUS"
 	forget
+}
+
+# A terminal is told how far it is, and left clean.
+progress()
+{
+	equal 'progress on a terminal' 'shown and cleared' "$(host "$PYTHON" -c '
+import os, pty, select, subprocess, sys
+master, slave = pty.openpty()
+batch = subprocess.Popen([sys.argv[1], "add", "--batch", "-"], stdin=subprocess.PIPE,
+                         stderr=slave)
+os.close(slave)
+seen = b""
+n = 0
+while b" added" not in seen:
+    n += 1
+    batch.stdin.write(b"n%d type ipv4\n" % n)
+    batch.stdin.flush()
+    if select.select([master], [], [], 0.005)[0]:
+        seen += os.read(master, 4096)
+batch.stdin.close()
+batch.wait()
+try:
+    while chunk := os.read(master, 4096):
+        seen += chunk
+except OSError:  # the other side is closed
+    pass
+if seen.startswith(b"\r") and seen.endswith(b"\r\x1b[K") and batch.returncode == 0:
+    print("shown and cleared")
+else:
+    print(seen, batch.returncode)' "$GRAFT")"
+	forget
+}
+
+# A graftd that greets, answers one line and is gone.
+lost_batch()
+{
+	local output
+	spawn dying "$PYTHON" -c '
+import socket, struct, sys
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+server.bind(sys.argv[1])
+server.listen(1)
+connection, _ = server.accept()
+connection.recv(4096)
+connection.send(struct.pack("=IHH", 16, 1, 1) + struct.pack("=HHI", 1, 4, 1))
+connection.recv(4096)
+connection.send(struct.pack("=IHH", 8, 3, 1))
+connection.recv(4096)
+connection.close()' "$T/dying.sock"
+	within 10 test -S "$T/dying.sock"
+	output=$(printf '%s type ipv4\n' a b c d | GRAFT_SOCKET=$T/dying.sock host "$GRAFT" add \
+		--batch - 2>&1)
+	equal 'graftd goes away within a batch: status' 1 $?
+	contains 'what is wrong' 'ended the conversation' "$output"
+	contains 'which lines are in doubt' '^stdin: whether lines [12] to [1-4] were added is not known' "$output"
+	stop dying
 }
 
 # --- the monitor, and a graftd that goes away ---------------------------------------------
@@ -490,6 +548,55 @@ for line in sys.stdin:
 		equal "SIGINT ends it ($line): status" 0 "$STATUS"
 	done
 	forget
+}
+
+# The configuration file: as a whole or not at all.
+reloads()
+{
+	local old='file type ipv4 addr 127.0.0.1 port 8080 ' output
+	"$GRAFT" add hand ipv4 127.0.0.1:8082
+	echo 'endpoint file ipv4 127.0.0.1:8080' >"$T/graftd.conf"
+	equal 'reload: nothing to say' '0 ' "$("$GRAFT" reload 2>&1; echo $?) "
+	equal 'reload: the endpoint of the file' "$old" "$("$GRAFT" show file)"
+	printf '%s\n' 'endpoint other ipv4 127.0.0.1:8081' 'quota nosuch 3' >"$T/graftd.conf"
+	output=$("$GRAFT" reload 2>&1)
+	equal 'reload: a mistake: status, lines' '1 1' "$? $(wc -l <<<"$output")"
+	contains 'reload: which, and where' "graft reload: .*graftd.conf:2:.*'nosuch'" "$output"
+	equal 'reload: all as before' 'file hand ' "$(names)"
+	"$GRAFT" del file 2>"$T/err"
+	equal "del: what the file defines: status" 1 $?
+	contains 'del: what is wrong' "'file' is defined by the configuration" "$(<"$T/err")"
+	: >"$T/graftd.conf"
+	check 'reload: an empty file' "$GRAFT" reload
+	equal 'reload: what was added by hand is left' 'hand ' "$(names)"
+	forget
+}
+
+# A port the kernel picked is shown, in the words of old and behind them.
+bound_port()
+{
+	local port
+	begin_monitor all
+	"$GRAFT" add web type ipv4 addr 127.0.0.1 port dynamic owner any
+	WHO=root start server -i 0.0.0.0:80=web -- \
+		"$PYTHON" "$T/bin/http_server.py" 0.0.0.0 80 here
+	check 'the port is shown' within 10 is_bound web
+	port=$("$GRAFT" show web | sed -n 's/.* bound \([0-9]*\) $/\1/p')
+	equal 'so' "web type ipv4 addr 127.0.0.1 port dynamic owner any bound $port " \
+		"$("$GRAFT" show web)"
+	equal 'in JSON' "dynamic $port bound" "$("$GRAFT" show --json web | "$PYTHON" -c \
+		'import json, sys; e = json.load(sys.stdin)[0]; print(e["port"], e["bound"], e["state"])')"
+	wait_for_port server 127.0.0.1 "$port" && ok 'and the server is there'
+	check 'the monitor tells of the bind' within 10 has_line all \
+		"^bind web uid 0 pid [0-9]+ .*:$port\$"
+	stop server
+	stop all
+	forget
+}
+
+is_bound() # NAME
+{
+	"$GRAFT" show "$1" | grep -q ' bound [1-9][0-9]* $'
 }
 
 restarts()
@@ -572,6 +679,8 @@ mistakes
 listing
 batches
 monitoring
+reloads
+bound_port
 restarts
 users
 nobody_there

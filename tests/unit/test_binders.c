@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "broker/binders.h"
+#include "broker/namespaces.h"
+#include "policy/policy.h"
 #include "stack/stack.h"
 
 static struct stack *host;
@@ -245,6 +247,48 @@ static void test_mixed(void **state)
 	binders_clear(&binders);
 }
 
+/* Where the endpoint is: the same port at home is nobody's. */
+static void test_other_namespace(void **state)
+{
+	const struct netns_ref *ref;
+	struct binders binders = { 0 };
+	struct wire_grant grant;
+	struct stack *stack;
+	int pair[2];
+	pid_t child;
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	child = fork();
+	if (child == 0) {
+		struct binders theirs = { 0 };
+		int fd;
+
+		if (unshare(CLONE_NEWNET) < 0)
+			_exit(1);
+		fd = bind_noted(&theirs, SOCK_STREAM, "0.0.0.0", 7301, false);
+		listen(fd, 1);
+		grant = (struct wire_grant){ .cookie = cookie_of(fd) };
+		grant.address.address = local_of(fd).storage;
+		(void)!send(pair[1], &grant, sizeof(grant), 0);
+		(void)!recv(pair[1], &byte, 1, 0);
+		_exit(0);
+	}
+	assert_int_equal(recv(pair[0], &grant, sizeof(grant), 0), sizeof(grant));
+	assert_int_equal(binders_note(&binders, &grant, SOCK_STREAM, 0), 0);
+	ref = &(struct netns_ref){ .kind = NETNS_PID, .pid = child };
+	assert_int_equal(namespace_stack_of(&stack, ref), 0);
+	assert_int_equal(binders_port(&binders, host), 0);
+	assert_int_equal(binders_port(&binders, stack), 7301);
+	assert_int_equal(send(pair[0], "x", 1, 0), 1);
+	assert_exits(child, 0);
+	assert_int_equal(binders_port(&binders, stack), 0);
+	stack_free(stack);
+	fd_close(pair[0]);
+	fd_close(pair[1]);
+	binders_clear(&binders);
+}
+
 static void test_no_leaks(void **state)
 {
 	int before = n_descriptors();
@@ -262,7 +306,8 @@ int main(void)
 		cmocka_unit_test(test_newest),   cmocka_unit_test(test_stranger),
 		cmocka_unit_test(test_shared),   cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_believed), cmocka_unit_test(test_unix),
-		cmocka_unit_test(test_mixed),    cmocka_unit_test(test_no_leaks),
+		cmocka_unit_test(test_mixed),    cmocka_unit_test(test_other_namespace),
+		cmocka_unit_test(test_no_leaks),
 	};
 	int r = enter_namespace();
 

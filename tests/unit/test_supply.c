@@ -258,6 +258,46 @@ static void test_shortage(void **state)
 	fd_close(end);
 }
 
+/* More on their way than the kernel allows one user: the rest comes when some are taken.
+ * The process has a user of its own, for the kernel counts by user. */
+static void many_supplies(void)
+{
+	const struct rlimit limit = { 3 * SUPPLY_AHEAD, 3 * SUPPLY_AHEAD };
+	struct supply *supplies[6];
+	int ends[ARRAY_SIZE(supplies)], n = 0;
+	uint64_t until = event_now_ns() + DEADLINE_MS * 1000000ull;
+
+	if (setresuid(61234, 61234, 61234) < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		_exit(1);
+	for (size_t i = 0; i < ARRAY_SIZE(supplies); i++)
+		ends[i] = start(&supplies[i]);
+	n = take_all(ends[ARRAY_SIZE(ends) - 1]);
+	if (n == SUPPLY_AHEAD || n_ended)
+		_exit(2); /* the limit was not met */
+	for (size_t i = 0; i < ARRAY_SIZE(ends) - 1; i++)
+		take_all(ends[i]);
+	for (; n < SUPPLY_AHEAD; n += take_all(ends[ARRAY_SIZE(ends) - 1])) {
+		if (event_now_ns() > until)
+			_exit(3);
+		for (size_t i = 0; i < ARRAY_SIZE(ends) - 1; i++)
+			take_all(ends[i]);
+		event_loop_run_once(&loop, 200);
+	}
+	_exit(n_ended ? 4 : 0);
+}
+
+static void test_too_many_on_their_way(void **state)
+{
+	pid_t child;
+
+	if (geteuid() != 0)
+		skip();
+	child = fork();
+	if (child == 0)
+		many_supplies();
+	assert_exits(child, 0);
+}
+
 static void test_source(void **state)
 {
 	union address asked = address_of("127.0.0.9", 0), local;
@@ -312,6 +352,7 @@ int main(void)
 		cmocka_unit_test(test_strange_ends),
 		cmocka_unit_test(test_hostile_copy),
 		cmocka_unit_test(test_shortage),
+		cmocka_unit_test(test_too_many_on_their_way),
 		cmocka_unit_test(test_source),
 		cmocka_unit_test(test_killed),
 	};

@@ -113,9 +113,8 @@ struct answer call_bind(struct call *call, struct subject *subject)
 	    route.asked.v4.sin_addr.s_addr == htonl(INADDR_ANY))
 		route.asked.any.sa_family = AF_INET;
 	result = prepare(call, subject, &route);
-	if (result == 0 && !route.is_bound &&
-	    bind(subject->fd, &route.address.any, route.size) < 0)
-		result = -errno;
+	if (result == 0)
+		result = prepare_bind(call, subject, &route);
 	return conclude(call, subject, &route, result);
 }
 
@@ -208,9 +207,8 @@ static int place_listener(struct call *call, struct subject *subject)
 	if (is_bound)
 		return 0;
 	r = prepare(call, subject, &route);
-	if (r == 0 && !route.is_bound &&
-	    bind(subject->fd, &route.address.any, route.size) < 0)
-		r = -errno;
+	if (r == 0)
+		r = prepare_bind(call, subject, &route);
 	conclude(call, subject, &route, r);
 	return r;
 }

@@ -29,6 +29,7 @@
 #include "stack/bound.h"
 #include "stack/carry.h"
 #include "stack/diag.h"
+#include "stack/held.h"
 #include "wire/wire.h"
 
 #define PIDFD_CACHE_SIZE   64 /* per worker */
@@ -60,7 +61,8 @@ struct notify {
 	bool is_ticking;      /* guarded by blocked_lock */
 	unsigned int n_idle_ticks;
 	struct bound *bound;    /* has a lock of its own */
-	struct named *named;    /* so has this */
+	struct held *held;      /* so has this */
+	struct named *named;    /* and this */
 	struct family *family;  /* and this */
 	atomic_bool has_family; /* somebody made a socket of AF_GRAFT */
 	atomic_int guess_run[GUESS_ROWS];
@@ -342,6 +344,9 @@ struct route {
 int prepare(struct call *call, struct subject *subject, struct route *route);
 /* Is the socket in a state in which it can change places? Return: 0 or -errno. */
 int prepare_can_move(struct call *call, const struct subject *subject, enum policy_op op);
+/* Binds what is not bound yet. Return: 0 or -errno. */
+int prepare_bind(struct call *call, const struct subject *subject,
+		 const struct route *route);
 /* Ends what prepare began: reports, and passes @result on. */
 struct answer conclude(struct call *call, const struct subject *subject,
 		       const struct route *route, int64_t result);

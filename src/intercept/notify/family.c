@@ -287,9 +287,8 @@ static int bind_source(struct call *call, struct subject *subject)
 
 	if (r == -ENOENT || r == -ENETDOWN)
 		return 0;
-	if (r == 0 && !route.is_bound &&
-	    bind(subject->fd, &route.address.any, route.size) < 0)
-		r = -errno;
+	if (r == 0)
+		r = prepare_bind(call, subject, &route);
 	return r;
 }
 

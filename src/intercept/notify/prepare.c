@@ -109,6 +109,49 @@ static bool is_undecided(const struct subject *subject, const struct route *rout
 	       address_port(&route->asked) == 0 && address_is_wildcard(&route->asked);
 }
 
+/* A `hold` endpoint that a server was bound to before. Return: HELD_E_NONE: go on. */
+static int take_held(struct call *call, struct subject *subject, struct route *route)
+{
+	const struct endpoint *endpoint = route->verdict.endpoint;
+	_cleanup_fd_ int fd = -1;
+	int r;
+
+	if (route->op != POLICY_BIND || route->verdict.target != POLICY_ENDPOINT ||
+	    !(endpoint->options & ENDPOINT_HOLD))
+		return HELD_E_NONE;
+	r = prepare_can_move(call, subject, route->op);
+	if (r == 0)
+		r = fd = held_take(call->notify->held, endpoint->index, subject->fd,
+				   endpoint->options & ENDPOINT_SHARE);
+	if (r >= 0)
+		r = subject_replace(call, subject, fd);
+	if (r < 0)
+		return r;
+	fd_steal(&fd);
+	route->is_bound = true;
+	return 0;
+}
+
+int prepare_bind(struct call *call, const struct subject *subject,
+		 const struct route *route)
+{
+	const struct endpoint *endpoint =
+		route->verdict.target == POLICY_ENDPOINT ? route->verdict.endpoint : NULL;
+	unsigned int options = endpoint ? endpoint->options : 0;
+	int on = 1;
+
+	if (route->is_bound)
+		return 0;
+	if (options & ENDPOINT_SHARE && endpoint->kind != ENDPOINT_UNIX &&
+	    setsockopt(subject->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
+		return -errno;
+	if (bind(subject->fd, &route->address.any, route->size) < 0)
+		return -errno;
+	if (options & ENDPOINT_HOLD)
+		return held_keep(call->notify->held, endpoint->index, subject->fd);
+	return 0;
+}
+
 static int bind_source(const struct subject *subject, const struct route *route)
 {
 	union address local;
@@ -119,6 +162,24 @@ static int bind_source(const struct subject *subject, const struct route *route)
 	if (bind(subject->fd, (const struct sockaddr *)&route->verdict.address,
 		 route->verdict.address_len) < 0)
 		return -errno;
+	return 0;
+}
+
+/* Of a dynamic endpoint: connect goes to where it is bound, a bind to the same port where
+ * others share it. */
+static int take_port(struct call *call, struct route *route)
+{
+	const struct endpoint *endpoint = route->verdict.endpoint;
+	struct notify *notify = call->notify;
+	uint16_t port = bound_port(notify->bound, endpoint);
+
+	if (route->op == POLICY_CONNECT && !port)
+		return -ECONNREFUSED;
+	if (route->op == POLICY_CONNECT ||
+	    (endpoint->options & ENDPOINT_SHARE &&
+	     bound_is_live(notify->bound, subject_endpoint_stack(notify, endpoint),
+			   endpoint)))
+		address_set_port(&route->address, port);
 	return 0;
 }
 
@@ -133,13 +194,8 @@ static int take_address(struct call *call, const struct subject *subject,
 		return 0;
 	route->address.storage = verdict->address;
 	route->size = verdict->address_len;
-	if (route->op == POLICY_CONNECT && verdict->endpoint->dynamic) {
-		uint16_t port = bound_port(call->notify->bound, verdict->endpoint);
-
-		if (!port)
-			return -ECONNREFUSED;
-		address_set_port(&route->address, port);
-	}
+	if (verdict->endpoint->dynamic)
+		return take_port(call, route);
 	return 0;
 }
 
@@ -181,6 +237,9 @@ int prepare(struct call *call, struct subject *subject, struct route *route)
 		return -route->verdict.deny_errno;
 	if (is_named(&route->verdict))
 		return named_place(call, subject, route);
+	r = take_held(call, subject, route);
+	if (r != HELD_E_NONE)
+		return r;
 	r = place(call, subject, route);
 	if (r == 0)
 		r = take_address(call, subject, route);

@@ -340,10 +340,21 @@ static void on_interrupt(int signal)
 	(void)signal; /* its work is to end a blocking call with EINTR */
 }
 
+static void release(struct notify *notify)
+{
+	bound_free(notify->bound);
+	held_free(notify->held);
+	named_free(notify->named);
+	family_free(notify->family);
+	fd_close(notify->tick_fd);
+	free(notify);
+}
+
 int notify_new(struct notify **ret, const struct notify_config *config)
 {
 	_cleanup_fd_ int listener = config->listener;
 	struct notify *notify = calloc(1, sizeof(*notify));
+	int r;
 
 	if (!notify)
 		return -ENOMEM;
@@ -354,18 +365,17 @@ int notify_new(struct notify **ret, const struct notify_config *config)
 	pthread_mutex_init(&notify->worker_lock, NULL);
 	pthread_cond_init(&notify->worker_wanted, NULL);
 	notify->bound = bound_new();
+	notify->held = held_new(policy_n_endpoints(config->policy));
 	notify->named = named_new(config->policy);
 	notify->family = family_new();
 	notify->tick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (!notify->bound || !notify->named || !notify->family || notify->tick_fd < 0) {
-		int r = notify->bound && notify->named && notify->family ? -errno
-									 : -ENOMEM;
-
-		bound_free(notify->bound);
-		named_free(notify->named);
-		family_free(notify->family);
-		fd_close(notify->tick_fd);
-		free(notify);
+	if (!notify->bound || !notify->held || !notify->named || !notify->family) {
+		release(notify);
+		return -ENOMEM;
+	}
+	if (notify->tick_fd < 0) {
+		r = -errno;
+		release(notify);
 		return r;
 	}
 	fd_steal(&listener);

@@ -39,6 +39,9 @@ bool channel_is_alive(void);
 
 /* --- page.c --- */
 
+/* The connection was made anew. */
+void page_forget(void);
+
 /* The number that changes with the registry. Return: 0 when it is not known. */
 uint64_t page_generation(void);
 /* After a grant of this generation, so that the page is there when it is needed. */

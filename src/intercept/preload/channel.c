@@ -2,10 +2,11 @@
 /*
  * One connection to the broker, made when the first question is asked.
  *
- * Each question carries one end of a socket pair that the answer comes back on. So threads
- * and forked children can ask over the same connection at once, without a lock and without
- * taking one another's answers; and when the broker dies, what waits for it is told by the
- * end of the pair. Then the connection is made once more, and the question asked again.
+ * Each question carries one end of a socket pair that the answer comes back on. So
+ * threads and forked children can ask over the same connection at once, without a lock
+ * and without taking one another's answers; and when the broker dies, what waits for it
+ * is told by the end of the pair. Then the connection is made once more, and the question
+ * asked again.
  */
 #include <errno.h>
 #include <poll.h>
@@ -53,16 +54,23 @@ void grant_release(struct grant *grant)
 static int connect_broker(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	socklen_t size;
 	struct timeval patience = { .tv_sec = PATIENCE_MS / 1000 };
 	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
 	memcpy(address.sun_path, state.broker, sizeof(address.sun_path));
+	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(state.broker));
+	if (address.sun_path[0] == '@')
+		address.sun_path[0] = '\0'; /* abstract */
+	else
+		size = sizeof(address);
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	while (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	while (connect(fd, (struct sockaddr *)&address, size) < 0)
 		if (errno != EINTR)
 			return -errno;
+	page_forget();
 	return own_put(OWN_CHANNEL, fd_steal(&fd));
 }
 
@@ -286,7 +294,7 @@ int channel_ask_supply(const struct wire_ask *what, int end)
 
 int channel_ask_memory(enum wire_type type)
 {
-	struct wire_message message = { .type = type };
+	struct wire_message message = { .type = type, .ask.flags = WIRE_F_REPLY };
 	struct packet packet = { .message = &message };
 	struct answer answer;
 	int fd;

@@ -5,9 +5,11 @@
  * the place its address has in it.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "intercept/preload/names.h"
@@ -24,10 +26,20 @@ struct stand_in {
 };
 
 struct stand_in_name {
-	char text[NAMES_MAX];
+	uint64_t text; /* const char * */
 };
 
 static struct notes stand_ins = NOTES_OF(struct stand_in, struct stand_in_name, 4, 12);
+
+/* Names are kept for good, in pages. */
+#define PAGE_NAMES 63
+
+struct page {
+	_Atomic uint32_t n;
+	char names[PAGE_NAMES][NAMES_MAX];
+};
+
+static _Atomic(struct page *) page;
 
 /* libc's results have their address right behind struct addrinfo. */
 struct result {
@@ -61,49 +73,68 @@ static uint32_t hash_name(const char *name)
 	return hash ^ hash >> 15;
 }
 
-/* Return: the address that stands for endpoint @name, in host order. */
+/* Return: a copy of @name that stays, or NULL. */
+static const char *keep_name(const char *name)
+{
+	for (;;) {
+		struct page *there = atomic_load(&page), *made;
+		uint32_t i = there ? atomic_fetch_add(&there->n, 1) : PAGE_NAMES;
+
+		if (i < PAGE_NAMES)
+			return memcpy(there->names[i], name, strlen(name));
+		made = mmap(NULL, sizeof(*made), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (made == MAP_FAILED)
+			return NULL;
+		if (!atomic_compare_exchange_strong(&page, &there, made))
+			munmap(made, sizeof(*made));
+	}
+}
+
+/* Return: the address that stands for endpoint @name, in host order; 0 for none. */
 static uint32_t stand_in_of(const char *name)
 {
-	struct stand_in_name wanted = { "" }, there;
+	struct stand_in_name there = { 0 };
+	const char *text;
 	uint32_t hash = hash_name(name);
 	struct stand_in key = { 0 };
 
-	memcpy(wanted.text, name, strlen(name));
 	for (uint32_t i = 0; i < TRIES; i++) {
 		key.address = STAND_IN_NET + 1 + (hash + i) % STAND_IN_HOSTS;
 		if (!notes_find(&stand_ins, &key, &there))
 			break;
-		if (!strcmp(there.text, name))
+		if (!strcmp((const char *)(uintptr_t)there.text, name))
 			return (uint32_t)key.address;
 	}
-	notes_set(&stand_ins, &key, &wanted);
+	text = keep_name(name);
+	if (!text)
+		return 0;
+	there.text = (uintptr_t)text;
+	notes_set(&stand_ins, &key, &there);
 	return (uint32_t)key.address;
 }
 
-bool names_endpoint(const union address *address, char ret_name[NAMES_MAX])
+const char *names_endpoint(const union address *address)
 {
 	struct stand_in_name name;
-	union address v4;
 	struct stand_in key;
+	union address v4;
 
 	if (notes_is_empty(&stand_ins) || !address_is_inet(address))
-		return false;
+		return NULL;
 	v4 = *address;
 	address_unmap(&v4);
-	if (v4.any.sa_family != AF_INET)
-		return false;
 	key.address = ntohl(v4.v4.sin_addr.s_addr);
-	if (!notes_find(&stand_ins, &key, &name))
-		return false;
-	memcpy(ret_name, name.text, NAMES_MAX);
-	return true;
+	if (v4.any.sa_family != AF_INET || !notes_find(&stand_ins, &key, &name))
+		return NULL;
+	return (const char *)(uintptr_t)name.text;
 }
 
-static void set_address(struct result *result, int family, const char *name,
+/* @v4: what stands for @name, in network order. */
+static void set_address(struct result *result, int family, const char *name, uint32_t v4,
 			const struct addrinfo *from)
 {
 	in_port_t port = ((const struct sockaddr_in *)from->ai_addr)->sin_port;
-	uint32_t v4;
 
 	if (family == AF_GRAFT) {
 		result->address.gr.sgr_family = AF_GRAFT;
@@ -112,7 +143,6 @@ static void set_address(struct result *result, int family, const char *name,
 		result->info.ai_addrlen = sizeof(result->address.gr);
 		return;
 	}
-	v4 = htonl(stand_in_of(name));
 	if (family == AF_INET) {
 		result->address.v4 = (struct sockaddr_in){ .sin_family = AF_INET,
 							   .sin_port = port,
@@ -130,15 +160,18 @@ static void set_address(struct result *result, int family, const char *name,
 static struct addrinfo *result_new(int family, const char *name,
 				   const struct addrinfo *from)
 {
-	struct result *result = calloc(1, sizeof(*result));
+	uint32_t v4 = family == AF_GRAFT ? 0 : stand_in_of(name);
+	struct result *result = NULL;
 
+	if (family == AF_GRAFT || v4)
+		result = calloc(1, sizeof(*result));
 	if (!result)
 		return NULL;
 	result->info.ai_family = family;
 	result->info.ai_socktype = from->ai_socktype;
 	result->info.ai_protocol = from->ai_protocol;
 	result->info.ai_addr = (struct sockaddr *)&result->address;
-	set_address(result, family, name, from);
+	set_address(result, family, name, htonl(v4), from);
 	return &result->info;
 }
 

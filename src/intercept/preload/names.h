@@ -36,5 +36,5 @@ int names_getaddrinfo(names_find_endpoint *find, const char *node, const char *s
 /* Frees our results and has libc free its own, in whatever order they were chained. */
 void names_freeaddrinfo(struct addrinfo *list);
 
-/* Does @address stand for an endpoint? */
-bool names_endpoint(const union address *address, char ret_name[NAMES_MAX]);
+/* Does @address stand for an endpoint? Return: its name, for good; or NULL. */
+const char *names_endpoint(const union address *address);

@@ -24,8 +24,9 @@ extern atomic_int own_lowest;
 
 static inline bool own_may_have(int fd)
 {
-	return __builtin_expect(
-		fd >= atomic_load_explicit(&own_lowest, memory_order_relaxed), 0);
+	return __builtin_expect(fd >= atomic_load_explicit(&own_lowest,
+							   memory_order_relaxed),
+				0);
 }
 
 /* Return: the number in @slot, verified; or -1. It stays ours. */

@@ -2,7 +2,7 @@
 /*
  * From the environment to a sealed policy, once.
  *
- *	GRAFT_RUN=PATH		the broker of a run, which also has the policy; else
+ *	GRAFT_RUN=PATH		the broker of a run, which has the policy too; or else
  *	GRAFT_POLICY=FILE	a policy of one's own
  *	GRAFT_CONV_PAIRS, GRAFT_INGRESS_CONVERT, GRAFT_EGRESS_CONVERT, GRAFT_BBCONN
  *				the older notations, after the policy's own rules
@@ -25,9 +25,13 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "intercept/preload/broker.h"
 #include "intercept/preload/calls.h"
+#include "intercept/preload/hijack.h"
+#include "intercept/preload/own.h"
 #include "intercept/preload/say.h"
 #include "intercept/preload/state.h"
+#include "intercept/preload/view.h"
 
 #define POLICY_SIZE_MAX (64 * 1024 * 1024)
 #define BROKER_SOCKET   "/run/graft/graftd.sock"
@@ -75,21 +79,39 @@ static char *read_file(int fd, size_t *ret_size)
 	return NULL;
 }
 
-static void add_file(struct policy *policy, const char *path)
+static void add_text(struct policy *policy, const char *name, int fd)
 {
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 
-	if (fd < 0) {
-		say("%s: %s", path, strerror(errno));
-		return;
-	}
 	text = read_file(fd, &size);
 	if (text)
-		policy_check_text(policy, path, text, size, tell, NULL);
+		policy_check_text(policy, name, text, size, tell, NULL);
 	else
-		say("%s: cannot be read", path);
+		say("%s: cannot be read", name);
+}
+
+static void add_file(struct policy *policy, const char *path)
+{
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		say("%s: %s", path, strerror(errno));
+	else
+		add_text(policy, path, fd);
+}
+
+/* The policy of the run. What was needed to ask for it goes again: until a rule needs the
+ * broker there is no descriptor of ours. */
+static void add_run(struct policy *policy)
+{
+	_cleanup_fd_ int fd = channel_ask_memory(WIRE_ASK_POLICY);
+
+	own_drop(OWN_CHANNEL, own_get(OWN_CHANNEL));
+	if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0)
+		say("%s: %s", state.broker, strerror(fd < 0 ? -fd : errno));
+	else
+		add_text(policy, "GRAFT_RUN", fd);
 }
 
 static void take_broker(const char *path)
@@ -103,6 +125,7 @@ static void take_broker(const char *path)
 /* Return: a policy that is not sealed, or NULL. */
 static struct policy *read_rules(void)
 {
+	const char *run = secure_getenv("GRAFT_RUN");
 	const char *file = secure_getenv("GRAFT_POLICY");
 	const char *broker = secure_getenv("GRAFT_SOCKET");
 	struct policy *policy = policy_new();
@@ -110,6 +133,12 @@ static struct policy *read_rules(void)
 	if (!policy)
 		return NULL;
 	policy_allow_named(policy);
+	state.is_run = run && *run;
+	if (state.is_run) {
+		take_broker(run);
+		add_run(policy);
+		return policy;
+	}
 	take_broker(broker && *broker ? broker : BROKER_SOCKET);
 	if (file && *file)
 		add_file(policy, file);
@@ -158,6 +187,9 @@ static enum state_mode load(bool anyway)
 	}
 	policy_get_reach(policy, &state.reach);
 	state.policy = policy;
+	place_own();
+	guess_init();
+	view_start(policy);
 	return STATE_ON;
 }
 

@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -32,7 +33,7 @@ extern _Atomic unsigned int view_uses;
 
 static inline bool view_is_on(unsigned int uses)
 {
-	return (__atomic_load_n(&view_uses, __ATOMIC_RELAXED) & uses) != 0;
+	return (atomic_load_explicit(&view_uses, memory_order_relaxed) & uses) != 0;
 }
 
 /* Once, when @policy is sealed; it is read until the process ends. */

@@ -207,8 +207,10 @@ static void room(int fd, bool of_peer)
 	assert_int_equal(errno, EFAULT);
 	assert_int_equal(call(800, (void *)bytes, &len), -1);
 	assert_int_equal(errno, EBADF);
+#ifndef __SANITIZE_ADDRESS__ /* which reads the length ahead of the kernel */
 	assert_int_equal(call(STDIN_FILENO, BAD_POINTER, BAD_POINTER), -1);
 	assert_int_equal(errno, ENOTSOCK);
+#endif
 }
 
 static void short_and_bad_buffers(void **state)

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What this process knows of the sockets it made itself.
+ *
+ * A record is found by number and believed only if the socket there has the record's
+ * cookie, so a number that was closed and taken again means nothing. Sockets without a
+ * record (accepted, inherited, received, made behind libc's back) are asked about in the
+ * kernel, and moved with every care: the record is only what makes the usual case cheap.
+ * It says
+ *
+ *  - what the socket is and in which stack, which cannot change;
+ *  - that nothing happened to it which a move would have to look for: it has no other
+ *    number, no epoll instance watches it, nobody asked for its signals;
+ *  - which options were set, so that only these need carrying over.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define KNOWN_OPTIONS 8
+
+enum known_mark {
+	KNOWN_COPIED = 1 << 0,  /* there may be another number for it */
+	KNOWN_WATCHED = 1 << 1, /* epoll may know it */
+	KNOWN_OPTION = 1 << 2,  /* options may be set that are not listed */
+	KNOWN_GRAFT = 1 << 3,   /* made with socket(AF_GRAFT) */
+};
+
+struct known {
+	uint64_t cookie;
+	uint64_t netns;
+	int domain, type, protocol;
+	unsigned int marks;
+	int n_options;
+	struct {
+		int level, name;
+	} options[KNOWN_OPTIONS];
+};
+
+/* Remembers the socket just made at @number. */
+void known_add(int number, const struct known *known);
+/* Return: whether there is a record of the socket with this @cookie at @number. */
+bool known_find(int number, uint64_t cookie, struct known *ret);
+void known_mark(int number, unsigned int marks);
+void known_mark_option(int number, int level, int name);
