@@ -24,6 +24,7 @@
 #include "broker/change.h"
 #include "broker/connection.h"
 #include "broker/graftd.h"
+#include "broker/metrics.h"
 #include "broker/page.h"
 #include "broker/server.h"
 #include "broker/supplies.h"
@@ -115,13 +116,22 @@ static uint64_t generation(const struct asked *asked)
 	return page_generation(asked->graftd->page);
 }
 
+static void count(struct asked *asked, int r, uint64_t started_ns)
+{
+	metrics_ask(asked->graftd->metrics, asked->ask->name,
+		    metrics_engine(asked->connection->software), r < 0 ? r : 0,
+		    event_now_ns() - started_ns);
+}
+
 static int take_ask(struct asked *asked)
 {
+	uint64_t started_ns = event_now_ns();
 	struct wire_message message = { .type = WIRE_GRANT };
 	int fds[2] = { -1, -1 }, r = asked_find(asked);
 
 	if (r == 0)
 		r = fds[0] = use_grant(asked, &message.grant, &fds[1]);
+	count(asked, r, started_ns);
 	if (r < 0) {
 		tell_denial(asked, r);
 		return answer_error(asked, r);

@@ -15,6 +15,7 @@
 #include "broker/change.h"
 #include "broker/graftd.h"
 #include "broker/journal.h"
+#include "broker/metrics.h"
 #include "broker/page.h"
 #include "broker/quota.h"
 #include "broker/use.h"
@@ -107,6 +108,7 @@ static int add(struct graftd *graftd, const struct change_owner *owner, const ch
 		return r;
 	}
 	page_bump(graftd->page);
+	metrics_count(graftd->metrics, METRICS_ADDS);
 	watch_tell(graftd, "add", entry, who, entry->line);
 	return 0;
 }
@@ -180,6 +182,7 @@ void change_drop(struct graftd *graftd, struct entry *entry, const struct identi
 	if (r < 0)
 		log_limited(LOG_LEVEL_ERROR,
 			    "an endpoint's end is not in the journal: %s", strerror(-r));
+	metrics_count(graftd->metrics, METRICS_DELS);
 	watch_tell(graftd, "del", entry, who, NULL);
 	change_take_out(graftd, entry);
 	page_bump(graftd->page);

@@ -27,9 +27,11 @@
 #include "broker/change.h"
 #include "broker/conf.h"
 #include "broker/daemon.h"
+#include "broker/exporter.h"
 #include "broker/graftd.h"
 #include "broker/home.h"
 #include "broker/journal.h"
+#include "broker/metrics.h"
 #include "broker/notify.h"
 #include "broker/page.h"
 #include "broker/privileges.h"
@@ -136,7 +138,8 @@ static int make_parts(struct daemon *daemon)
 		r = stack_host_new(&graftd->host);
 	graftd->registry = registry_new();
 	graftd->quota = quota_new();
-	if (!graftd->registry || !graftd->quota)
+	graftd->metrics = metrics_new();
+	if (!graftd->registry || !graftd->quota || !graftd->metrics)
 		r = -ENOMEM;
 	return r < 0 ? fail("cannot start", r) : 0;
 }
@@ -307,6 +310,7 @@ static void finish(struct daemon *daemon, bool in_good_order)
 
 	if (graftd->server && daemon->has_opened && in_good_order)
 		unlink(daemon->home.socket);
+	exporter_free(graftd->exporter);
 	server_free(graftd->server);
 	graftd->store = store_free(graftd->store, !in_good_order);
 	release_uses(graftd);
@@ -316,6 +320,7 @@ static void finish(struct daemon *daemon, bool in_good_order)
 	stack_free(graftd->host);
 	registry_free(graftd->registry);
 	quota_free(graftd->quota);
+	metrics_free(graftd->metrics);
 	conf_free(graftd->config);
 	fd_close(daemon->signal_fd);
 	fd_close(daemon->control);

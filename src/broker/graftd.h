@@ -12,7 +12,9 @@
 #include "config.h"
 
 struct conf;
+struct exporter;
 struct journal;
+struct metrics;
 struct page;
 struct quota;
 struct registry;
@@ -37,5 +39,7 @@ struct graftd {
 	struct page *page;
 	struct server *server;
 	struct store *store;
-	struct stack *host; /* graftd's own namespace */
+	struct metrics *metrics;
+	struct exporter *exporter; /* or NULL */
+	struct stack *host;        /* graftd's own namespace */
 };

@@ -21,6 +21,7 @@
 #include "broker/ask.h"
 #include "broker/change.h"
 #include "broker/graftd.h"
+#include "broker/metrics.h"
 #include "broker/quota.h"
 #include "broker/reload.h"
 #include "broker/server.h"
@@ -42,6 +43,7 @@ static int violate(struct connection *connection, const char *text)
 		    (unsigned int)connection->identity.uid, (int)connection->identity.pid,
 		    text);
 	connection->is_ending = true;
+	metrics_count(graftd_of(connection)->metrics, METRICS_VIOLATED);
 	return connection_refuse(connection, EPROTO, "%s", text);
 }
 

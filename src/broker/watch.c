@@ -14,6 +14,7 @@
 #include "broker/access.h"
 #include "broker/connection.h"
 #include "broker/graftd.h"
+#include "broker/metrics.h"
 #include "broker/server.h"
 #include "broker/watch.h"
 
@@ -24,6 +25,7 @@ static void drop(struct connection *connection)
 	log_limited(LOG_LEVEL_INFO, "uid %u, pid %d: watches too slowly, dropped",
 		    (unsigned int)connection->identity.uid,
 		    (int)connection->identity.pid);
+	metrics_count(server_graftd(connection->server)->metrics, METRICS_SLOW);
 	packets_clear(&connection->out);
 	packets_clear(&connection->later);
 	connection->listing = LISTING_NONE;
