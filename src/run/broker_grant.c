@@ -8,6 +8,9 @@
  *	policy			given: the program named the endpoint itself
  *	any other		as graftd says; with an address, a rule must name it
  *
+ * Our own copy of a socket is closed before the end where the answer went: see
+ * broker_relay.c.
+ *
  * Connecting to a `bound` endpoint that nobody of the run is bound to is refused with
  * ENOENT: the rule is to be passed over.
  */

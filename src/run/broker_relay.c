@@ -6,6 +6,10 @@
  * One connection carries them all; each has a pair of its own for the answer. When graftd
  * is killed with an ask in hand, the other end of that pair closes with it, and the ask
  * is sent once more: the next graftd may be there already.
+ *
+ * A socket that is bound is passed on when graftd has closed its own end of the pair, for
+ * then it has let go of the socket. The program is told in the same way by ours: until
+ * then it might close the socket and find its address in use.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +37,11 @@ struct relay {
 	int socket;        /* beside the ask, or -1 */
 	int end;           /* ours of the pair for the answer, or -1 */
 	unsigned int n_tries;
+	/* What is passed on at the end of the pair, n_fds descriptors beside it. */
+	struct wire_message answer;
+	bool has_answer;
+	int fds[MESSAGE_FDS_MAX];
+	size_t n_fds;
 	uint64_t until_ns;
 };
 
@@ -48,6 +57,8 @@ static struct relay *relay_end(struct relay *relay)
 	broker->n_relays--;
 	if (relay->peer)
 		peer_resume(relay->peer);
+	while (relay->n_fds)
+		fd_close(relay->fds[--relay->n_fds]);
 	fd_close(relay->end);
 	fd_close(relay->socket);
 	fd_close(relay->reply);
@@ -132,26 +143,25 @@ static void relay_again(struct relay *relay)
 }
 
 /* Is this what such an ask may be answered with? */
-static bool is_answer(const struct relay *relay, const struct wire_message *answer,
-		      size_t n_fds)
+static bool is_answer(const struct relay *relay)
 {
-	switch (answer->type) {
+	switch (relay->answer.type) {
 	case WIRE_ERROR:
 		return true;
 	case WIRE_GRANT:
-		return relay->message.type == WIRE_ASK && n_fds >= 1;
+		return relay->message.type == WIRE_ASK && relay->n_fds >= 1;
 	case WIRE_BYE:
 		return relay->message.type == WIRE_ASK_SUPPLY;
 	case WIRE_PAGE:
-		return relay->message.type == WIRE_ASK_PAGE && n_fds == 1;
+		return relay->message.type == WIRE_ASK_PAGE && relay->n_fds == 1;
 	default:
 		return false;
 	}
 }
 
-static void relay_deliver(struct relay *relay, const struct wire_message *answer,
-			  const int *fds, size_t n_fds)
+static void relay_deliver(struct relay *relay)
 {
+	const struct wire_message *answer = &relay->answer;
 	struct request request = request_of(relay);
 
 	if (answer->type == WIRE_GRANT)
@@ -160,13 +170,30 @@ static void relay_deliver(struct relay *relay, const struct wire_message *answer
 	if (answer->type == WIRE_ERROR)
 		request_refuse(&request, -(int)answer->error.number, answer->error.text);
 	else
-		request_answer(&request, answer, fds, n_fds);
+		request_answer(&request, answer, relay->fds, relay->n_fds);
+	relay_end(relay);
+}
+
+static bool is_bind(const struct relay *relay)
+{
+	return relay->answer.type == WIRE_GRANT && relay->message.ask.op == WIRE_OP_BIND;
+}
+
+static void relay_take(struct relay *relay, const char *data, size_t size)
+{
+	if (relay->has_answer || wire_parse(data, size, &relay->answer) < 0 ||
+	    !is_answer(relay)) {
+		relay_fail(relay, -EPROTO);
+		return;
+	}
+	relay->has_answer = true;
+	if (!is_bind(relay))
+		relay_deliver(relay);
 }
 
 static void relay_ready(struct event_source *source, uint32_t events)
 {
 	struct relay *relay = container_of(source, struct relay, source);
-	struct wire_message answer;
 	int fds[MESSAGE_FDS_MAX];
 	char data[WIRE_MAX];
 	size_t n_fds = 0;
@@ -176,19 +203,18 @@ static void relay_ready(struct event_source *source, uint32_t events)
 	n = fd_receive(relay->end, data, sizeof(data), fds, MESSAGE_FDS_MAX, &n_fds);
 	if (n == -EAGAIN)
 		return;
-	if (n <= 0) {
-		relay_again(relay);
+	if (n > 0 && !relay->has_answer) {
+		memcpy(relay->fds, fds, sizeof(fds));
+		relay->n_fds = n_fds;
+		relay_take(relay, data, (size_t)n);
 		return;
 	}
-	if (wire_parse(data, (size_t)n, &answer) == 0 &&
-	    is_answer(relay, &answer, n_fds)) {
-		relay_deliver(relay, &answer, fds, n_fds);
-		relay_end(relay);
-	} else {
-		relay_fail(relay, -EPROTO);
-	}
-	for (size_t i = 0; i < n_fds; i++)
-		fd_close(fds[i]);
+	while (n_fds)
+		fd_close(fds[--n_fds]);
+	if (relay->has_answer)
+		relay_deliver(relay);
+	else
+		relay_again(relay);
 }
 
 static void arm(struct run_broker *broker)
@@ -208,7 +234,11 @@ void relay_expired(struct event_timer *timer, uint64_t now_ns)
 
 	for (struct relay *relay = broker->relays; relay; relay = next) {
 		next = relay->next;
-		if (relay->until_ns <= now_ns)
+		if (relay->until_ns > now_ns)
+			continue;
+		if (relay->has_answer)
+			relay_deliver(relay);
+		else
 			relay_fail(relay, -ENETDOWN);
 	}
 	arm(broker);

@@ -188,11 +188,14 @@ static int fill_ask(const struct subject *subject, const struct route *route,
 		.type = (uint32_t)type,
 		.protocol = (uint32_t)subject->protocol,
 		.flags = subject_is_v6only(subject) ? WIRE_F_V6ONLY : 0,
-		.address.len = route->asked_size,
+		/* What the program gave beyond it is not of the address. */
+		.address.len = route->asked.any.sa_family == AF_INET
+				       ? sizeof(struct sockaddr_in)
+				       : sizeof(struct sockaddr_in6),
 	};
 	if (ret->protocol == IPPROTO_MPTCP)
 		ret->protocol = IPPROTO_TCP;
-	memcpy(&ret->address.address, &route->asked, route->asked_size);
+	memcpy(&ret->address.address, &route->asked, ret->address.len);
 	wire_set_text(ret->name, sizeof(ret->name), route->verdict.endpoint->name);
 	return 0;
 }
