@@ -165,6 +165,8 @@ static void events_ready(struct event_source *source, uint32_t events)
 int nsid_new(struct nsid **ret, struct event_loop *loop, const struct nsid_ops *ops,
 	     void *context)
 {
+	/* A socket without a number of its own hears nothing. */
+	const struct sockaddr_nl any = { .nl_family = AF_NETLINK };
 	const int type = SOCK_RAW | SOCK_CLOEXEC, group = RTNLGRP_NSID;
 	struct nsid *nsid = calloc(1, sizeof(*nsid));
 	int r;
@@ -178,6 +180,7 @@ int nsid_new(struct nsid **ret, struct event_loop *loop, const struct nsid_ops *
 	nsid->asks = socket(AF_NETLINK, type, NETLINK_ROUTE);
 	nsid->events = socket(AF_NETLINK, type, NETLINK_ROUTE);
 	if (nsid->asks < 0 || nsid->events < 0 ||
+	    bind(nsid->events, (const struct sockaddr *)&any, sizeof(any)) < 0 ||
 	    setsockopt(nsid->events, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group,
 		       sizeof(group)) < 0)
 		r = -errno;
