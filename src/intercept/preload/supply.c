@@ -26,12 +26,14 @@
 #define SUPPLIES     (OWN_MAX - OWN_SUPPLIES)
 #define WANTED_FIRST 1  /* this many go without */
 #define REFUSED_SKIP 64 /* and this many after a refusal */
+#define LOOK_EVERY   16 /* takes: is the descriptor still ours? */
 
 enum { FREE, BUSY, READY };
 
 static struct entry {
 	atomic_int state;
 	atomic_int skip; /* times to go without */
+	atomic_uint n_taken;
 	_Atomic uint64_t netns;
 	struct wire_ask key; /* without address and flags */
 } entries[SUPPLIES];
@@ -128,7 +130,10 @@ static int take(int from, int flags)
 
 static int take_from(struct entry *entry, int flags, bool at_once)
 {
-	int from = own_get(slot_of(entry)), fd;
+	bool look = atomic_fetch_add_explicit(&entry->n_taken, 1, memory_order_relaxed) %
+			    LOOK_EVERY ==
+		    0;
+	int from = look ? own_get(slot_of(entry)) : own_guess(slot_of(entry)), fd;
 
 	if (from < 0)
 		from = open_supply(entry, at_once);
