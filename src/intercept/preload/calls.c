@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "intercept/preload/calls.h"
 #include "intercept/preload/state.h"
 
@@ -33,36 +32,27 @@ static bool getaddrinfo_wakes(const char *node, const char *service,
 	return node && !strncmp(node, "graft", 5);
 }
 
-/*
- * Reading the environment allocates memory, so it must not begin within a call that an
- * allocator makes while it starts: jemalloc holds a lock then.
- */
-static inline bool is_on_for(const char *name)
-{
-	static const char *const allocators_call[] = { "syscall", "close", "fcntl",
-						       "fcntl64" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(allocators_call); i++)
-		if (!__builtin_strcmp(name, allocators_call[i])) {
-			int mode =
-				atomic_load_explicit(&state.mode, memory_order_acquire);
-
-			if (mode == STATE_NEW)
-				real_resolve_early();
-			return mode == STATE_ON;
-		}
-	return state_is_on();
-}
-
 #define CALL(name, type, parameters, arguments, what)        \
 	EXPORT type export_##name parameters __asm__(#name); \
 	type export_##name parameters                        \
 	{                                                    \
-		if (__builtin_expect(!is_on_for(#name), 1))  \
+		if (__builtin_expect(!state_is_on(), 1))     \
 			return real.name arguments;          \
 		return hijack_##name arguments;              \
 	}
-#define CALL_REST CALL
+#define CALL_LATE(name, type, parameters, arguments, what)      \
+	EXPORT type export_##name parameters __asm__(#name);    \
+	type export_##name parameters                           \
+	{                                                       \
+		int mode = state_mode();                        \
+		if (__builtin_expect(mode != STATE_OFF, 0)) {   \
+			if (mode == STATE_ON)                   \
+				return hijack_##name arguments; \
+			real_find(#name, (void **)&real.name);  \
+		}                                               \
+		return real.name arguments;                     \
+	}
+#define CALL_REST CALL_LATE
 #define CALL_WAKES(name, type, parameters, arguments, what)    \
 	EXPORT type export_##name parameters __asm__(#name);   \
 	type export_##name parameters                          \

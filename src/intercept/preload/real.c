@@ -5,8 +5,8 @@
  * They are looked up once, with the first call of any of them, which may come from the
  * constructor of another library before ours has run. The lookup may be interrupted by
  * itself: one that fails allocates memory, and an allocator may make calls of the list
- * while it starts. Hence each pointer is usable as soon as it is set, and those that an
- * allocator uses come first. Two threads that look up at once find the same.
+ * while it starts. Hence each pointer is usable as soon as it is set, and what allocators
+ * use is looked up by itself. Two threads that look up at once find the same.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -27,19 +27,14 @@ static long missing(void)
 	return -1;
 }
 
-#define N_EARLY 4
-
 static const struct name {
 	const char *name;
 	size_t offset;
 } names[] = {
-	{ "syscall", offsetof(struct real, syscall) },
-	{ "close", offsetof(struct real, close) },
-	{ "fcntl", offsetof(struct real, fcntl) },
-	{ "fcntl64", offsetof(struct real, fcntl64) },
 #define CALL(name, type, parameters, arguments, what) \
 	{ #name, offsetof(struct real, name) },
 #define CALL_WAKES CALL
+#define CALL_LATE  CALL
 #define CALL_REST  CALL
 #define CALL_ALIAS(name, of)
 #define LEFT(name, why)
@@ -57,27 +52,20 @@ static void *look_up(const char *name)
 	return found ? found : (void *)missing;
 }
 
-static void resolve(size_t n)
+void *real_find(const char *name, void **slot)
 {
-	for (size_t i = 0; i < n; i++) {
-		void **slot = (void **)((char *)&real + names[i].offset);
-
-		if (!*slot)
-			*slot = look_up(names[i].name);
-	}
-}
-
-void real_resolve_early(void)
-{
-	if (!real.fcntl64)
-		resolve(N_EARLY);
+	if (!*slot)
+		*slot = look_up(name);
+	return *slot;
 }
 
 void real_resolve(void)
 {
 	if (atomic_load_explicit(&is_resolved, memory_order_acquire))
 		return;
-	resolve(ARRAY_SIZE(names));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		real_find(names[i].name, (void **)((char *)&real + names[i].offset));
+	}
 	atomic_store_explicit(&is_resolved, true, memory_order_release);
 }
 
