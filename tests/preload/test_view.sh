@@ -25,8 +25,8 @@ inet()
 		endpoint web ipv4 127.0.0.1:8080
 		endpoint web6 ipv6 [::1]:8080
 		endpoint dns ipv4 127.0.0.1:5353
-		bind tcp 0.0.0.0:80 = web
 		bind tcp [::]:80 = web6
+		bind tcp 0.0.0.0:80 = web
 		bind udp 0.0.0.0:53 = dns
 		connect tcp 10.1.1.1:80 = web
 		connect tcp [fd00::1]:80 = web6
