@@ -2,176 +2,298 @@
 /*
  * Theory of operation
  *
- * Where systemd does not keep them, the held sockets and the control socket are kept by
- * this process: graftd's grandchild, in a session of its own, without a capability, with
- * nothing open but what it was given and the listener. It knows names and descriptors,
- * and nothing of what they are.
+ * What must outlive graftd is kept by a process that has no reason to fail: no file is
+ * read, nothing a client of graftd says arrives here, no capability is left.
  *
- *	graftd ──put, drop──> holder		while graftd lives
- *	graftd ──give──> holder ──put* done──>	when the next one starts
- *	graftd ──end──> holder			in good order: it ends, too
+ * A message that graftd has sent is in our queue and is ours, whatever becomes of graftd
+ * afterwards; the end of the connection is seen behind the last of them. The newest
+ * graftd counts: when another one connects, what the one before has sent is taken, and
+ * its connection closed. The lock in the state directory sees to it that there is no
+ * reason for two.
  *
- * What was sent before graftd was killed is still read: the kernel keeps it. Only one
- * graftd is served at a time; its lock sees to that there is one. The socket is in a
- * directory, and of a mode, that only graftd's user can use.
+ * Only a process of our own user is talked to; the mode of the socket keeps others away
+ * before that.
  */
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "broker/holder.h"
 
+/* For a graftd that takes nothing of what it asked for. */
+#define SEND_SECONDS 5
+
 struct kept {
-	struct kept *next;
 	int fd;
-	char name[HOLDER_NAME_MAX];
+	char name[STORE_NAME_MAX + 1];
 };
 
-static void drop(struct kept **list, const char *name)
-{
-	for (struct kept **at = list; *at; at = &(*at)->next) {
-		struct kept *kept = *at;
+struct holder {
+	int listener, state, graftd;
+	struct stat inode; /* HOLDER_SOCKET, as long as it is ours */
+	struct kept *kept;
+	size_t n, room;
+	bool is_over;
+};
 
-		if (strcmp(kept->name, name) == 0) {
-			*at = kept->next;
-			fd_close(kept->fd);
-			free(kept);
-			return;
-		}
-	}
+static void hang_up(struct holder *holder)
+{
+	holder->graftd = fd_close(holder->graftd);
 }
 
-static void put(struct kept **list, const char *name, int fd)
+/* Without waiting: who is not there to hear it does not need it. */
+static void refuse(struct holder *holder, const char *name)
 {
-	struct kept *kept = calloc(1, sizeof(*kept));
+	char message[HOLDER_MESSAGE_MAX] = { HOLDER_REFUSED };
+	size_t size = strlen(name);
 
-	drop(list, name);
+	memcpy(message + 1, name, size);
+	fd_send_now(holder->graftd, message, 1 + size, NULL, 0);
+}
+
+static struct kept *find(struct holder *holder, const char *name)
+{
+	for (size_t i = 0; i < holder->n; i++)
+		if (!strcmp(holder->kept[i].name, name))
+			return &holder->kept[i];
+	return NULL;
+}
+
+static struct kept *make_room(struct holder *holder)
+{
+	size_t room = holder->room ? 2 * holder->room : 16;
+	struct kept *kept;
+
+	if (holder->n == STORE_MAX)
+		return NULL;
+	if (holder->n == holder->room) {
+		kept = reallocarray(holder->kept, room, sizeof(*kept));
+		if (!kept)
+			return NULL;
+		holder->kept = kept;
+		holder->room = room;
+	}
+	kept = &holder->kept[holder->n++];
+	*kept = (struct kept){ .fd = -1 };
+	return kept;
+}
+
+/* Takes @fd over. */
+static void put(struct holder *holder, const char *name, int fd)
+{
+	struct kept *kept = find(holder, name);
+
+	if (!kept)
+		kept = make_room(holder);
 	if (!kept) {
+		refuse(holder, name);
 		fd_close(fd);
 		return;
 	}
-	memcpy(kept->name, name, sizeof(kept->name));
+	fd_close(kept->fd);
 	kept->fd = fd;
-	kept->next = *list;
-	*list = kept;
+	strcpy(kept->name, name);
 }
 
-static int give(int via, const struct kept *list)
+static void remove_name(struct holder *holder, const char *name)
 {
-	struct holder_message message = { .magic = HOLDER_MAGIC, .op = HOLDER_PUT };
+	struct kept *kept = find(holder, name);
+
+	if (!kept)
+		return;
+	fd_close(kept->fd);
+	*kept = holder->kept[--holder->n];
+}
+
+/* As an ordinary user we may have only so many descriptors on their way. */
+static int send_patiently(struct holder *holder, const struct kept *kept)
+{
+	char message[HOLDER_MESSAGE_MAX] = { HOLDER_HELD };
+	size_t size = strlen(kept->name);
+	int r;
+
+	memcpy(message + 1, kept->name, size);
+	for (int i = 0; i < SEND_SECONDS * 1000; i++) {
+		r = fd_send(holder->graftd, message, 1 + size, &kept->fd, 1);
+		if (r != -ETOOMANYREFS)
+			break;
+		poll(NULL, 0, 1);
+	}
+	return r;
+}
+
+static void tell(struct holder *holder)
+{
+	const char told = HOLDER_TOLD;
 	int r = 0;
 
-	for (; list && r == 0; list = list->next) {
-		memcpy(message.name, list->name, sizeof(message.name));
-		r = fd_send(via, &message, sizeof(message), &list->fd, 1);
-	}
-	message.op = HOLDER_DONE;
-	return r < 0 ? r : fd_send(via, &message, sizeof(message), NULL, 0);
+	for (size_t i = 0; i < holder->n && r == 0; i++)
+		r = send_patiently(holder, &holder->kept[i]);
+	if (r == 0)
+		r = fd_send(holder->graftd, &told, 1, NULL, 0);
+	if (r < 0)
+		hang_up(holder);
 }
 
-/* Return: whether to go on with this connection. */
-static bool serve(int via, struct kept **list)
+/* @name: NUL-terminated. Return: whether it was a message. */
+static bool act(struct holder *holder, char op, const char *name, int *fd)
 {
-	struct holder_message message;
-	int fd = -1;
-	size_t n_fds = 0;
-	ssize_t n = fd_receive(via, &message, sizeof(message), &fd, 1, &n_fds);
-
-	if (n != sizeof(message) || message.magic != HOLDER_MAGIC) {
-		fd_close(fd);
-		return false;
-	}
-	message.name[HOLDER_NAME_MAX - 1] = '\0';
-	if (message.op == HOLDER_PUT && fd >= 0) {
-		put(list, message.name, fd);
+	switch (op) {
+	case HOLDER_PUT:
+		if (*fd < 0 || !*name)
+			return false;
+		put(holder, name, fd_steal(fd));
 		return true;
-	}
-	fd_close(fd);
-	switch (message.op) {
-	case HOLDER_DROP:
-		drop(list, message.name);
+	case HOLDER_REMOVE:
+		remove_name(holder, name);
 		return true;
-	case HOLDER_GIVE:
-		return give(via, *list) == 0;
+	case HOLDER_TAKE:
+		tell(holder);
+		return true;
 	case HOLDER_END:
-		_exit(0);
+		holder->is_over = true;
+		return true;
 	default:
 		return false;
 	}
 }
 
-static _Noreturn void run(int listener)
+/* Return: whether there may be more. */
+static bool take_message(struct holder *holder)
 {
-	struct kept *list = NULL;
+	char message[HOLDER_MESSAGE_MAX + 1];
+	_cleanup_fd_ int fd = -1;
+	ssize_t n = fd_receive(holder->graftd, message, HOLDER_MESSAGE_MAX, &fd, 1, NULL);
 
-	for (;;) {
-		_cleanup_fd_ int via = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-
-		if (via < 0 && errno != EINTR && errno != ECONNABORTED)
-			_exit(1);
-		while (via >= 0 && serve(via, &list))
-			continue;
+	if (n == -EAGAIN)
+		return false;
+	if (n < 0)
+		fd = -1;
+	if (n == -EMSGSIZE) { /* no room for the descriptor */
+		refuse(holder, "");
+		return true;
 	}
+	if (n <= 0) {
+		hang_up(holder);
+		return false;
+	}
+	message[n] = '\0';
+	if (!act(holder, message[0], message + 1, &fd))
+		hang_up(holder);
+	return holder->graftd >= 0 && !holder->is_over;
 }
 
-/* Nothing but @listener stays open, as descriptor 3. */
-static void shed(int listener)
+static void take_messages(struct holder *holder)
 {
-	int null = open("/dev/null", O_RDWR);
-	sigset_t none;
+	struct pollfd poll_fd = { .fd = holder->graftd, .events = POLLIN };
 
-	for (int fd = 0; fd < 3; fd++)
-		dup2(null, fd);
-	dup3(listener, 3, O_CLOEXEC);
-	close_range(4, ~0u, 0);
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_IGN);
-	signal(SIGTERM, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	capng_clear(CAPNG_SELECT_BOTH);
-	capng_apply(CAPNG_SELECT_BOTH);
+	while (poll(&poll_fd, 1, 0) == 1 && take_message(holder))
+		continue;
+}
+
+static bool is_of_our_user(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	       peer.uid == geteuid();
+}
+
+static void welcome(struct holder *holder)
+{
+	const struct timeval limit = { .tv_sec = SEND_SECONDS };
+	_cleanup_fd_ int fd = accept4(holder->listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0 || !is_of_our_user(fd))
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (holder->graftd >= 0)
+		take_messages(holder);
+	hang_up(holder);
+	holder->graftd = fd_steal(&fd);
+}
+
+/* Return: 1 to go on, 0: it is time to end, or -errno. */
+static int turn(struct holder *holder, int patience_ms)
+{
+	struct pollfd fds[] = {
+		{ .fd = holder->listener, .events = POLLIN },
+		{ .fd = holder->graftd, .events = POLLIN },
+	};
+	int n = poll(fds, ARRAY_SIZE(fds), holder->graftd < 0 ? patience_ms : -1);
+
+	if (n < 0)
+		return errno == EINTR ? 1 : -errno;
+	if (n == 0)
+		return 0;
+	if (fds[1].revents) {
+		take_messages(holder);
+		if (holder->graftd < 0 && !holder->n && !fds[0].revents)
+			return 0;
+	}
+	if (fds[0].revents && !holder->is_over)
+		welcome(holder);
+	return !holder->is_over;
+}
+
+/* A path that another holder has by now is left alone. */
+static void take_path_away(const struct holder *holder)
+{
+	struct stat st;
+
+	if (fstatat(holder->state, HOLDER_SOCKET, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_ino == holder->inode.st_ino && st.st_dev == holder->inode.st_dev)
+		unlinkat(holder->state, HOLDER_SOCKET, 0);
+}
+
+int holder_run(int listener, int state, int patience_ms)
+{
+	struct holder holder = { .listener = listener, .state = state, .graftd = -1 };
+	int r = 1;
+
+	if (fstatat(state, HOLDER_SOCKET, &holder.inode, AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	/* Again, so that graftd is told our process as its peer's. */
+	else if (listen(listener, 4) < 0)
+		r = -errno;
+	while (r > 0)
+		r = turn(&holder, patience_ms);
+	take_path_away(&holder);
+	for (size_t i = 0; i < holder.n; i++)
+		fd_close(holder.kept[i].fd);
+	free(holder.kept);
+	fd_close(holder.graftd);
+	fd_close(listener);
+	fd_close(state);
+	return r;
+}
+
+int holder_main(void)
+{
+	struct rlimit limit;
+
+	prctl(PR_SET_NAME, HOLDER_PROCESS_NAME);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_DUMPABLE, 0);
-}
-
-static _Noreturn void child(int listener)
-{
-	static const char name[] = "graft-holder";
-	pid_t pid;
-
-	setsid();
-	pid = fork();
-	if (pid)
-		_exit(pid < 0);
-	if (chdir("/") < 0)
-		_exit(1);
-	prctl(PR_SET_NAME, name);
-	shed(listener);
-	run(3);
-}
-
-int holder_start(int listener)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		child(listener);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
+	capng_clear(CAPNG_SELECT_BOTH);
+	capng_apply(CAPNG_SELECT_BOTH);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	return holder_run(HOLDER_FD_LISTENER, HOLDER_FD_STATE, HOLDER_PATIENCE_MS) < 0
+		       ? EXIT_FAILURE
+		       : EXIT_SUCCESS;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * graftd: the command line, and the life of the process.
+ * graftd: the command line, and the life of the process. Under another name it is the
+ * holder.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -10,6 +11,7 @@
 
 #include "base/log.h"
 #include "broker/daemon.h"
+#include "broker/holder.h"
 #include "config.h"
 
 static const char usage[] =
@@ -89,6 +91,8 @@ int main(int argc, char **argv)
 	struct daemon_options options = { 0 };
 	int option, at = 1;
 
+	if (argc && !strcmp(argv[0], HOLDER_PROCESS_NAME))
+		return holder_main();
 	opterr = 0;
 	while ((option = getopt_long(argc, argv, ":fs:S:c:g:vh", long_options, NULL)) >=
 	       0) {

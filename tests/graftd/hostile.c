@@ -24,7 +24,8 @@
 
 #include "client.h"
 
-#define ENDPOINT "good" /* 127.0.0.1:18500, for anybody */
+#define ENDPOINT "good"   /* 127.0.0.1:18500, for anybody */
+#define THEIRS   "theirs" /* 127.0.0.1:18501: who may bind an endpoint may keep it busy */
 #define IDLE_MAX 900
 
 static const char *path;
@@ -209,7 +210,7 @@ static void halves(void)
 	unsigned char data[WIRE_MAX];
 	struct wire_message ask = { .type = WIRE_ASK,
 				    .ask = { .op = WIRE_OP_BIND,
-					     .name = ENDPOINT,
+					     .name = THEIRS,
 					     .family = AF_INET,
 					     .type = SOCK_STREAM } };
 	ssize_t size = wire_write(&ask, data, sizeof(data));
@@ -298,7 +299,7 @@ static void flood(void)
 {
 	struct wire_message ask = { .type = WIRE_ASK,
 				    .ask = { .op = WIRE_OP_CONNECT,
-					     .name = ENDPOINT,
+					     .name = THEIRS,
 					     .family = AF_INET,
 					     .type = SOCK_STREAM } };
 
@@ -372,7 +373,7 @@ static void wrong_descriptors(void)
 			continue;
 		}
 		message.ask = (struct wire_ask){ .op = 1 + (uint32_t)(i / 14) % 3,
-						 .name = ENDPOINT,
+						 .name = THEIRS,
 						 .family = i % 3 ? AF_INET : AF_INET6,
 						 .type = SOCK_STREAM,
 						 .flags = (uint32_t)(i / 7) % 4 };
@@ -398,7 +399,7 @@ static void supplies(void)
 				break;
 			message.type = WIRE_ASK_SUPPLY;
 			message.ask = (struct wire_ask){ .op = WIRE_OP_CONNECT,
-							 .name = ENDPOINT,
+							 .name = THEIRS,
 							 .family = AF_INET,
 							 .type = SOCK_STREAM };
 			count(client_send(via, &message, &pair[1], 1));

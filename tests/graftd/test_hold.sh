@@ -211,7 +211,7 @@ test_dynamic()
 
 dynamic_port()
 {
-	"$GRAFT" show --json dyn | sed -n 's/.*"bound_port": *\([0-9]*\).*/\1/p'
+	"$GRAFT" show --json dyn | sed -n 's/.*"bound": *\([0-9]*\).*/\1/p'
 }
 
 has_port()

@@ -91,6 +91,7 @@ all_kinds()
 mkfifo "$T/fifo"
 start_graftd
 check "the endpoint" "$GRAFT" add good ipv4 127.0.0.1:18500 owner any
+check "and theirs" "$GRAFT" add theirs ipv4 127.0.0.1:18501 owner any
 for i in {1..2000}; do
 	echo "filler-$i ipv4 127.0.0.1:dynamic"
 done >"$T/fillers"

@@ -33,13 +33,17 @@ print("%.3f %d" % (time.monotonic() - start, usage.ru_maxrss), file=sys.stderr)
 sys.exit(os.waitstatus_to_exitcode(status))
 END
 
-measure() # COMMAND...: its output to $T/out; SECONDS_TAKEN, KB
+measure() # COMMAND...: its output to $T/out, what it took to $T/measured
 {
 	"$PYTHON" "$T/bin/measure.py" "$@" >"$T/out" 2>"$T/measured" || {
 		cat "$T/measured"
 		return 1
 	}
-	read -r SECONDS_TAKEN KB <<<"$(tail -n 1 "$T/measured")"
+}
+
+measured() # -> TOOK, KB: of the last measure, which ran in a subshell
+{
+	read -r TOOK KB <<<"$(tail -n 1 "$T/measured")"
 }
 
 bind_us() # the median of bind by name
@@ -69,7 +73,8 @@ check "bind by name, ten endpoints: $FEW_US us" [ "${FEW_US:-0}" -gt 0 ]
 BEFORE=$(memory_kb "${PID_OF[graftd]}")
 
 check "$N endpoints are added" measure "$GRAFT" add --batch "$T/batch"
-ADDED=$SECONDS_TAKEN
+measured
+ADDED=$TOOK
 AFTER=$(memory_kb "${PID_OF[graftd]}")
 comment "$N added in $ADDED s: $(awk -v n="$N" -v s="$ADDED" \
 	'BEGIN { printf "%d", n / s }') per second ($RATE expected); graft used $KB KB"
@@ -80,12 +85,14 @@ comment "graftd: $BEFORE KB before, $AFTER KB after: $EACH bytes each"
 check "at most $BYTES bytes each ($EACH)" [ "$EACH" -le "$BYTES" ]
 
 check "all are shown" measure "$GRAFT" show
-comment "graft show: $SECONDS_TAKEN s, $KB KB"
+measured
+comment "graft show: $TOOK s, $KB KB"
 equal "one line each" $((N + 10)) "$(wc -l <"$T/out")"
 check "in the order of their names" env LC_ALL=C sort -c "$T/out"
 check "show takes little memory ($KB KB)" [ "$KB" -le "$SHOW_KB" ]
 check "as JSON" measure "$GRAFT" show --json
-comment "graft show --json: $SECONDS_TAKEN s, $KB KB"
+measured
+comment "graft show --json: $TOOK s, $KB KB"
 equal "as many there" $((N + 10)) "$("$PYTHON" -c 'import json, sys
 text = json.load(sys.stdin)
 print(len(text["endpoints"] if isinstance(text, dict) else text))' <"$T/out")"

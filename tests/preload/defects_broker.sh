@@ -136,7 +136,7 @@ without_policy()
 case_rules_long()
 {
 	local GRAFTED pairs i
-	pairs=$(for i in {1..4000}; do printf '192.0.2.%d:%d=no-such ' $((i % 250)) "$i"; done)
+	pairs=$(for i in {1..4200}; do printf '192.0.2.%d:%d=no-such ' $((i % 250)) "$i"; done)
 	[ ${#pairs} -gt 99000 ] || wrong "only ${#pairs} bytes"
 	without_policy GRAFT_CONV_PAIRS="$pairs 0.0.0.0:7000=d4"
 	one grafted one_rule good

@@ -257,6 +257,7 @@ case_dns2socks()
 	with "n-in ipv4 127.0.0.1:5300"
 	with "n-out ipv4 127.0.0.1:5301"
 	spawn dns "$PYTHON" "$T/bin/dns_server.py" 127.0.0.1 5301
+	await dns is_listening tcp 5301 || wrong "no name server"
 	cp "$HERE/dns_to_tcp.py" "$T/bin/"
 	in_box_as forwarder "bind udp 0.0.0.0:53 = n-in
 connect tcp 192.0.2.62:53 = n-out" "$PYTHON" "$T/bin/dns_to_tcp.py" 0.0.0.0 53 192.0.2.62 53

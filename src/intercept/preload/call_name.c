@@ -16,13 +16,21 @@
 #define PORT_RESERVED_FIRST 600
 #define PORT_RESERVED_LAST  1023
 #define PAGE_LEAST          4096
+#define STACK_NEAR          16384
 
-/* Is a bad pointer the kernel's to refuse? It reads the value of an option before it
- * finds that there is no such option. */
+/*
+ * A bad pointer is the kernel's to refuse. It reads the value of an option before it
+ * finds that there is no such option. Most addresses are on the stack of a caller, where
+ * there is nothing to ask about.
+ */
 static bool is_readable(int fd, const void *from, socklen_t size)
 {
 	const int no_option = INT_MIN;
 	const char *at = from;
+	uintptr_t above = (uintptr_t)from - (uintptr_t)__builtin_frame_address(0);
+
+	if (above < STACK_NEAR)
+		return true;
 
 	setsockopt(fd, SOL_SOCKET, no_option, at, sizeof(int));
 	if (errno == EFAULT)
@@ -135,7 +143,6 @@ static int place_listener(struct subject *subject, struct route *route)
 	union address local;
 	socklen_t size;
 	bool is_bound;
-	int r;
 
 	if (subject->place == PLACE_OTHER || subject->proto != POLICY_TCP ||
 	    subject->is_unix || subject_is_listening(subject) || bound_has(subject))
@@ -144,15 +151,11 @@ static int place_listener(struct subject *subject, struct route *route)
 	if (is_bound && subject->place == PLACE_OWN)
 		return 0;
 	set_wildcard(subject, route);
+	route->listens = true;
 	judge(subject, route);
-	if (route->verdict.target == POLICY_DENY)
-		return -route->verdict.deny_errno;
-	if (!route->goal.name)
-		return subject->place == PLACE_OWN ? 0 : goal_return(subject, route);
-	if (is_bound)
+	if (is_bound && route->goal.name && route->verdict.target != POLICY_DENY)
 		return 0;
-	r = goal_bind(subject, route);
-	return r == -ENOENT ? -EADDRNOTAVAIL : r;
+	return prepare_judged(subject, route);
 }
 
 int hijack_listen(int fd, int backlog)

@@ -258,7 +258,7 @@ uint64_t cookie_of(int fd)
 	uint64_t cookie = 0;
 	socklen_t len = sizeof(cookie);
 
-	if (syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) < 0)
+	if (KERNEL(SYS_getsockopt, fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) < 0)
 		CHECK(false, "SO_NETNS_COOKIE: %m");
 	return cookie;
 }
@@ -314,8 +314,8 @@ static void set_time_limit(int fd)
 {
 	struct timeval limit = { .tv_sec = 5 };
 
-	syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	KERNEL(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	KERNEL(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 }
 
 int host_listen(const struct spot *at, int type)
@@ -323,13 +323,13 @@ int host_listen(const struct spot *at, int type)
 	int fd = host_socket(at->any.sa_family, type), on = 1;
 
 	if (at->any.sa_family != AF_UNIX)
-		syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		KERNEL(SYS_setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (at->any.sa_family == AF_INET6)
-		syscall(SYS_setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+		KERNEL(SYS_setsockopt, fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	set_time_limit(fd);
 	if (raw_bind(fd, &at->any, at->len) < 0)
 		give_up("the host's bind to %s: %m", spot_text(at));
-	if (type != SOCK_DGRAM && syscall(SYS_listen, fd, 100) < 0)
+	if (type != SOCK_DGRAM && KERNEL(SYS_listen, fd, 100) < 0)
 		give_up("the host's listen: %m");
 	return fd;
 }
@@ -346,7 +346,7 @@ int host_connect(const struct spot *at, int type)
 
 int host_accept(int listener)
 {
-	int fd = (int)syscall(SYS_accept4, listener, NULL, NULL, SOCK_CLOEXEC);
+	int fd = (int)KERNEL(SYS_accept4, listener, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd < 0)
 		give_up("nobody came to the host's listener: %m");

@@ -82,22 +82,21 @@ static void splice_other(void)
 	xbind(fd, &ask);
 	CHECK(is_host(fd), "not grafted");
 	raw_bind(raw, &other.any, other.len);
-	syscall(SYS_getsockname, raw, &other.any, &other.len);
+	KERNEL(SYS_getsockname, raw, &other.any, &other.len);
 	client = host_socket(AF_INET, SOCK_DGRAM);
-	syscall(SYS_sendto, client, "datagram", 8, 0, &at.any, at.len);
-	syscall(SYS_sendto, client, "datagram", 8, 0, &other.any, other.len);
+	KERNEL(SYS_sendto, client, "datagram", 8, 0, &at.any, at.len);
+	KERNEL(SYS_sendto, client, "datagram", 8, 0, &other.any, other.len);
 	if (pipe(a) < 0 || pipe(b) < 0)
 		give_up("pipe: %m");
 	CHECK(readable(fd) && readable(raw), "no datagrams");
 	SAME(splice(fd, NULL, a[1], NULL, 8, SPLICE_F_NONBLOCK),
 	     splice(raw, NULL, b[1], NULL, 8, SPLICE_F_NONBLOCK));
 	SAME(setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &value, sizeof(value)),
-	     syscall(SYS_setsockopt, raw, SOL_SOCKET, SO_PEEK_OFF, &value,
-		     sizeof(value)));
+	     KERNEL(SYS_setsockopt, raw, SOL_SOCKET, SO_PEEK_OFF, &value, sizeof(value)));
 	pair_accepted(AF_INET, ends);
 	SAME(setsockopt(ends[0], SOL_SOCKET, SO_PEEK_OFF, &value, sizeof(value)),
-	     syscall(SYS_setsockopt, ends[1], SOL_SOCKET, SO_PEEK_OFF, &value,
-		     sizeof(value)));
+	     KERNEL(SYS_setsockopt, ends[1], SOL_SOCKET, SO_PEEK_OFF, &value,
+		    sizeof(value)));
 }
 
 static bool signalled(const sigset_t *set)
@@ -206,7 +205,7 @@ static void accepted(void)
 	CHECK(name.any.sa_family == AF_INET && spot_port(&name) == spot_port(&ask),
 	      "the accepted socket is named %s", spot_text(&name));
 	from.len = sizeof(from.storage);
-	syscall(SYS_getsockname, client, &from.any, &from.len);
+	KERNEL(SYS_getsockname, client, &from.any, &from.len);
 	CHECK(spot_equal(&peer, &from), "accept says %s, not %s", spot_text(&peer),
 	      spot_text(&from));
 	peer = peer_of(one);
@@ -218,7 +217,7 @@ static void same_ioctl(int fd, int raw, unsigned long request)
 {
 	char a[64] = { 0 }, b[64] = { 0 };
 
-	SAME(ioctl(fd, request, a), syscall(SYS_ioctl, raw, request, b));
+	SAME(ioctl(fd, request, a), KERNEL(SYS_ioctl, raw, request, b));
 }
 
 static void data_calls(void)
@@ -232,7 +231,7 @@ static void data_calls(void)
 	pair_accepted(AF_INET, ends);
 	CHECK(is_host(ends[0]), "not grafted");
 	raws[1] = host_listen(&at, SOCK_STREAM);
-	syscall(SYS_getsockname, raws[1], &at.any, &at.len);
+	KERNEL(SYS_getsockname, raws[1], &at.any, &at.len);
 	raws[0] = host_connect(&at, SOCK_STREAM);
 	raws[1] = host_accept(raws[1]);
 	send(ends[1], "12345678", 8, 0);
@@ -244,15 +243,14 @@ static void data_calls(void)
 	same_ioctl(ends[0], raws[0], SIOCGSTAMP);
 	same_ioctl(ends[0], raws[0], 0x5678);
 	SAME(setsockopt(ends[0], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)),
-	     syscall(SYS_setsockopt, raws[0], SOL_SOCKET, SO_RCVLOWAT, &low,
-		     sizeof(low)));
+	     KERNEL(SYS_setsockopt, raws[0], SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)));
 	SAME(setsockopt(ends[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)),
-	     syscall(SYS_setsockopt, raws[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)));
+	     KERNEL(SYS_setsockopt, raws[0], SOL_SOCKET, SO_ZEROCOPY, &on, sizeof(on)));
 	SAME(send(ends[0], "zero", 4, MSG_ZEROCOPY),
-	     syscall(SYS_sendto, raws[0], "zero", 4, MSG_ZEROCOPY, NULL, 0));
+	     KERNEL(SYS_sendto, raws[0], "zero", 4, MSG_ZEROCOPY, NULL, 0));
 	CHECK(recv(ends[1], data, 4, MSG_WAITALL) == 4, "MSG_ZEROCOPY did not arrive");
 	SAME(setsockopt(ends[0], IPPROTO_TCP, TCP_ULP, "tls", 3),
-	     syscall(SYS_setsockopt, raws[0], IPPROTO_TCP, TCP_ULP, "tls", 3));
+	     KERNEL(SYS_setsockopt, raws[0], IPPROTO_TCP, TCP_ULP, "tls", 3));
 	if (write(file, "from a file", 11) != 11)
 		give_up("memfd: %m");
 	SAME(sendfile(ends[0], file, &a_from, 11), sendfile(raws[0], file, &b_from, 11));

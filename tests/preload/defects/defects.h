@@ -103,21 +103,25 @@ void set_int(int fd, int level, int option, int value);
 int get_int(int fd, int level, int option); /* or -errno */
 
 /* Straight to the kernel, in the program's own namespace. */
+long kernel_call(long number, long a, long b, long c, long d, long e, long f);
+#define KERNEL_ARG(n, a, b, c, d, e, f, ...) \
+	kernel_call(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
+#define KERNEL(...) KERNEL_ARG(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 static inline int raw_socket(int family, int type, int protocol)
 {
-	return (int)syscall(SYS_socket, family, type, protocol);
+	return (int)KERNEL(SYS_socket, family, type, protocol);
 }
 static inline int raw_bind(int fd, const void *address, socklen_t len)
 {
-	return (int)syscall(SYS_bind, fd, address, len);
+	return (int)KERNEL(SYS_bind, fd, address, len);
 }
 static inline int raw_connect(int fd, const void *address, socklen_t len)
 {
-	return (int)syscall(SYS_connect, fd, address, len);
+	return (int)KERNEL(SYS_connect, fd, address, len);
 }
 static inline int raw_close(int fd)
 {
-	return (int)syscall(SYS_close, fd);
+	return (int)KERNEL(SYS_close, fd);
 }
 uint64_t cookie_of(int fd);
 

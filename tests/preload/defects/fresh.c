@@ -29,7 +29,7 @@ static void same_option(int fd, int raw, int level, int option)
 	socklen_t a_len = sizeof(a), b_len = sizeof(b);
 
 	SAME(getsockopt(fd, level, option, &a, &a_len),
-	     syscall(SYS_getsockopt, raw, level, option, &b, &b_len));
+	     KERNEL(SYS_getsockopt, raw, level, option, &b, &b_len));
 	CHECK(a == b && a_len == b_len, "option %d %d is %d, the kernel's %d", level,
 	      option, a, b);
 }
@@ -39,27 +39,27 @@ static void before_bind(void)
 	char byte;
 	int a, b;
 
-	FOR_EACH_KIND({ SAME(listen(fd, 5), syscall(SYS_listen, raw, 5)); })
+	FOR_EACH_KIND({ SAME(listen(fd, 5), KERNEL(SYS_listen, raw, 5)); })
 	FOR_EACH_KIND(
-		{ SAME(shutdown(fd, SHUT_RDWR), syscall(SYS_shutdown, raw, SHUT_RDWR)); })
+		{ SAME(shutdown(fd, SHUT_RDWR), KERNEL(SYS_shutdown, raw, SHUT_RDWR)); })
 	FOR_EACH_KIND({
-		SAME(ioctl(fd, FIONREAD, &a), syscall(SYS_ioctl, raw, FIONREAD, &b));
-		SAME(ioctl(fd, SIOCATMARK, &a), syscall(SYS_ioctl, raw, SIOCATMARK, &b));
-		SAME(ioctl(fd, 0x1234, &a), syscall(SYS_ioctl, raw, 0x1234, &b));
+		SAME(ioctl(fd, FIONREAD, &a), KERNEL(SYS_ioctl, raw, FIONREAD, &b));
+		SAME(ioctl(fd, SIOCATMARK, &a), KERNEL(SYS_ioctl, raw, SIOCATMARK, &b));
+		SAME(ioctl(fd, 0x1234, &a), KERNEL(SYS_ioctl, raw, 0x1234, &b));
 	})
 	FOR_EACH_KIND({
 		SAME(recv(fd, &byte, 1, MSG_DONTWAIT),
-		     syscall(SYS_recvfrom, raw, &byte, 1, MSG_DONTWAIT, NULL, NULL));
+		     KERNEL(SYS_recvfrom, raw, &byte, 1, MSG_DONTWAIT, NULL, NULL));
 		SAME(send(fd, "x", 1, MSG_NOSIGNAL),
-		     syscall(SYS_sendto, raw, "x", 1, MSG_NOSIGNAL, NULL, 0));
-		SAME(read(fd, NULL, 0), syscall(SYS_read, raw, NULL, 0));
+		     KERNEL(SYS_sendto, raw, "x", 1, MSG_NOSIGNAL, NULL, 0));
+		SAME(read(fd, NULL, 0), KERNEL(SYS_read, raw, NULL, 0));
 	})
 	FOR_EACH_KIND({
-		SAME(accept(fd, NULL, NULL), syscall(SYS_accept, raw, NULL, NULL));
+		SAME(accept(fd, NULL, NULL), KERNEL(SYS_accept, raw, NULL, NULL));
 		SAME(accept4(fd, NULL, NULL, SOCK_NONBLOCK),
-		     syscall(SYS_accept4, raw, NULL, NULL, SOCK_NONBLOCK));
+		     KERNEL(SYS_accept4, raw, NULL, NULL, SOCK_NONBLOCK));
 		SAME(accept4(fd, NULL, NULL, 0x40000000),
-		     syscall(SYS_accept4, raw, NULL, NULL, 0x40000000));
+		     KERNEL(SYS_accept4, raw, NULL, NULL, 0x40000000));
 	})
 	FOR_EACH_KIND({
 		same_option(fd, raw, IPPROTO_TCP, TCP_MAXSEG);
@@ -117,10 +117,10 @@ static void names_fresh(void)
 		struct spot b = { .len = sizeof(b.storage) };
 
 		SAME(getsockname(fd, &a.any, &a.len),
-		     syscall(SYS_getsockname, raw, &b.any, &b.len));
+		     KERNEL(SYS_getsockname, raw, &b.any, &b.len));
 		CHECK(a.len == b.len && spot_equal(&a, &b), "name %s", spot_text(&a));
 		SAME(getpeername(fd, &a.any, &a.len),
-		     syscall(SYS_getpeername, raw, &b.any, &b.len));
+		     KERNEL(SYS_getpeername, raw, &b.any, &b.len));
 		WANT(-ENOTCONN, getpeername(fd, &a.any, &a.len));
 	})
 }
@@ -144,7 +144,7 @@ static void no_default(void)
 
 		if (raw_bind(listener, &lo.any, lo.len) < 0 ||
 		    raw_bind(peer, &lo.any, lo.len) ||
-		    syscall(SYS_listen, listener, 5) < 0)
+		    KERNEL(SYS_listen, listener, 5) < 0)
 			give_up("no server on the own side: %m");
 		fd = xsocket(families[i], SOCK_STREAM);
 		xconnect(fd, &lo);
@@ -168,7 +168,7 @@ static void socket_pairs(void)
 		int r = socketpair(all[i], SOCK_STREAM, 0, a);
 		long got = minus_errno(r), kernel;
 
-		kernel = minus_errno(syscall(SYS_socketpair, all[i], SOCK_STREAM, 0, b));
+		kernel = minus_errno(KERNEL(SYS_socketpair, all[i], SOCK_STREAM, 0, b));
 		/* AF_GRAFT sockets exist here, only pairs of them do not. */
 		CHECK(got == kernel || (all[i] == AF_GRAFT && got == -EOPNOTSUPP),
 		      "family %d: %ld, the kernel %ld", all[i], got, kernel);
@@ -210,8 +210,8 @@ static void no_rule_connect(void)
 
 	SAME(connect(fd, &to.any, to.len), raw_connect(raw, &to.any, to.len));
 	SAME(sendto(xsocket(AF_INET, SOCK_DGRAM), "x", 1, 0, &to.any, to.len),
-	     syscall(SYS_sendto, raw_socket(AF_INET, SOCK_DGRAM, 0), "x", 1, 0, &to.any,
-		     to.len));
+	     KERNEL(SYS_sendto, raw_socket(AF_INET, SOCK_DGRAM, 0), "x", 1, 0, &to.any,
+		    to.len));
 }
 
 const struct defect defects_fresh[] = {

@@ -21,12 +21,12 @@ static void send_null(void)
 		    raw = raw_socket(AF_INET, types[i], 0);
 
 		SAME(sendto(fd, "x", 1, MSG_NOSIGNAL, NULL, 0),
-		     syscall(SYS_sendto, raw, "x", 1, MSG_NOSIGNAL, NULL, 0));
+		     KERNEL(SYS_sendto, raw, "x", 1, MSG_NOSIGNAL, NULL, 0));
 		SAME(sendto(fd, "x", 1, MSG_NOSIGNAL, NULL, 16),
-		     syscall(SYS_sendto, raw, "x", 1, MSG_NOSIGNAL, NULL, 16));
+		     KERNEL(SYS_sendto, raw, "x", 1, MSG_NOSIGNAL, NULL, 16));
 		SAME(sendmsg(fd, &message, MSG_NOSIGNAL),
-		     syscall(SYS_sendmsg, raw, &message, MSG_NOSIGNAL));
-		SAME(write(fd, "x", 0), syscall(SYS_write, raw, "x", 0));
+		     KERNEL(SYS_sendmsg, raw, &message, MSG_NOSIGNAL));
+		SAME(write(fd, "x", 0), KERNEL(SYS_write, raw, "x", 0));
 		close(fd);
 		raw_close(raw);
 	}
@@ -126,7 +126,7 @@ static void raw_calls(void)
 
 	if (raw_bind(raw, &any.any, any.len) < 0)
 		give_up("bind by system call: %m");
-	WANT(0, syscall(SYS_listen, raw, 5));
+	WANT(0, KERNEL(SYS_listen, raw, 5));
 	CHECK(name_of(raw).v4.sin_port == htons(7040), "named otherwise");
 	close(raw);
 	raw = raw_socket(AF_INET, SOCK_STREAM, 0);

@@ -31,7 +31,7 @@ static void same_options(int fd, int raw)
 		int a = get_int(fd, options[i][0], options[i][1]), b = 0;
 		socklen_t len = sizeof(b);
 
-		if (syscall(SYS_getsockopt, raw, options[i][0], options[i][1], &b, &len) <
+		if (KERNEL(SYS_getsockopt, raw, options[i][0], options[i][1], &b, &len) <
 		    0)
 			b = -errno;
 		CHECK(a == b, "option %d %d is %d, the kernel's %d", options[i][0],
@@ -76,13 +76,13 @@ static void same_values(void)
 		spot_set_port(&somewhere, 0);
 		same_options(fd, raw);
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-		syscall(SYS_setsockopt, raw, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+		KERNEL(SYS_setsockopt, raw, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 		xbind(fd, &ask);
 		CHECK(is_host(fd), "not grafted");
 		raw_bind(raw, &somewhere.any, somewhere.len);
 		same_options(fd, raw);
 		xlisten(fd);
-		syscall(SYS_listen, raw, 5);
+		KERNEL(SYS_listen, raw, 5);
 		same_options(fd, raw);
 		close(fd);
 		raw_close(raw);
@@ -125,7 +125,7 @@ static void option_fails(void)
 
 #define TRY(level, option, data, size)                  \
 	SAME(setsockopt(fd, level, option, data, size), \
-	     syscall(SYS_setsockopt, raw, level, option, data, size))
+	     KERNEL(SYS_setsockopt, raw, level, option, data, size))
 		TRY(IPPROTO_TCP, TCP_CONGESTION, "nosuch", 6);
 		TRY(IPPROTO_TCP, TCP_MAXSEG, &value, sizeof(value));
 		TRY(IPPROTO_TCP, 9999, &value, sizeof(value));
@@ -197,31 +197,31 @@ static void bad_pointers(void)
 	socklen_t len = 16;
 
 	SAME(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, BAD_POINTER, 4),
-	     syscall(SYS_setsockopt, raw, SOL_SOCKET, SO_RCVBUF, BAD_POINTER, 4));
+	     KERNEL(SYS_setsockopt, raw, SOL_SOCKET, SO_RCVBUF, BAD_POINTER, 4));
 	SAME(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, NULL, 4),
-	     syscall(SYS_setsockopt, raw, IPPROTO_TCP, TCP_NODELAY, NULL, 4));
+	     KERNEL(SYS_setsockopt, raw, IPPROTO_TCP, TCP_NODELAY, NULL, 4));
 	SAME(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, BAD_POINTER, &len),
-	     syscall(SYS_getsockopt, raw, SOL_SOCKET, SO_RCVBUF, BAD_POINTER, &len));
+	     KERNEL(SYS_getsockopt, raw, SOL_SOCKET, SO_RCVBUF, BAD_POINTER, &len));
 	SAME(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &len, BAD_POINTER),
-	     syscall(SYS_getsockopt, raw, SOL_SOCKET, SO_RCVBUF, &len, BAD_POINTER));
+	     KERNEL(SYS_getsockopt, raw, SOL_SOCKET, SO_RCVBUF, &len, BAD_POINTER));
 	SAME(bind(fd, BAD_POINTER, 16), raw_bind(raw, BAD_POINTER, 16));
 	SAME(bind(fd, NULL, 16), raw_bind(raw, NULL, 16));
 	SAME(connect(fd, BAD_POINTER, 16), raw_connect(raw, BAD_POINTER, 16));
 	SAME(getsockname(fd, BAD_POINTER, &len),
-	     syscall(SYS_getsockname, raw, BAD_POINTER, &len));
+	     KERNEL(SYS_getsockname, raw, BAD_POINTER, &len));
 	SAME(getsockname(fd, &ask.any, BAD_POINTER),
-	     syscall(SYS_getsockname, raw, &ask.any, BAD_POINTER));
+	     KERNEL(SYS_getsockname, raw, &ask.any, BAD_POINTER));
 	SAME(sendto(udp, "x", 1, 0, BAD_POINTER, 16),
-	     syscall(SYS_sendto, raw_udp, "x", 1, 0, BAD_POINTER, 16));
-	SAME(sendmsg(udp, BAD_POINTER, 0), syscall(SYS_sendmsg, raw_udp, BAD_POINTER, 0));
-	SAME(sendmsg(udp, &message, 0), syscall(SYS_sendmsg, raw_udp, &message, 0));
+	     KERNEL(SYS_sendto, raw_udp, "x", 1, 0, BAD_POINTER, 16));
+	SAME(sendmsg(udp, BAD_POINTER, 0), KERNEL(SYS_sendmsg, raw_udp, BAD_POINTER, 0));
+	SAME(sendmsg(udp, &message, 0), KERNEL(SYS_sendmsg, raw_udp, &message, 0));
 	ask = ask_bind(AF_INET, SOCK_STREAM);
 	xbind(fd, &ask);
 	CHECK(is_host(fd), "not grafted");
 	SAME(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, BAD_POINTER, 4),
-	     syscall(SYS_setsockopt, raw, SOL_SOCKET, SO_RCVBUF, BAD_POINTER, 4));
+	     KERNEL(SYS_setsockopt, raw, SOL_SOCKET, SO_RCVBUF, BAD_POINTER, 4));
 	SAME(getsockname(fd, BAD_POINTER, &len),
-	     syscall(SYS_getsockname, raw, BAD_POINTER, &len));
+	     KERNEL(SYS_getsockname, raw, BAD_POINTER, &len));
 }
 
 /* Values as long as they may be, and longer, to sockets on both sides. */

@@ -26,8 +26,8 @@ static int third_listen(int port)
 	enter_netns("DEFECTS_THIRD");
 	fd = raw_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	leave_netns();
-	syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (raw_bind(fd, &at.any, at.len) < 0 || syscall(SYS_listen, fd, 10) < 0)
+	KERNEL(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	if (raw_bind(fd, &at.any, at.len) < 0 || KERNEL(SYS_listen, fd, 10) < 0)
 		give_up("no listener in the third namespace: %m");
 	return fd;
 }
@@ -84,8 +84,7 @@ static struct spot receive(int fd, const char *wanted)
 	struct spot from = { .len = sizeof(from.storage) };
 
 	if (CHECK(readable(fd), "%s does not arrive", wanted)) {
-		syscall(SYS_recvfrom, fd, text, sizeof(text) - 1, 0, &from.any,
-			&from.len);
+		KERNEL(SYS_recvfrom, fd, text, sizeof(text) - 1, 0, &from.any, &from.len);
 		CHECK(!strcmp(text, wanted), "'%s' instead of '%s'", text, wanted);
 	}
 	return from;
@@ -140,7 +139,7 @@ static void send_to_address(void)
 		send_all_ways(fd, &ask.any, ask.len, peer);
 		sendto(fd, "q", 1, 0, &ask.any, ask.len);
 		back = receive(peer, "q");
-		syscall(SYS_sendto, peer, "a", 1, 0, &back.any, back.len);
+		KERNEL(SYS_sendto, peer, "a", 1, 0, &back.any, back.len);
 		if (CHECK(readable(fd), "no answer"))
 			WANT(1, recvfrom(fd, &byte, 1, 0, &from.any, &from.len));
 		CHECK(spot_equal(&from, &ask), "the answer is from %s", spot_text(&from));

@@ -40,10 +40,10 @@ static void fd_zero_other(void)
 	WANT(-ENOTSOCK, setsockopt(0, SOL_SOCKET, SO_RCVBUF, big, sizeof(big)));
 	WANT(-ENOTSOCK, listen(0, 1));
 	raw = raw_socket(AF_INET, SOCK_STREAM, 0);
-	syscall(SYS_dup3, raw, 0, 0);
+	KERNEL(SYS_dup3, raw, 0, 0);
 	big[0] = 1;
 	SAME(setsockopt(0, SOL_SOCKET, SO_KEEPALIVE, big, sizeof(big)),
-	     syscall(SYS_setsockopt, spare, SOL_SOCKET, SO_KEEPALIVE, big, sizeof(big)));
+	     KERNEL(SYS_setsockopt, spare, SOL_SOCKET, SO_KEEPALIVE, big, sizeof(big)));
 	CHECK(get_int(0, SOL_SOCKET, SO_KEEPALIVE) == 1, "the option is lost");
 	close(0);
 	WANT(-EBADF, listen(0, 1));
@@ -60,7 +60,7 @@ static void many_sockets(void)
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		not_here("no 2300 descriptors");
 	for (;;) {
-		lowest = (int)syscall(SYS_dup, listener);
+		lowest = (int)KERNEL(SYS_dup, listener);
 		raw_close(lowest);
 		fd = socket(AF_INET, SOCK_STREAM, 0);
 		if (fd < 0)
