@@ -52,10 +52,11 @@ void page_want(void);
 /*
  * Takes a socket made ahead of need, in the stack where @ask leads to, which wants op,
  * name, family, type and protocol. The number is the lowest free one, and close-on-exec
- * as @flags (SOCK_CLOEXEC) say; SOCK_NONBLOCK too. Return: descriptor, the caller's, with
- * the namespace's cookie; or -EAGAIN: there is none now, ask.
+ * as @flags (SOCK_CLOEXEC) say; SOCK_NONBLOCK too. @at_once: there is no other way to
+ * have one. Return: descriptor, the caller's, with the namespace's cookie; or -EAGAIN:
+ * there is none now, ask.
  */
-int supply_take(const struct wire_ask *ask, int flags, uint64_t *ret_netns);
+int supply_take(const struct wire_ask *ask, int flags, bool at_once, uint64_t *ret_netns);
 
 /* --- cache.c: grants for a connect that go on holding --- */
 

@@ -135,7 +135,6 @@ static int place_listener(struct subject *subject, struct route *route)
 	union address local;
 	socklen_t size;
 	bool is_bound;
-	int r;
 
 	if (subject->place == PLACE_OTHER || subject->proto != POLICY_TCP ||
 	    subject->is_unix || subject_is_listening(subject) || bound_has(subject))
@@ -144,15 +143,11 @@ static int place_listener(struct subject *subject, struct route *route)
 	if (is_bound && subject->place == PLACE_OWN)
 		return 0;
 	set_wildcard(subject, route);
+	route->listens = true;
 	judge(subject, route);
-	if (route->verdict.target == POLICY_DENY)
-		return -route->verdict.deny_errno;
-	if (!route->goal.name)
-		return subject->place == PLACE_OWN ? 0 : goal_return(subject, route);
-	if (is_bound)
+	if (is_bound && route->goal.name && route->verdict.target != POLICY_DENY)
 		return 0;
-	r = goal_bind(subject, route);
-	return r == -ENOENT ? -EADDRNOTAVAIL : r;
+	return prepare_judged(subject, route);
 }
 
 int hijack_listen(int fd, int backlog)

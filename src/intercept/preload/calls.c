@@ -40,7 +40,19 @@ static bool getaddrinfo_wakes(const char *node, const char *service,
 			return real.name arguments;          \
 		return hijack_##name arguments;              \
 	}
-#define CALL_REST CALL
+#define CALL_LATE(name, type, parameters, arguments, what)      \
+	EXPORT type export_##name parameters __asm__(#name);    \
+	type export_##name parameters                           \
+	{                                                       \
+		int mode = state_mode();                        \
+		if (__builtin_expect(mode != STATE_OFF, 0)) {   \
+			if (mode == STATE_ON)                   \
+				return hijack_##name arguments; \
+			real_find(#name, (void **)&real.name);  \
+		}                                               \
+		return real.name arguments;                     \
+	}
+#define CALL_REST CALL_LATE
 #define CALL_WAKES(name, type, parameters, arguments, what)    \
 	EXPORT type export_##name parameters __asm__(#name);   \
 	type export_##name parameters                          \

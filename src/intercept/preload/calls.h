@@ -21,9 +21,10 @@
 #define CALL_TYPE_fcntl64(type, name) type (*name)(int, int, ...)
 #define CALL_TYPE_syscall(type, name) type (*name)(long, ...)
 
-#define CALL(name, type, parameters, arguments, what)       type(*name) parameters;
-#define CALL_WAKES(name, type, parameters, arguments, what) type(*name) parameters;
-#define CALL_REST(name, type, parameters, arguments, what)  CALL_TYPE_##name(type, name);
+#define CALL(name, type, parameters, arguments, what)      type(*name) parameters;
+#define CALL_WAKES                                         CALL
+#define CALL_LATE                                          CALL
+#define CALL_REST(name, type, parameters, arguments, what) CALL_TYPE_##name(type, name);
 #define CALL_ALIAS(name, of)
 #define LEFT(name, why)
 
@@ -33,22 +34,23 @@ struct real {
 };
 
 #undef CALL
-#undef CALL_WAKES
 #undef CALL_REST
 
 extern struct real real;
 
 /* Fills in @real. Any number of times, from any thread. */
 void real_resolve(void);
+/* One of them, where more is not to be dared. Return: *@slot, filled in. */
+void *real_find(const char *name, void **slot);
 
-#define CALL(name, type, parameters, arguments, what)       type hijack_##name parameters;
-#define CALL_WAKES(name, type, parameters, arguments, what) type hijack_##name parameters;
-#define CALL_REST(name, type, parameters, arguments, what)  type hijack_##name parameters;
+#define CALL(name, type, parameters, arguments, what) type hijack_##name parameters;
+#define CALL_REST                                     CALL
 
 #include "intercept/preload/calls.def"
 
 #undef CALL
 #undef CALL_WAKES
+#undef CALL_LATE
 #undef CALL_REST
 #undef CALL_ALIAS
 #undef LEFT

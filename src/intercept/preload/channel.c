@@ -26,12 +26,14 @@
 #include "stack/stack.h"
 
 #define PATIENCE_MS 5000
+#define RELEASE_MS  100
 #define FDS_MAX     3
 
 struct packet {
 	const struct wire_message *message;
 	int fds[FDS_MAX]; /* those sent along, after the reply end */
 	size_t n_fds;
+	bool is_bind;
 };
 
 struct answer {
@@ -185,6 +187,18 @@ static int receive(int fd, struct answer *answer)
 	return r;
 }
 
+/*
+ * Waits until the broker let go of what it sent, which it does before it lets go of the
+ * reply end: as long as it has a socket that is bound, the program could close its own
+ * and find the address in use.
+ */
+static void wait_for_release(int fd)
+{
+	struct pollfd waits = { .fd = fd, .events = POLLIN };
+
+	poll(&waits, 1, RELEASE_MS);
+}
+
 /* Return: 0; or -errno, of which -ECONNRESET means that the broker is gone. */
 static int ask_once(const struct packet *packet, struct answer *answer)
 {
@@ -198,6 +212,8 @@ static int ask_once(const struct packet *packet, struct answer *answer)
 	close(pair[1]);
 	if (r == 0)
 		r = receive(pair[0], answer);
+	if (r == 0 && packet->is_bind)
+		wait_for_release(pair[0]);
 	close(pair[0]);
 	if (r == -EPIPE || r == -ENOTCONN || r == -ECONNREFUSED)
 		r = -ECONNRESET;
@@ -252,7 +268,8 @@ static int ask(const struct packet *packet, enum wire_type wanted, struct answer
 int channel_ask(const struct wire_ask *what, int socket, struct grant *ret)
 {
 	struct wire_message message = { .type = WIRE_ASK, .ask = *what };
-	struct packet packet = { .message = &message };
+	struct packet packet = { .message = &message,
+				 .is_bind = what->op == WIRE_OP_BIND };
 	struct answer answer;
 	int r;
 

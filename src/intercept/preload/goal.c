@@ -69,6 +69,12 @@ static void set_address(struct wire_address *to, const void *address, socklen_t 
 	to->len = len;
 }
 
+static socklen_t inet_size(const union address *address)
+{
+	return address->any.sa_family == AF_INET ? sizeof(struct sockaddr_in)
+						 : sizeof(struct sockaddr_in6);
+}
+
 static void fill_ask(const struct subject *subject, const struct route *route,
 		     struct wire_ask *ask)
 {
@@ -92,7 +98,7 @@ static void fill_ask(const struct subject *subject, const struct route *route,
 		set_address(&ask->address, &route->verdict.address,
 			    route->verdict.address_len);
 	else if (address_is_inet(&route->asked))
-		set_address(&ask->address, &route->asked, route->asked_size);
+		set_address(&ask->address, &route->asked, inet_size(&route->asked));
 }
 
 /*
@@ -172,19 +178,13 @@ static int bind_by_broker(struct subject *subject, struct route *route)
 	return r;
 }
 
-int goal_bind(struct subject *subject, struct route *route)
+static int move_to_bind(struct subject *subject, struct route *route)
 {
-	int r;
+	int r = subject_can_move(subject, POLICY_BIND);
 
-	route->is_done = true;
-	if (!route->goal.endpoint && is_plain_host(&route->goal) && is_in_host(subject)) {
-		r = bind(subject->number, &route->asked.any, route->asked_size);
-		if (r == 0 || errno != EACCES)
-			return r < 0 ? -errno : 0;
-	}
-	r = subject_can_move(subject, POLICY_BIND);
 	if (r < 0)
 		return r;
+	route->is_done = true;
 	return is_own_path(&route->goal) ? bind_own_path(subject, route)
 					 : bind_by_broker(subject, route);
 }
@@ -356,7 +356,7 @@ static int connect_as_before(struct subject *subject, struct route *route,
 	if (is_there && what->op == WIRE_OP_FROM)
 		is_there = has_source(subject, &grant.said);
 	if (!is_there) {
-		grant.fd = supply_take(what, SOCK_CLOEXEC, &grant.netns);
+		grant.fd = supply_take(what, SOCK_CLOEXEC, false, &grant.netns);
 		if (grant.fd < 0)
 			return -EAGAIN;
 	}
@@ -406,7 +406,7 @@ static int connect_in_host(struct subject *subject, struct route *route)
 	if (r)
 		return r;
 	fill_ask(subject, route, &what);
-	grant.fd = supply_take(&what, SOCK_CLOEXEC, &grant.netns);
+	grant.fd = supply_take(&what, SOCK_CLOEXEC, false, &grant.netns);
 	if (grant.fd < 0)
 		r = ask(&what, -1, &grant);
 	else
@@ -455,19 +455,6 @@ static int connect_plain_host(struct subject *subject, struct route *route)
 	return r || !goal->endpoint ? r : connect_at_hand(subject, route);
 }
 
-static int find_way(struct subject *subject, struct route *route)
-{
-	const struct goal *goal = &route->goal;
-
-	if (is_own_path(goal))
-		return connect_own_path(subject, route);
-	if (is_plain_host(goal))
-		return connect_plain_host(subject, route);
-	if (is_at_hand(subject, route))
-		return connect_at_hand(subject, route);
-	return connect_by_broker(subject, route);
-}
-
 /* A source that was bound by the program, or before, is not changed. */
 static bool has_its_source(const struct subject *subject, const struct route *route)
 {
@@ -478,10 +465,47 @@ static bool has_its_source(const struct subject *subject, const struct route *ro
 	       !subject->is_unix && subject_local(subject, &local, &size) != 0;
 }
 
-int goal_connect(struct subject *subject, struct route *route)
+static int bind_in_host(const struct subject *subject, struct route *route)
 {
-	int r = has_its_source(subject, route) ? 0 : find_way(subject, route);
+	int r = bind(subject->number, &route->asked.any, route->asked_size);
 
+	/* The broker may do what we may not. */
+	if (r < 0 && errno == EACCES)
+		return GOAL_E_FAR;
+	route->is_done = true;
+	return r < 0 ? -errno : 0;
+}
+
+int goal_reach(struct subject *subject, struct route *route)
+{
+	const struct goal *goal = &route->goal;
+
+	if (goal->op == WIRE_OP_BIND)
+		return !goal->endpoint && is_plain_host(goal) && is_in_host(subject)
+			       ? bind_in_host(subject, route)
+			       : GOAL_E_FAR;
+	if (has_its_source(subject, route))
+		return 0;
+	if (!goal->endpoint && is_plain_host(goal))
+		return is_in_host(subject) ? 0 : GOAL_E_FAR;
+	if (!is_own_path(goal) && is_at_hand(subject, route))
+		return connect_at_hand(subject, route);
+	return GOAL_E_FAR;
+}
+
+int goal_move(struct subject *subject, struct route *route)
+{
+	const struct goal *goal = &route->goal;
+	int r;
+
+	if (goal->op == WIRE_OP_BIND)
+		return move_to_bind(subject, route);
+	if (is_own_path(goal))
+		r = connect_own_path(subject, route);
+	else if (is_plain_host(goal))
+		r = connect_plain_host(subject, route);
+	else
+		r = connect_by_broker(subject, route);
 	return r == MOVE_E_NOT ? 0 : r;
 }
 
@@ -501,7 +525,7 @@ int goal_take(const struct goal *goal, int family, int type, int protocol, int f
 		return -EAGAIN;
 	wire_set_text(what.name, sizeof(what.name),
 		      is_host ? WIRE_NAME_HOST : goal->name);
-	fd = supply_take(&what, flags, ret_netns);
+	fd = supply_take(&what, flags, true, ret_netns);
 	if (fd >= 0)
 		place_learn(what.name, *ret_netns);
 	return fd;

@@ -75,6 +75,7 @@ struct route {
 	union address address; /* what to use on the socket */
 	socklen_t size;
 	bool is_judged; /* @verdict is set; else the kernel refuses or dissolves */
+	bool listens;   /* the bind is listen()'s */
 	bool is_done;   /* bind: the socket is bound already */
 	struct policy_verdict verdict;
 	struct goal goal; /* where @verdict leads, if out of the program's own stack */
@@ -168,6 +169,8 @@ void swap_finish(struct moving *moving);
  * (unless route->is_done); else -errno is the program's answer.
  */
 int prepare(struct subject *subject, struct route *route);
+/* What listen() does to an unbound socket: route->asked and verdict are set. */
+int prepare_judged(struct subject *subject, struct route *route);
 /* Ends what prepare() began. Return: @result as a call returns it, errno set or kept. */
 ssize_t conclude(const struct subject *subject, struct route *route, ssize_t result);
 
@@ -180,11 +183,16 @@ bool route_take(struct route *route, int fd, const struct sockaddr *address,
 
 /* --- goal.c --- */
 
-/* Binds at an endpoint or in the host's stack. Return: 0 or -errno. */
-int goal_bind(struct subject *subject, struct route *route);
-/* Puts the socket where route->goal can be reached from, and says by which address. */
-int goal_connect(struct subject *subject, struct route *route);
-/* Makes a socket of the program's own stack its successor. */
+/* The socket has to be replaced for it: see goal_move(). */
+#define GOAL_E_FAR 1
+
+/* Does what is asked for without replacing the socket, if that will do: makes a bind
+ * (route->is_done), or finds the address to connect to. Return: 0, -errno, GOAL_E_FAR. */
+int goal_reach(struct subject *subject, struct route *route);
+/* Puts a socket under the number that is bound at route->goal (route->is_done), or that
+ * can reach it at route->address. Return: 0 or -errno. */
+int goal_move(struct subject *subject, struct route *route);
+/* The same for the program's own stack. */
 int goal_return(struct subject *subject, struct route *route);
 /* Takes a socket made ahead for @goal. Return: descriptor or -errno. */
 int goal_take(const struct goal *goal, int family, int type, int protocol, int flags,

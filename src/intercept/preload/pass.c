@@ -10,6 +10,7 @@
 		return real.name arguments;                 \
 	}
 #define CALL_WAKES CALL
+#define CALL_LATE  CALL
 #define CALL_REST  CALL
 #define CALL_ALIAS(name, of)
 #define LEFT(name, why)

@@ -15,7 +15,9 @@
 #include <errno.h>
 
 #include "base/fd.h"
+#include "intercept/preload/claim.h"
 #include "intercept/preload/hijack.h"
+#include "intercept/preload/kernel.h"
 #include "intercept/preload/view.h"
 
 #define SIZE_V6_SHORTEST 24 /* RFC 2133's sockaddr_in6, which the kernel accepts */
@@ -51,18 +53,54 @@ static bool is_answer(const struct subject *subject, const struct route *route)
  */
 static bool is_undecided(const struct subject *subject, const struct route *route)
 {
-	return route->op == POLICY_BIND && subject->proto == POLICY_TCP &&
-	       route->verdict.target == POLICY_OWN && !route->verdict.rule &&
-	       address_port(&route->asked) == 0 && address_is_wildcard(&route->asked);
+	return route->op == POLICY_BIND && !route->listens &&
+	       subject->proto == POLICY_TCP && route->verdict.target == POLICY_OWN &&
+	       !route->verdict.rule && address_port(&route->asked) == 0 &&
+	       address_is_wildcard(&route->asked);
 }
 
-static int stay(struct subject *subject, struct route *route)
+/* Return: 0, -errno, or GOAL_E_FAR. */
+static int reach(struct subject *subject, struct route *route)
 {
-	if (is_undecided(subject, route) ||
-	    (subject->place == PLACE_OWN && !subject->is_unix) ||
-	    is_answer(subject, route))
+	if (route->goal.name)
+		return goal_reach(subject, route);
+	return is_undecided(subject, route) ||
+			       (subject->place == PLACE_OWN && !subject->is_unix) ||
+			       is_answer(subject, route)
+		       ? 0
+		       : GOAL_E_FAR;
+}
+
+/* Has another thread put another socket there since we looked? */
+static int look_again(struct subject *subject)
+{
+	struct subject now;
+	int r;
+
+	if (kernel_cookie(subject->number, SO_COOKIE) == subject->cookie)
 		return 0;
-	return goal_return(subject, route);
+	r = subject_open(subject->number, &now);
+	if (r == 0 && !subject_is_inet(&now))
+		r = -EBADF;
+	if (r == 0)
+		*subject = now;
+	return r;
+}
+
+static int move(struct subject *subject, struct route *route)
+{
+	struct claim claim;
+	int r;
+
+	claim_take(&claim, subject->number);
+	r = look_again(subject);
+	if (r == 0)
+		r = reach(subject, route);
+	if (r == GOAL_E_FAR)
+		r = route->goal.name ? goal_move(subject, route)
+				     : goal_return(subject, route);
+	claim_release(&claim);
+	return r;
 }
 
 /* What the program hears when nobody knows an endpoint of that name. */
@@ -73,26 +111,28 @@ static int tell_inet(const struct route *route, int r)
 	return route->op == POLICY_BIND ? -EADDRNOTAVAIL : -ECONNREFUSED;
 }
 
-int prepare(struct subject *subject, struct route *route)
+int prepare_judged(struct subject *subject, struct route *route)
 {
 	int r;
 
+	if (route->verdict.target == POLICY_DENY)
+		return -route->verdict.deny_errno;
+	r = reach(subject, route);
+	if (r == GOAL_E_FAR)
+		r = move(subject, route);
+	return tell_inet(route, r);
+}
+
+int prepare(struct subject *subject, struct route *route)
+{
 	route->address = route->asked;
 	route->size = route->asked_size;
 	if (!is_usable(subject, route) || subject->place == PLACE_OTHER)
 		return 0;
 	judge(subject, route);
-	if (route->verdict.target == POLICY_DENY)
-		return -route->verdict.deny_errno;
-	if (route->op == POLICY_CONNECT)
+	if (route->op == POLICY_CONNECT && route->verdict.target != POLICY_DENY)
 		guess_learn(subject, route->goal.name ? &route->goal : NULL);
-	if (!route->goal.name)
-		r = stay(subject, route);
-	else if (route->op == POLICY_BIND)
-		r = goal_bind(subject, route);
-	else
-		r = goal_connect(subject, route);
-	return tell_inet(route, r);
+	return prepare_judged(subject, route);
 }
 
 static void note(const struct subject *subject, const struct route *route)

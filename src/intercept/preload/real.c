@@ -5,8 +5,8 @@
  * They are looked up once, with the first call of any of them, which may come from the
  * constructor of another library before ours has run. The lookup may be interrupted by
  * itself: one that fails allocates memory, and an allocator may make calls of the list
- * while it starts. Hence each pointer is usable as soon as it is set, and those that an
- * allocator uses come first. Two threads that look up at once find the same.
+ * while it starts. Hence each pointer is usable as soon as it is set, and what allocators
+ * use is looked up by itself. Two threads that look up at once find the same.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -31,12 +31,10 @@ static const struct name {
 	const char *name;
 	size_t offset;
 } names[] = {
-	{ "syscall", offsetof(struct real, syscall) },
-	{ "close", offsetof(struct real, close) },
-	{ "fcntl", offsetof(struct real, fcntl) },
 #define CALL(name, type, parameters, arguments, what) \
 	{ #name, offsetof(struct real, name) },
 #define CALL_WAKES CALL
+#define CALL_LATE  CALL
 #define CALL_REST  CALL
 #define CALL_ALIAS(name, of)
 #define LEFT(name, why)
@@ -54,15 +52,19 @@ static void *look_up(const char *name)
 	return found ? found : (void *)missing;
 }
 
+void *real_find(const char *name, void **slot)
+{
+	if (!*slot)
+		*slot = look_up(name);
+	return *slot;
+}
+
 void real_resolve(void)
 {
 	if (atomic_load_explicit(&is_resolved, memory_order_acquire))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		void **slot = (void **)((char *)&real + names[i].offset);
-
-		if (!*slot)
-			*slot = look_up(names[i].name);
+		real_find(names[i].name, (void **)((char *)&real + names[i].offset));
 	}
 	atomic_store_explicit(&is_resolved, true, memory_order_release);
 }

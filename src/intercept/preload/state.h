@@ -36,9 +36,14 @@ bool state_load(void);
 /* Turns the library on although there is no rule. Return: false if it is disabled. */
 bool state_wake(void);
 
+static inline int state_mode(void)
+{
+	return atomic_load_explicit(&state.mode, memory_order_acquire);
+}
+
 static inline bool state_is_on(void)
 {
-	int mode = atomic_load_explicit(&state.mode, memory_order_acquire);
+	int mode = state_mode();
 
 	if (__builtin_expect(mode == STATE_OFF, 1))
 		return false;

@@ -4,9 +4,10 @@
  * protocol}. Taking one is a recvmsg() and wakes nobody; the queue is shared with forked
  * children.
  *
- * The first socket of a kind is not worth a queue, which has the broker make a good many
- * at once: many a program never wants a second. A queue that is empty is not waited for.
- * One that the broker refused is asked for again after a while, for rules change.
+ * The first socket of a kind that could be asked for by itself is not worth a queue,
+ *which has the broker make a good many at once: many a program never wants a second. A
+ *queue that is empty is not waited for. One that the broker refused is asked for again
+ *after a while, for rules change.
  *
  *	FREE -> BUSY -> READY		key and slot of an entry never change then
  */
@@ -74,12 +75,12 @@ static unsigned int slot_of(const struct entry *entry)
 }
 
 /* Return: the descriptor to take from, or -errno. */
-static int open_supply(struct entry *entry)
+static int open_supply(struct entry *entry, bool at_once)
 {
-	int pair[2], r;
+	int pair[2], r, skip = atomic_load(&entry->skip);
 
-	if (atomic_load(&entry->skip) > 0) {
-		atomic_fetch_sub(&entry->skip, 1);
+	if (skip > (at_once ? WANTED_FIRST : 0)) {
+		atomic_store(&entry->skip, skip - 1);
 		return -EAGAIN;
 	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -125,19 +126,19 @@ static int take(int from, int flags)
 	return fd;
 }
 
-static int take_from(struct entry *entry, int flags)
+static int take_from(struct entry *entry, int flags, bool at_once)
 {
 	int from = own_get(slot_of(entry)), fd;
 
 	if (from < 0)
-		from = open_supply(entry);
+		from = open_supply(entry, at_once);
 	if (from < 0)
 		return -EAGAIN;
 	fd = take(from, flags);
 	if (fd != -ECONNRESET)
 		return fd;
 	own_drop(slot_of(entry), from);
-	from = open_supply(entry);
+	from = open_supply(entry, at_once);
 	return from < 0 ? -EAGAIN : take(from, flags);
 }
 
@@ -154,7 +155,7 @@ static int learn_netns(struct entry *entry, int fd, uint64_t *ret_netns)
 	return 0;
 }
 
-int supply_take(const struct wire_ask *ask, int flags, uint64_t *ret_netns)
+int supply_take(const struct wire_ask *ask, int flags, bool at_once, uint64_t *ret_netns)
 {
 	struct entry *entry = entry_of(ask);
 	_cleanup_fd_ int fd = -1;
@@ -162,7 +163,7 @@ int supply_take(const struct wire_ask *ask, int flags, uint64_t *ret_netns)
 
 	if (!entry)
 		return -EAGAIN;
-	fd = take_from(entry, flags);
+	fd = take_from(entry, flags, at_once);
 	if (fd < 0)
 		return -EAGAIN;
 	if (learn_netns(entry, fd, ret_netns) < 0)
