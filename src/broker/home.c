@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -69,24 +68,21 @@ static int find_state(struct home *home, const char *given)
 	return 0;
 }
 
-/* The process that has the lock is written into it. */
+/* Of fcntl(2)'s kind, which a child that we fork does not have, too: the holder could
+ * still be about to be executed when we are killed. */
 static int take_lock(const struct home *home)
 {
-	char text[16] = "";
-	int n;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
-	if (flock(home->lock, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return fail("cannot lock", home->state, -errno);
-		fd_read_all(home->lock, text, sizeof(text) - 1);
-		log_error("graftd already runs (pid %d), with its state in %s",
-			  atoi(text), home->state);
-		return -EBUSY;
-	}
-	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (ftruncate(home->lock, 0) < 0 || pwrite(home->lock, text, (size_t)n, 0) != n)
-		return fail("cannot write the lock in", home->state, -errno);
-	return 0;
+	if (fcntl(home->lock, F_SETLK, &lock) == 0)
+		return 0;
+	if (errno != EAGAIN && errno != EACCES)
+		return fail("cannot lock", home->state, -errno);
+	if (fcntl(home->lock, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+		lock.l_pid = 0;
+	log_error("graftd already runs (pid %d), with its state in %s", (int)lock.l_pid,
+		  home->state);
+	return -EBUSY;
 }
 
 /* Those above it are there, or it is somebody else's matter. */
