@@ -166,8 +166,8 @@ names()
 		answer 1
 	END
 	contains "no endpoint as host name, $WHO" "gaierror" \
-		"$(try --policy "$T/policy.conf" -- "$PYTHON" "$T/bin/view.py" resolved \
-			graft-none 2>&1)"
+		"$(try --dns none --policy "$T/policy.conf" -- "$PYTHON" \
+			"$T/bin/view.py" resolved graft-none 2>&1)"
 }
 
 cp "$LIB_DIR/preload/view.py" "$T/bin/"
