@@ -4,12 +4,13 @@
 # What the scripts that need graftd and libgraft-hijack.so share, on top of lib.sh:
 #
 #	"the host"		made by enter_host; graftd runs here, on /run/graft
-#	+-- "box"		a container's network namespace: lo, nothing else
+#	+-- "box"		a container's network namespace: lo, nothing else; in_box
 #
 # Environment: GRAFTD, HIJACK: the daemon and the library (default: those of build/).
-. "${BASH_SOURCE[0]%/*}/lib.sh"
+[ -n "${LIB_DIR-}" ] || . "${BASH_SOURCE[0]%/*}/lib.sh"
 
 STATE=/run/graft
+IP_SHIM=${IP_SHIM-$SOURCE_DIR/build/src/ctl/ip}
 BUILT=${BUILT-$SOURCE_DIR/build/tests/graftd}
 BROKER=$STATE/graftd.sock
 PRELOADED=()
@@ -29,6 +30,10 @@ need_graftd()
 	for file in "${GRAFTD%/*}/graft-holder" "${HOLDER-}"; do
 		[ ! -x "$file" ] || cp "$file" "$T/bin/"
 	done
+	# in_box NAME COMMAND...: only the network is another one. A program, not a function:
+	# what is started in the background must be what gets the signals.
+	printf '#!/bin/sh\nbox=$1\nshift\nexec nsenter --net="/run/netns/$box" -- "$@"\n' \
+		>"$T/bin/in_box"
 	chmod 755 "$T"/bin/*
 	GRAFTD=$T/bin/graftd
 	HIJACK=$T/bin/libgraft-hijack.so
@@ -62,14 +67,6 @@ make_box() # NAME...: namespaces with lo up, under /run/netns
 		ip netns exec "$name" sh -c \
 			'echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets'
 	done
-}
-
-# in_box NAME COMMAND...: only the network is another one.
-in_box()
-{
-	local name=$1
-	shift
-	nsenter --net="/run/netns/$name" -- "$@"
 }
 
 # preload [VARIABLE=VALUE...] -- PROGRAM... -> CMD: as $WHO (root without), with the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Asks for sockets.
+ * Asks for sockets, supplies and the page.
  */
 #pragma once
 
@@ -10,9 +10,7 @@
 
 struct connection;
 
-/* Takes ask, ask-supply, ask-page and ask-policy. Descriptors it keeps are set to -1.
+/* Takes ask, ask-supply, ask-page and ask-policy. A descriptor that is kept is set to -1.
  * Return: 0, or -errno to close the connection at once. */
 int ask_take(struct connection *connection, const struct wire_message *message, int *fds,
 	     size_t n_fds);
-/* @connection ends: so do its supplies. */
-void ask_end(struct connection *connection);

@@ -13,10 +13,13 @@
 #include "base/log.h"
 #include "broker/access.h"
 #include "broker/change.h"
+#include "broker/departed.h"
 #include "broker/graftd.h"
 #include "broker/journal.h"
+#include "broker/metrics.h"
 #include "broker/page.h"
 #include "broker/quota.h"
+#include "broker/use.h"
 #include "broker/watch.h"
 #include "wire/wire.h"
 
@@ -36,7 +39,8 @@ static int fail(struct change_error *error, int number, const char *format, ...)
 	return number;
 }
 
-static struct record record_of(const struct entry *entry, enum record_kind kind)
+static int journal_entry(struct journal *journal, const struct entry *entry,
+			 enum record_kind kind)
 {
 	struct record record = { .kind = kind,
 				 .netns = entry->table->netns,
@@ -48,34 +52,14 @@ static struct record record_of(const struct entry *entry, enum record_kind kind)
 		record.gid = entry->gid;
 		record.flags = entry->flags;
 		record.text_size = entry->line_size;
-	} else if (kind == RECORD_BOUND && entry->use) {
-		record.cookie = entry->use->cookie;
-		record.pid = entry->use->pid;
-		record.port = entry->use->port;
-		record.flags = entry->use->is_held;
+	} else if (kind == RECORD_BOUND && !use_record(entry, &record)) {
+		return 0;
 	}
-	return record;
-}
-
-static int journal_entry(struct journal *journal, const struct entry *entry,
-			 enum record_kind kind)
-{
-	struct record record = record_of(entry, kind);
-
 	return journal_append(journal, &record);
 }
 
-/* Who an entry is to belong to. */
-struct owner {
-	uint64_t netns;
-	uid_t uid;
-	gid_t gid;
-	unsigned int flags;
-};
-
-/* Return: 0 with the entry, counted and in the table; -errno. */
-static int insert(struct graftd *graftd, const struct owner *owner, const char *line,
-		  size_t size, bool force, struct entry **ret)
+int change_insert(struct graftd *graftd, const struct change_owner *owner,
+		  const char *line, size_t size, bool force, struct entry **ret)
 {
 	struct user *user =
 		quota_ref(graftd->quota, owner->uid, owner->flags & ENTRY_ADMIN);
@@ -101,29 +85,33 @@ static int insert(struct graftd *graftd, const struct owner *owner, const char *
 	return 0;
 }
 
-static void take_out(struct graftd *graftd, struct entry *entry)
+void change_take_out(struct graftd *graftd, struct entry *entry)
 {
 	struct user *user = entry->user;
 
+	use_release(graftd, entry);
 	registry_del(graftd->registry, entry);
 	quota_give(graftd->quota, user, QUOTA_ENDPOINTS);
 }
 
-/* As insert(), and in the journal; told. */
-static int add(struct graftd *graftd, const struct owner *owner, const char *line,
+/* As change_insert(), and in the journal; told. */
+static int add(struct graftd *graftd, const struct change_owner *owner, const char *line,
 	       size_t size, const struct identity *who)
 {
 	struct entry *entry;
-	int r = insert(graftd, owner, line, size, false, &entry);
+	int r = change_insert(graftd, owner, line, size, false, &entry);
 
 	if (r < 0)
 		return r;
 	r = journal_entry(graftd->journal, entry, RECORD_ADD);
 	if (r < 0) {
-		take_out(graftd, entry);
+		change_take_out(graftd, entry);
 		return r;
 	}
 	page_bump(graftd->page);
+	metrics_count(graftd->metrics, METRICS_ADDS);
+	if (who)
+		departed_note(graftd, entry->table, who);
 	watch_tell(graftd, "add", entry, who, entry->line);
 	return 0;
 }
@@ -166,7 +154,9 @@ int change_add(struct graftd *graftd, const struct identity *who, const char *te
 	       struct change_error *error)
 {
 	__attribute__((cleanup(endpoint_release))) struct endpoint endpoint = { 0 };
-	struct owner owner = { .netns = who->netns, .uid = who->uid, .gid = who->gid };
+	struct change_owner owner = { .netns = who->netns,
+				      .uid = who->uid,
+				      .gid = who->gid };
 	struct policy_error parse_error = { "" };
 	char line[LINE_MAX_SIZE];
 	const char *reason = "";
@@ -195,8 +185,9 @@ void change_drop(struct graftd *graftd, struct entry *entry, const struct identi
 	if (r < 0)
 		log_limited(LOG_LEVEL_ERROR,
 			    "an endpoint's end is not in the journal: %s", strerror(-r));
+	metrics_count(graftd->metrics, METRICS_DELS);
 	watch_tell(graftd, "del", entry, who, NULL);
-	take_out(graftd, entry);
+	change_take_out(graftd, entry);
 	page_bump(graftd->page);
 }
 
@@ -216,34 +207,80 @@ int change_del(struct graftd *graftd, const struct identity *who, const char *na
 	return 0;
 }
 
-/* Takes away what stands in the way of @line. Return: whether it is there already. */
-static bool make_way(struct graftd *graftd, const char *name, const char *line)
+/* Is a socket bound for one good for the other? */
+static bool is_same_place(const struct entry *old, const struct endpoint *new)
 {
-	struct entry *entry = registry_find(graftd->registry, graftd->self.netns, name);
+	const unsigned int options = ENDPOINT_HOLD | ENDPOINT_SHARE;
+	struct endpoint was;
+	bool is_same;
 
-	if (!entry)
+	if (endpoint_parse(&was, NULL, old->line, old->line_size, NULL) < 0)
 		return false;
-	if (entry->flags & ENTRY_FILE && strcmp(entry->line, line) == 0)
-		return true;
-	if (!(entry->flags & ENTRY_FILE))
+	is_same = was.kind == new->kind &&was.dynamic == new->dynamic &&was.port ==
+			  new->port &&
+		  (was.options & options) == (new->options &options) &&
+		  was.netns.kind == NETNS_DEFAULT &&new->netns.kind == NETNS_DEFAULT;
+	switch (was.kind) {
+	case ENDPOINT_IPV4:
+		is_same = is_same && was.v4.s_addr == new->v4.s_addr;
+		break;
+	case ENDPOINT_IPV6:
+		is_same = is_same && IN6_ARE_ADDR_EQUAL(&was.v6, &new->v6);
+		break;
+	case ENDPOINT_UNIX:
+		is_same = is_same && strcmp(was.path, new->path) == 0;
+		break;
+	case ENDPOINT_NAMED:
+		is_same = false;
+		break;
+	}
+	endpoint_release(&was);
+	return is_same;
+}
+
+/* What is bound stays so when only who may use it has changed. */
+static int replace(struct graftd *graftd, struct entry *old,
+		   const struct change_owner *owner, const struct endpoint *endpoint,
+		   const char *line, size_t size)
+{
+	struct entry kept = { .use = NULL };
+	struct entry *new;
+	int r;
+
+	if (!(old->flags & ENTRY_FILE))
 		log_warning("'%s', added by uid %u, gives way to the configuration file's",
-			    name, (unsigned int)entry->uid);
-	change_drop(graftd, entry, NULL);
-	return false;
+			    endpoint->name, (unsigned int)old->uid);
+	else if (old->user->uid == owner->uid && is_same_place(old, endpoint))
+		use_move(&kept, old);
+	change_drop(graftd, old, NULL);
+	r = add(graftd, owner, line, size, NULL);
+	new = r < 0 ? &kept
+		    : registry_find(graftd->registry, owner->netns, endpoint->name);
+	if (kept.use) {
+		use_move(new, &kept);
+		return r < 0 ? r : change_bound(graftd, new);
+	}
+	return r;
 }
 
 static int add_file(struct graftd *graftd, const struct endpoint *endpoint)
 {
-	struct owner owner = { .netns = graftd->self.netns,
-			       .uid = graftd->self.uid,
-			       .gid = getgid(),
-			       .flags = ENTRY_FILE | ENTRY_ADMIN };
+	struct change_owner owner = { .netns = graftd->self.netns,
+				      .uid = graftd->self.uid,
+				      .gid = getgid(),
+				      .flags = ENTRY_FILE | ENTRY_ADMIN };
+	struct entry *old =
+		registry_find(graftd->registry, graftd->self.netns, endpoint->name);
 	char line[LINE_MAX_SIZE];
 	int r = canonical(endpoint, NULL, line);
 
-	if (r < 0 || make_way(graftd, endpoint->name, line))
-		return r < 0 ? r : 0;
-	return add(graftd, &owner, line, (size_t)r, NULL);
+	if (r < 0)
+		return r;
+	if (!old)
+		return add(graftd, &owner, line, (size_t)r, NULL);
+	if (old->flags & ENTRY_FILE && strcmp(old->line, line) == 0)
+		return 0;
+	return replace(graftd, old, &owner, endpoint, line, (size_t)r);
 }
 
 int change_file(struct graftd *graftd, const struct policy *policy)
@@ -287,7 +324,7 @@ static int emit(void *context, struct journal *journal)
 
 	while (r == 0 && (entry = registry_next(graftd->registry, &cursor))) {
 		r = journal_entry(journal, entry, RECORD_ADD);
-		if (r == 0 && entry->use && entry->use->cookie)
+		if (r == 0)
 			r = journal_entry(journal, entry, RECORD_BOUND);
 	}
 	for (struct table *t = registry_tables(graftd->registry); t && r == 0;
@@ -302,6 +339,11 @@ static int emit(void *context, struct journal *journal)
 	return r;
 }
 
+int change_compact(struct graftd *graftd)
+{
+	return journal_compact(graftd->journal, emit, graftd);
+}
+
 int change_commit(struct graftd *graftd)
 {
 	int r = journal_commit(graftd->journal);
@@ -310,110 +352,10 @@ int change_commit(struct graftd *graftd)
 		log_limited(LOG_LEVEL_ERROR, "cannot write the journal: %s",
 			    strerror(-r));
 	if (journal_wants_compaction(graftd->journal, registry_n(graftd->registry))) {
-		r = journal_compact(graftd->journal, emit, graftd);
+		r = change_compact(graftd);
 		if (r < 0)
 			log_limited(LOG_LEVEL_ERROR, "cannot write a new journal: %s",
 				    strerror(-r));
 	}
-	return r;
-}
-
-struct restoring {
-	struct graftd *graftd;
-	bool same_boot;
-	uint64_t netns; /* of the last writer */
-	bool is_stale;  /* holds what is not true any more */
-};
-
-/* After a reboot what was graftd's own namespace is it again; others are gone.
- * Return: false for those. */
-static bool translate(struct restoring *restoring, uint64_t *netns)
-{
-	if (restoring->same_boot)
-		return true;
-	restoring->is_stale = true;
-	if (*netns != restoring->netns)
-		return false;
-	*netns = restoring->graftd->self.netns;
-	return true;
-}
-
-static void restore_add(struct graftd *graftd, const struct record *record,
-			uint64_t netns)
-{
-	struct owner owner = {
-		.netns = netns,
-		.uid = record->uid,
-		.gid = record->gid,
-		.flags = record->flags,
-	};
-	struct entry *entry;
-	int r = insert(graftd, &owner, record->text, record->text_size, true, &entry);
-
-	if (r < 0)
-		log_limited(LOG_LEVEL_WARNING, "endpoint '%s' of the journal: %s",
-			    record->text, strerror(-r));
-}
-
-static void restore_bound(struct entry *entry, const struct record *record)
-{
-	struct use *use = entry_use(entry);
-
-	if (!use)
-		return;
-	use->cookie = record->cookie;
-	use->pid = record->pid;
-	use->port = (uint16_t)record->port;
-	use->is_held = record->flags & 1;
-}
-
-static void restore(void *context, const struct record *record)
-{
-	struct restoring *restoring = context;
-	struct graftd *graftd = restoring->graftd;
-	uint64_t netns = record->netns;
-	struct entry *entry;
-	struct table *table;
-
-	if (record->kind == RECORD_BOOT) {
-		restoring->same_boot =
-			strncmp(record->text, graftd->boot, strlen(graftd->boot)) == 0;
-		restoring->netns = netns;
-		return;
-	}
-	if (!translate(restoring, &netns))
-		return;
-	switch (record->kind) {
-	case RECORD_ADD:
-		restore_add(graftd, record, netns);
-		return;
-	case RECORD_DEL:
-		entry = registry_find(graftd->registry, netns, record->text);
-		if (entry)
-			take_out(graftd, entry);
-		return;
-	case RECORD_BOUND:
-		entry = registry_find(graftd->registry, netns, record->text);
-		if (entry && restoring->same_boot)
-			restore_bound(entry, record);
-		return;
-	case RECORD_NSID:
-		table = registry_table(graftd->registry, netns);
-		if (table)
-			table->nsid = record->nsid;
-		return;
-	case RECORD_BOOT:
-		return;
-	}
-}
-
-int change_restore(struct graftd *graftd)
-{
-	struct restoring restoring = { .graftd = graftd };
-	int r = journal_open(&graftd->journal, graftd->state, graftd->boot,
-			     graftd->self.netns, restore, &restoring);
-
-	if (r == 0 && restoring.is_stale)
-		r = journal_compact(graftd->journal, emit, graftd);
 	return r;
 }

@@ -33,9 +33,23 @@ void change_drop(struct graftd *graftd, struct entry *entry, const struct identi
 /* What is bound to @entry now, from entry->use, goes to the journal. */
 int change_bound(struct graftd *graftd, const struct entry *entry);
 
-/* Replays the journal in graftd->state into the registry and opens it. Return: 0 or
- * -errno. */
-int change_restore(struct graftd *graftd);
 /* Writes what this turn changed; compacts when it is time. Return: 0, or -errno: what was
  * said to have happened may be lost. */
 int change_commit(struct graftd *graftd);
+/* Writes the journal anew. Return: 0 or -errno. */
+int change_compact(struct graftd *graftd);
+
+/* Who an entry is to belong to. */
+struct change_owner {
+	uint64_t netns;
+	uid_t uid;
+	gid_t gid;
+	unsigned int flags; /* enum entry_flag */
+};
+
+/* No more than counting it and putting it into its table, for a journal that is being
+ * read; @force: whatever the quota. Return: 0 or -errno. */
+int change_insert(struct graftd *graftd, const struct change_owner *owner,
+		  const char *line, size_t size, bool force, struct entry **ret);
+/* The way back, with what is bound. */
+void change_take_out(struct graftd *graftd, struct entry *entry);

@@ -17,10 +17,13 @@
 struct server;
 struct user;
 
-/* A message on its way, with the descriptor beside it (or -1), which it owns. */
+#define PACKET_FDS 2
+
+/* A message on its way, with descriptors beside it, which it owns. */
 struct packet {
 	struct packet *next;
-	int fd;
+	int fds[PACKET_FDS];
+	uint32_t n_fds;
 	uint32_t size;
 	char data[];
 };
@@ -58,17 +61,20 @@ struct connection {
 	char software[32];
 };
 
-/* Takes over @fd (-1: none), also on failure. Sends it at once if nothing is before it
- * and the journal has nothing to say first. Return: 0 or -errno. */
-int connection_send(struct connection *connection, const struct wire_message *message,
-		    int fd);
+/* Sends it at once if nothing is before it and the journal has nothing to say first.
+ * Return: 0 or -errno. */
+int connection_send(struct connection *connection, const struct wire_message *message);
+/* The same, with copies of at most PACKET_FDS descriptors. */
+int connection_send_fds(struct connection *connection, const struct wire_message *message,
+			const int *fds, size_t n_fds);
 /* An error as answer. */
 int connection_refuse(struct connection *connection, int number, const char *format, ...)
 	_printf_(3, 4);
 int connection_bye(struct connection *connection);
 
-/* Puts a copy of @data at the end of what waits. Return: 0 or -ENOMEM. */
-int packets_add(struct packets *packets, const void *data, size_t size, int fd);
+/* Puts copies at the end of what waits. Return: 0 or -errno. */
+int packets_add(struct packets *packets, const void *data, size_t size, const int *fds,
+		size_t n_fds);
 void packets_init(struct packets *packets);
 void packets_clear(struct packets *packets);
 /* Moves all of @from behind @packets. */

@@ -2,164 +2,71 @@
 /*
  * Theory of operation
  *
- *	paths, lock ─> registry from the journal ─> control socket ─> ready ─> turns
+ *	home, lock ─> store ─> registry, held sockets ─> configuration ─> control socket
+ *	─> ready ─> turns ─> end
  *
- * One process, no threads. A lock in the state directory, which goes with the process
- * however that ends, keeps a second graftd away. Signals arrive as messages: SIGTERM and
- * SIGINT end in good order, SIGHUP reloads.
+ * One process, no threads. A turn is: wait, act on what came, write the journal, answer.
+ * Signals arrive as messages: SIGTERM and SIGINT end in good order, SIGHUP reloads.
+ *
+ * A graftd that is killed leaves its journal in the state directory and its descriptors
+ *in the store, the control socket among them: clients that come before the next one is
+ * there wait in its backlog.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "broker/change.h"
-#include "broker/client.h"
 #include "broker/conf.h"
 #include "broker/daemon.h"
+#include "broker/departed.h"
+#include "broker/exporter.h"
 #include "broker/graftd.h"
+#include "broker/home.h"
 #include "broker/journal.h"
+#include "broker/metrics.h"
+#include "broker/notify.h"
 #include "broker/page.h"
+#include "broker/privileges.h"
 #include "broker/quota.h"
 #include "broker/registry.h"
 #include "broker/reload.h"
+#include "broker/restore.h"
 #include "broker/server.h"
+#include "broker/store.h"
+#include "broker/use.h"
 #include "stack/stack.h"
 
-#define BACKLOG 4096
+#define CONF_PATH "/etc/graft/graftd.conf"
 
 struct daemon {
 	struct graftd graftd;
 	const struct daemon_options *options;
+	struct home home;
+	struct restore_kept kept;
 	struct event_source signals;
+	struct notify notify;
 	int signal_fd;
-	int lock;
 	uint64_t started_ns;
-	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	char state[PATH_MAX];
+	int control;     /* as the store gave it back, until it is served */
+	bool has_opened; /* the control socket is ours to take away */
 };
 
-static int fail(const char *what, const char *detail, int r)
+static int fail(const char *what, int r)
 {
-	log_error("%s%s%s: %s", what, detail ? " " : "", detail ? detail : "",
-		  strerror(-r));
+	log_error("%s: %s", what, strerror(-r));
 	return r;
 }
 
-static int fill_path(char *path, size_t size, const char *start, const char *rest)
-{
-	int n = snprintf(path, size, "%s%s", start, rest);
-
-	return n < 0 || n >= (int)size ? -ENAMETOOLONG : 0;
-}
-
-static int find_paths(struct daemon *daemon)
-{
-	const struct daemon_options *options = daemon->options;
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	char *slash;
-	int r;
-
-	if (options->socket)
-		r = fill_path(daemon->socket, sizeof(daemon->socket), options->socket,
-			      "");
-	else if (getuid() == 0)
-		r = fill_path(daemon->socket, sizeof(daemon->socket), BROKER_SOCKET, "");
-	else if (runtime)
-		r = fill_path(daemon->socket, sizeof(daemon->socket), runtime,
-			      "/graft/graftd.sock");
-	else
-		r = -ENOENT;
-	if (r < 0)
-		return fail("where to listen: no --socket", NULL, r);
-	if (options->state)
-		return fill_path(daemon->state, sizeof(daemon->state), options->state,
-				 "");
-	r = fill_path(daemon->state, sizeof(daemon->state), daemon->socket, "");
-	slash = strrchr(daemon->state, '/');
-	if (slash && slash > daemon->state)
-		*slash = '\0';
-	else
-		strcpy(daemon->state, slash ? "/" : ".");
-	return r;
-}
-
-/* Makes the directory, but not those above it. */
-static int open_state(struct daemon *daemon)
-{
-	struct stat st;
-	int fd;
-
-	if (mkdir(daemon->state, 0755) < 0 && errno != EEXIST)
-		return fail("cannot make", daemon->state, -errno);
-	fd = open(daemon->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return fail("cannot open", daemon->state, -errno);
-	daemon->graftd.state = fd;
-	if (fstat(fd, &st) < 0 || st.st_uid != geteuid() || st.st_mode & 022)
-		return fail("others may write to", daemon->state, -EPERM);
-	daemon->lock =
-		openat(fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (daemon->lock < 0)
-		return fail("cannot make a lock in", daemon->state, -errno);
-	if (flock(daemon->lock, LOCK_EX | LOCK_NB) < 0)
-		return fail("another graftd keeps", daemon->state, -errno);
-	return 0;
-}
-
-static int set_mode(struct daemon *daemon)
-{
-	const char *name = daemon->options->group;
-	const struct group *group = name ? getgrnam(name) : NULL;
-
-	if (!name)
-		return chmod(daemon->socket, getuid() == 0 ? 0666 : 0600) < 0 ? -errno
-									      : 0;
-	if (!group)
-		return fail("no group", name, -ENOENT);
-	if (chown(daemon->socket, (uid_t)-1, group->gr_gid) < 0 ||
-	    chmod(daemon->socket, 0660) < 0)
-		return -errno;
-	return 0;
-}
-
-/* What is left of a graftd that was killed gives way; the lock says that it is dead. */
-static int make_socket(struct daemon *daemon)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	_cleanup_fd_ int fd =
-		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t mask;
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	memcpy(address.sun_path, daemon->socket, sizeof(address.sun_path));
-	unlink(daemon->socket);
-	mask = umask(0177);
-	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
-	umask(mask);
-	if (r == 0)
-		r = set_mode(daemon);
-	if (r == 0 && listen(fd, BACKLOG) < 0)
-		r = -errno;
-	if (r < 0)
-		return fail("cannot listen at", daemon->socket, r);
-	return fd_steal(&fd);
-}
+/* --- signals ---------------------------------------------------------------------- */
 
 static void signal_ready(struct event_source *source, uint32_t events)
 {
@@ -169,7 +76,7 @@ static void signal_ready(struct event_source *source, uint32_t events)
 	while (read(daemon->signal_fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP)
 			daemon->graftd.wants_reload = true;
-		else if (info.ssi_signo != SIGCHLD)
+		else
 			daemon->graftd.wants_end = true;
 	}
 }
@@ -191,6 +98,8 @@ static int take_signals(struct daemon *daemon)
 	return event_loop_add(&daemon->graftd.loop, daemon->signal_fd, EPOLLIN,
 			      &daemon->signals);
 }
+
+/* --- start ------------------------------------------------------------------------ */
 
 static void raise_limits(void)
 {
@@ -214,18 +123,78 @@ static int read_boot(char *boot, size_t size)
 	return 0;
 }
 
-#define CONFIG_PATH "/etc/graft/graftd.conf"
+/* What needs nothing of the past. */
+static int make_parts(struct daemon *daemon)
+{
+	struct graftd *graftd = &daemon->graftd;
+	int r = event_loop_init(&graftd->loop);
 
-/* A first configuration that is wrong is no reason to leave those that need us alone, as
- * long as there are endpoints to serve. */
-static int first_config(struct daemon *daemon)
+	if (r == 0)
+		r = take_signals(daemon);
+	if (r == 0)
+		r = self_read(&graftd->self);
+	if (r == 0)
+		r = read_boot(graftd->boot, sizeof(graftd->boot));
+	if (r == 0)
+		r = stack_host_new(&graftd->host);
+	graftd->registry = registry_new();
+	graftd->quota = quota_new();
+	graftd->metrics = metrics_new();
+	if (!graftd->registry || !graftd->quota || !graftd->metrics)
+		r = -ENOMEM;
+	return r < 0 ? fail("cannot start", r) : 0;
+}
+
+static void found(void *context, const char *name, int fd)
+{
+	struct daemon *daemon = context;
+
+	restore_found(&daemon->kept, name, fd);
+}
+
+static void put_control(struct daemon *daemon)
+{
+	struct graftd *graftd = &daemon->graftd;
+	int r = store_put(graftd->store, STORE_CONTROL, server_fd(graftd->server));
+
+	if (r < 0)
+		log_warning("clients will not wait for a graftd that was killed: %s",
+			    strerror(-r));
+}
+
+static void lost(void *context)
+{
+	struct daemon *daemon = context;
+
+	put_control(daemon);
+	use_store_all(&daemon->graftd);
+}
+
+/* The store comes first: to start a holder is to fork. */
+static int take_past(struct daemon *daemon)
+{
+	static const struct store_ops ops = { found, lost };
+	struct graftd *graftd = &daemon->graftd;
+	int r = store_new(&graftd->store, &graftd->loop, graftd->state, &ops, daemon);
+
+	if (r < 0)
+		return fail("cannot keep sockets beyond our end", r);
+	r = page_new(&graftd->page, graftd->state);
+	if (r == 0)
+		r = restore_registry(graftd);
+	return r < 0 ? fail("cannot read the state", r) : 0;
+}
+
+/* A configuration that is wrong is no reason to leave those alone that need the endpoints
+ * there are. */
+static int read_conf(struct daemon *daemon)
 {
 	struct graftd *graftd = &daemon->graftd;
 	const char *path = daemon->options->config;
 	char text[256] = "";
 	int r;
 
-	graftd->config_path = path ? path : CONFIG_PATH;
+	graftd->config_path = path ? path : CONF_PATH;
 	graftd->config_is_optional = !path;
 	r = reload(graftd, text, sizeof(text));
 	if (r == 0 || !registry_n(graftd->registry))
@@ -234,54 +203,81 @@ static int first_config(struct daemon *daemon)
 	return conf_parse(&graftd->config, "", "", 0, NULL, NULL);
 }
 
+static int open_control(struct daemon *daemon)
+{
+	struct graftd *graftd = &daemon->graftd;
+	int fd = fd_steal(&daemon->control), r;
+	bool is_given = sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0;
+
+	/* That of a socket unit is where the unit says; ours must be where clients look.
+	 */
+	if (is_given && !getenv("NOTIFY_SOCKET"))
+		is_given = home_is_control(&daemon->home, fd);
+	if (!is_given) {
+		fd_close(fd);
+		fd = home_listen(&daemon->home, daemon->options->group);
+		if (fd < 0)
+			return fd;
+	}
+	daemon->has_opened = !is_given || !getenv("NOTIFY_SOCKET");
+	r = server_new(&graftd->server, graftd, fd);
+	if (r < 0) {
+		fd_close(fd);
+		return fail("cannot start", r);
+	}
+	if (!is_given)
+		put_control(daemon);
+	return 0;
+}
+
 static int begin(struct daemon *daemon)
 {
 	struct graftd *graftd = &daemon->graftd;
-	int r = event_loop_init(&graftd->loop), fd;
+	int r = home_open(&daemon->home, daemon->options);
 
-	if (r == 0)
-		r = take_signals(daemon);
-	if (r == 0)
-		r = self_read(&graftd->self);
-	if (r == 0)
-		r = read_boot(graftd->boot, sizeof(graftd->boot));
-	if (r < 0)
-		return fail("cannot start", NULL, r);
-	r = find_paths(daemon);
-	if (r == 0)
-		r = open_state(daemon);
 	if (r < 0)
 		return r;
-	graftd->registry = registry_new();
-	graftd->quota = quota_new();
-	if (!graftd->registry || !graftd->quota)
-		return fail("cannot start", NULL, -ENOMEM);
-	r = stack_host_new(&graftd->host);
+	graftd->state = daemon->home.directory;
+	r = make_parts(daemon);
 	if (r == 0)
-		r = page_new(&graftd->page, graftd->state);
-	if (r == 0)
-		r = change_restore(graftd);
-	if (r < 0)
-		return fail("cannot read the state in", daemon->state, r);
-	r = first_config(daemon);
+		r = take_past(daemon);
 	if (r < 0)
 		return r;
-	fd = make_socket(daemon);
-	r = fd < 0 ? fd : server_new(&graftd->server, graftd, fd);
+	daemon->control = restore_control(&daemon->kept);
+	restore_held(graftd, &daemon->kept);
+	r = departed_begin(graftd);
 	if (r < 0)
-		fd_close(fd);
+		log_warning("the end of namespaces will go unnoticed: %s", strerror(-r));
+	r = read_conf(daemon);
+	if (r == 0)
+		r = open_control(daemon);
 	return r;
 }
 
 static void say_ready(struct daemon *daemon)
 {
 	double ms = (double)(event_now_ns() - daemon->started_ns) / 1e6;
+	size_t n = registry_n(daemon->graftd.registry);
 
+	notify_init(&daemon->notify, &daemon->graftd.loop);
+	notify_ready(n);
 	if (!daemon->options->foreground)
 		return;
 	printf("graftd: ready on %s, %zu endpoints, restored in %.1f ms\n",
-	       daemon->socket, registry_n(daemon->graftd.registry), ms);
+	       daemon->home.socket, n, ms);
 	fflush(stdout);
+}
+
+/* --- turns ------------------------------------------------------------------------ */
+
+static void reload_now(struct graftd *graftd)
+{
+	char text[256] = "";
+
+	graftd->wants_reload = false;
+	notify_reloading();
+	reload(graftd, text, sizeof(text));
+	notify_ready(registry_n(graftd->registry));
 }
 
 static int turns(struct daemon *daemon)
@@ -292,35 +288,49 @@ static int turns(struct daemon *daemon)
 		int r = event_loop_run_once(&graftd->loop, -1);
 
 		if (r < 0)
-			return fail("cannot wait", NULL, r);
-		if (graftd->wants_reload) {
-			char text[256];
-
-			graftd->wants_reload = false;
-			reload(graftd, text, sizeof(text));
-		}
+			return fail("cannot wait", r);
+		if (graftd->wants_reload)
+			reload_now(graftd);
 		server_settle(graftd->server);
 	}
+	notify_stopping();
+	notify_deinit(&daemon->notify);
 	return 0;
 }
 
-static void finish(struct daemon *daemon)
+static void release_uses(struct graftd *graftd)
+{
+	struct entry *entry;
+	uint32_t cursor = 0;
+
+	while (graftd->registry && (entry = registry_next(graftd->registry, &cursor)))
+		change_take_out(graftd, entry);
+}
+
+/* In good order nothing but the journal is left behind; else a next one finds it all. */
+static void finish(struct daemon *daemon, bool in_good_order)
 {
 	struct graftd *graftd = &daemon->graftd;
 
-	if (graftd->server)
-		unlink(daemon->socket);
+	if (graftd->server && daemon->has_opened && in_good_order)
+		unlink(daemon->home.socket);
+	exporter_free(graftd->exporter);
 	server_free(graftd->server);
+	graftd->store = store_free(graftd->store, !in_good_order);
+	departed_end(graftd);
+	release_uses(graftd);
+	restore_held(graftd, &daemon->kept);
 	journal_free(graftd->journal);
 	page_free(graftd->page);
 	stack_free(graftd->host);
 	registry_free(graftd->registry);
 	quota_free(graftd->quota);
+	metrics_free(graftd->metrics);
 	conf_free(graftd->config);
 	fd_close(daemon->signal_fd);
+	fd_close(daemon->control);
 	event_loop_deinit(&graftd->loop);
-	fd_close(graftd->state);
-	fd_close(daemon->lock);
+	home_close(&daemon->home);
 }
 
 int daemon_run(const struct daemon_options *options)
@@ -329,7 +339,8 @@ int daemon_run(const struct daemon_options *options)
 		.options = options,
 		.started_ns = event_now_ns(),
 		.signal_fd = -1,
-		.lock = -1,
+		.control = -1,
+		.home = { .directory = -1, .lock = -1 },
 		.graftd = { .state = -1, .loop = { .epoll_fd = -1 } },
 	};
 	enum log_level level = LOG_LEVEL_WARNING + options->verbose;
@@ -337,14 +348,15 @@ int daemon_run(const struct daemon_options *options)
 
 	log_init(STDERR_FILENO, level > LOG_LEVEL_DEBUG ? LOG_LEVEL_DEBUG : level,
 		 "graftd");
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0);
 	raise_limits();
+	r = privileges_shed();
+	if (r < 0)
+		log_warning("some privileges could not be given up");
 	r = begin(&daemon);
 	if (r == 0) {
 		say_ready(&daemon);
 		r = turns(&daemon);
 	}
-	finish(&daemon);
+	finish(&daemon, r == 0);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

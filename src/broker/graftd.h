@@ -12,12 +12,16 @@
 #include "config.h"
 
 struct conf;
+struct exporter;
 struct journal;
+struct metrics;
+struct nsid;
 struct page;
 struct quota;
 struct registry;
 struct server;
 struct stack;
+struct store;
 
 #define GRAFTD_SOFTWARE "graftd " GRAFT_VERSION
 
@@ -35,5 +39,9 @@ struct graftd {
 	struct quota *quota;
 	struct page *page;
 	struct server *server;
-	struct stack *host; /* graftd's own namespace */
+	struct store *store;
+	struct nsid *nsid;
+	struct metrics *metrics;
+	struct exporter *exporter; /* or NULL */
+	struct stack *host;        /* graftd's own namespace */
 };

@@ -5,7 +5,7 @@
  *	CHECKSUM g BOOT NETNS
  *	CHECKSUM a NETNS UID GID FLAGS LINE
  *	CHECKSUM d NETNS NAME
- *	CHECKSUM b NETNS PID PORT FLAGS COOKIE NAME
+ *	CHECKSUM b NETNS COOKIE START PID PORT FAMILY TYPE PROTOCOL HELD NAME
  *	CHECKSUM n NETNS NSID
  *
  * Text, one record a line, numbers in hexadecimal; the checksum is over what follows the
@@ -72,7 +72,8 @@ static uint32_t checksum(const char *text, size_t size)
 
 static int print_body(const struct record *r, char *text, size_t size)
 {
-	unsigned long long netns = r->netns, cookie = r->cookie;
+	unsigned long long netns = r->netns, cookie = r->bound.cookie;
+	unsigned long long start = r->bound.start;
 	int n = (int)r->text_size;
 
 	switch (r->kind) {
@@ -84,9 +85,10 @@ static int print_body(const struct record *r, char *text, size_t size)
 	case RECORD_DEL:
 		return snprintf(text, size, "d %llx %.*s\n", netns, n, r->text);
 	case RECORD_BOUND:
-		return snprintf(text, size, "b %llx %x %x %x %llx %.*s\n", netns,
-				(unsigned int)r->pid, r->port, r->flags, cookie, n,
-				r->text);
+		return snprintf(text, size, "b %llx %llx %llx %x %x %x %x %x %x %.*s\n",
+				netns, cookie, start, r->bound.pid, r->bound.port,
+				r->bound.family, r->bound.type, r->bound.protocol,
+				r->bound.is_held, n, r->text);
 	case RECORD_NSID:
 		return snprintf(text, size, "n %llx %x\n", netns, (unsigned int)r->nsid);
 	}
@@ -143,6 +145,15 @@ static bool parse_boot(const char *at, struct record *ret)
 	return size && take_number(&at, UINT64_MAX, &ret->netns);
 }
 
+static bool parse_bound(const char **at, struct record *ret)
+{
+	return take_number(at, UINT64_MAX, &ret->bound.cookie) &&
+	       take_number(at, UINT64_MAX, &ret->bound.start) &&
+	       take_u32(at, &ret->bound.pid) && take_u32(at, &ret->bound.port) &&
+	       take_u32(at, &ret->bound.family) && take_u32(at, &ret->bound.type) &&
+	       take_u32(at, &ret->bound.protocol) && take_u32(at, &ret->bound.is_held);
+}
+
 /* @at: NUL-terminated at @end, where the newline was. */
 static bool parse_body(const char *at, const char *end, struct record *ret)
 {
@@ -162,12 +173,7 @@ static bool parse_body(const char *at, const char *end, struct record *ret)
 	case RECORD_DEL:
 		return take_text(at, end, ret);
 	case RECORD_BOUND:
-		if (!take_u32(&at, &number) || !take_u32(&at, &ret->port) ||
-		    !take_u32(&at, &ret->flags) ||
-		    !take_number(&at, UINT64_MAX, &ret->cookie))
-			return false;
-		ret->pid = (int)number;
-		return take_text(at, end, ret);
+		return parse_bound(&at, ret) && take_text(at, end, ret);
 	case RECORD_NSID:
 		if (!take_u32(&at, &number))
 			return false;

@@ -169,3 +169,12 @@ void quota_give(struct quota *quota, struct user *user, enum quota_kind kind)
 	user->n[kind]--;
 	quota_unref(quota, user);
 }
+
+void quota_totals(const struct quota *quota, uint64_t ret[QUOTA_N])
+{
+	memset(ret, 0, QUOTA_N * sizeof(*ret));
+	for (size_t bucket = 0; bucket < QUOTA_BUCKETS; bucket++)
+		for (const struct user *u = quota->users[bucket]; u; u = u->next)
+			for (int i = 0; i < QUOTA_N; i++)
+				ret[i] += u->n[i];
+}

@@ -60,5 +60,7 @@ void quota_unref(struct quota *quota, struct user *user);
  * reference. @force counts beyond the limit too. */
 int quota_take(struct quota *quota, struct user *user, enum quota_kind kind, bool force);
 void quota_give(struct quota *quota, struct user *user, enum quota_kind kind);
+/* Of all users together. */
+void quota_totals(const struct quota *quota, uint64_t ret[QUOTA_N]);
 uint32_t quota_max(const struct quota *quota, const struct user *user,
 		   enum quota_kind kind);

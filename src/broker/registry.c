@@ -5,7 +5,7 @@
  * An endpoint is kept as the line that defines it, behind some forty bytes of what else
  * there is to know, and parsed when it is asked for: parsing one costs less than a system
  * call, and a hundred thousand of them fit into a few megabytes. What only endpoints in
- * use have (counts, the port bound, the socket held) is allocated at the first use.
+ * use have (see use.h) is allocated at the first use.
  *
  *	slots[]   entry | entry | free | entry ...     a slot never moves: cursors, `next`
  *	heads[]   hash(namespace, name) -> slot -> slot ...
@@ -256,7 +256,6 @@ void registry_del(struct registry *registry, struct entry *entry)
 	registry->n_entries--;
 	entry->table->n_entries--;
 	table_settle(registry, entry->table);
-	free(entry->use);
 	free(entry);
 }
 
@@ -274,16 +273,6 @@ struct entry *registry_next(const struct registry *registry, uint32_t *cursor)
 			return slot->entry;
 	}
 	return NULL;
-}
-
-struct use *entry_use(struct entry *entry)
-{
-	if (!entry->use) {
-		entry->use = calloc(1, sizeof(*entry->use));
-		if (entry->use)
-			entry->use->held = -1;
-	}
-	return entry->use;
 }
 
 void entry_name(const struct entry *entry, char name[64])

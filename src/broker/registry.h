@@ -17,15 +17,8 @@ enum entry_flag {
 	ENTRY_ADMIN = 1 << 2, /* the administrator added it */
 };
 
-/* What is known of an endpoint that was asked for at least once. */
-struct use {
-	uint64_t n_binds, n_connects, n_denied;
-	uint64_t cookie; /* of the socket bound last; 0: none */
-	int pid;         /* of whom that was granted to */
-	uint16_t port;   /* it is bound to; 0: none */
-	bool is_held;
-	int held; /* the socket the broker keeps, or -1 */
-};
+struct use; /* what an endpoint is used for; use.h */
+struct user;
 
 struct table {
 	uint64_t netns; /* cookie */
@@ -34,12 +27,10 @@ struct table {
 	struct table *next;
 };
 
-struct user;
-
 struct entry {
 	struct table *table;
-	struct use *use;   /* or NULL */
-	struct user *user; /* whose quota it counts in; its keeper's to set */
+	struct use *use;   /* or NULL; its keeper's, like the next */
+	struct user *user; /* whose quota it counts in */
 	uint32_t next;     /* in its chain */
 	uint32_t hash;
 	uint32_t slot;
@@ -59,6 +50,7 @@ struct registry *registry_free(struct registry *registry);
  * -EINVAL for a line without a name. */
 int registry_add(struct registry *registry, uint64_t netns, const char *line, size_t size,
 		 struct entry **ret);
+/* What the keeper put into it is to be given up before. */
 void registry_del(struct registry *registry, struct entry *entry);
 /* Return: NULL when there is none. */
 struct entry *registry_find(const struct registry *registry, uint64_t netns,
@@ -75,7 +67,5 @@ struct entry *registry_next(const struct registry *registry, uint32_t *cursor);
 struct table *registry_tables(const struct registry *registry);
 struct table *registry_table(const struct registry *registry, uint64_t netns);
 
-/* Return: what is known of its use, zero at first; NULL: no memory. */
-struct use *entry_use(struct entry *entry);
 /* Copies its name, at most 63 bytes and NUL, to @name. */
 void entry_name(const struct entry *entry, char name[64]);

@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "broker/change.h"
 #include "broker/conf.h"
+#include "broker/exporter.h"
 #include "broker/graftd.h"
+#include "broker/metrics.h"
 #include "broker/page.h"
 #include "broker/reload.h"
 #include "broker/watch.h"
@@ -42,6 +44,23 @@ static int apply_quotas(struct quota *quota, const struct conf *config)
 	return r;
 }
 
+/* A socket that stays where it is is not opened anew. */
+static int open_exporter(struct graftd *graftd, const struct conf *config,
+			 struct exporter **ret, bool *ret_is_new)
+{
+	const struct wire_address *new = &config->metrics;
+	const struct wire_address *old = graftd->config ? &graftd->config->metrics : NULL;
+
+	*ret = NULL;
+	*ret_is_new = true;
+	if (graftd->exporter && old &&
+	    old->len == new->len &&memcmp(&old->address, &new->address, new->len) == 0)
+		*ret_is_new = false;
+	else if (new->len)
+		return exporter_new(ret, graftd, new);
+	return 0;
+}
+
 /* From here on there is no way back. */
 static void apply(struct graftd *graftd, struct conf *config)
 {
@@ -63,7 +82,9 @@ int reload(struct graftd *graftd, char *text, size_t size)
 {
 	struct complaints complaints = { .text = text, .size = size };
 	const char *path = graftd->config_path;
+	struct exporter *exporter;
 	struct conf *config;
+	bool is_new;
 	int r = conf_load(&config, path, complain, &complaints);
 
 	if (r == -ENOENT && graftd->config_is_optional)
@@ -75,6 +96,19 @@ int reload(struct graftd *graftd, char *text, size_t size)
 		log_error("%s", text);
 		return r;
 	}
+	r = open_exporter(graftd, config, &exporter, &is_new);
+	if (r < 0) {
+		conf_free(config);
+		snprintf(text, size, "%s: cannot open the socket for metrics: %s", path,
+			 strerror(-r));
+		log_error("%s", text);
+		return r;
+	}
 	apply(graftd, config);
+	if (is_new) {
+		exporter_free(graftd->exporter);
+		graftd->exporter = exporter;
+	}
+	metrics_count(graftd->metrics, METRICS_RELOADS);
 	return 0;
 }

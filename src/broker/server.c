@@ -2,8 +2,9 @@
 /*
  * Theory of operation
  *
- *	accept ─> identity, quota ─> greeting ──hello or ask──> settled <──> stuck ─>
- *closed GREETING_NS                            STUCK_NS
+ *	accept ─> identity, quota ─> greeting ──hello or ask──> settled <──> stuck
+ *	                                │ GREETING_NS                         │ STUCK_NS
+ *	                                └──────────────> closed <─────────────┘
  *
  * One turn of the loop: messages are received, at most BATCH from a connection and BUDGET
  * from a user, and acted on; then server_settle() writes what they changed to the journal
@@ -32,6 +33,7 @@
 #include "broker/change.h"
 #include "broker/graftd.h"
 #include "broker/journal.h"
+#include "broker/metrics.h"
 #include "broker/quota.h"
 #include "broker/server.h"
 
@@ -61,6 +63,11 @@ struct server {
 	struct link greeting, stuck, settled; /* rings of connection.link */
 	struct link dirty, watchers;
 };
+
+int server_fd(const struct server *server)
+{
+	return server->fd;
+}
 
 struct graftd *server_graftd(const struct server *server)
 {
@@ -203,6 +210,7 @@ static int take_one(struct connection *connection)
 				      r == -EBADMSG ? "not a message"
 						    : "graftd is of another version");
 		connection->is_ending = true;
+		metrics_count(connection->server->graftd->metrics, METRICS_VIOLATED);
 	}
 	close_fds(fds, n_fds);
 	return r < 0 ? r : 1;
@@ -288,6 +296,7 @@ static void begin(struct server *server, int fd, const struct identity *identity
 	link_init(&connection->supplies);
 	link_join(&connection->link, &server->greeting);
 	server->n_connections++;
+	metrics_count(server->graftd->metrics, METRICS_CONNECTIONS);
 }
 
 /* What is said to a client that cannot stay; if it does not fit it is not heard. */
@@ -313,6 +322,7 @@ static void welcome(struct server *server, int fd)
 	int r = identity_read(&identity, fd, &server->graftd->self);
 
 	if (r < 0) {
+		metrics_count(server->graftd->metrics, METRICS_REFUSED);
 		turn_away(fd, -r, "graftd cannot tell who you are");
 		return;
 	}
@@ -324,6 +334,7 @@ static void welcome(struct server *server, int fd)
 		if (user)
 			quota_unref(quota, user);
 		identity_deinit(&identity);
+		metrics_count(server->graftd->metrics, METRICS_REFUSED);
 		turn_away(fd, -r, "too many connections of this user");
 		return;
 	}
@@ -369,6 +380,7 @@ static void end_due(struct link *ring, uint64_t limit_ns, uint64_t now_ns)
 			return;
 		log_limited(LOG_LEVEL_INFO, "uid %u, pid %d: silent for too long",
 			    (unsigned int)first->identity.uid, (int)first->identity.pid);
+		metrics_count(first->server->graftd->metrics, METRICS_SLOW);
 		end(first);
 	}
 }

@@ -15,6 +15,8 @@ struct server;
 /* @fd: listening; taken over on success. Return: 0 or -errno. */
 int server_new(struct server **ret, struct graftd *graftd, int fd);
 struct server *server_free(struct server *server);
+/* Its listening socket. */
+int server_fd(const struct server *server);
 struct graftd *server_graftd(const struct server *server);
 size_t server_n_connections(const struct server *server);
 

@@ -21,9 +21,12 @@
 #include "broker/ask.h"
 #include "broker/change.h"
 #include "broker/graftd.h"
+#include "broker/metrics.h"
 #include "broker/quota.h"
 #include "broker/reload.h"
 #include "broker/server.h"
+#include "broker/supplies.h"
+#include "broker/use.h"
 
 /* Entries looked at in one go. */
 #define LIST_BATCH 256
@@ -40,6 +43,7 @@ static int violate(struct connection *connection, const char *text)
 		    (unsigned int)connection->identity.uid, (int)connection->identity.pid,
 		    text);
 	connection->is_ending = true;
+	metrics_count(graftd_of(connection)->metrics, METRICS_VIOLATED);
 	return connection_refuse(connection, EPROTO, "%s", text);
 }
 
@@ -55,7 +59,7 @@ static int take_hello(struct connection *connection, const struct wire_hello *he
 	message.hello.pid = (uint32_t)getpid();
 	wire_set_text(message.hello.software, sizeof(message.hello.software),
 		      GRAFTD_SOFTWARE);
-	return connection_send(connection, &message, -1);
+	return connection_send(connection, &message);
 }
 
 static int answer(struct connection *connection, int r, const struct change_error *error)
@@ -115,23 +119,13 @@ static int take_listing(struct connection *connection, enum listing listing)
 	return 0;
 }
 
-static void fill(struct wire_endpoint *endpoint, const struct entry *entry)
+static void fill(struct graftd *graftd, struct wire_endpoint *endpoint,
+		 const struct entry *entry)
 {
-	const struct use *use = entry->use;
-
 	memcpy(endpoint->line, entry->line, entry->line_size);
 	endpoint->uid = entry->uid;
 	endpoint->netns = entry->table->netns;
-	wire_set_text(endpoint->state, sizeof(endpoint->state), "idle");
-	if (!use)
-		return;
-	endpoint->port = use->port;
-	endpoint->n_binds = use->n_binds;
-	endpoint->n_connects = use->n_connects;
-	endpoint->n_denied = use->n_denied;
-	if (use->cookie)
-		wire_set_text(endpoint->state, sizeof(endpoint->state),
-			      use->is_held ? "held" : "bound");
+	use_show(graftd, entry, endpoint);
 }
 
 int talk_list(struct connection *connection)
@@ -154,8 +148,8 @@ int talk_list(struct connection *connection)
 		}
 		if (!access_may_see(&connection->identity, entry))
 			continue;
-		fill(&message.endpoint, entry);
-		r = connection_send(connection, &message, -1);
+		fill(graftd_of(connection), &message.endpoint, entry);
+		r = connection_send(connection, &message);
 	}
 	return r;
 }
@@ -166,7 +160,7 @@ void talk_end(struct connection *connection)
 		quota_give(graftd_of(connection)->quota, connection->user,
 			   QUOTA_WATCHERS);
 	connection->is_watching = false;
-	ask_end(connection);
+	supplies_end(connection);
 }
 
 static bool is_ask(enum wire_type type)

@@ -14,6 +14,7 @@
 #include "broker/access.h"
 #include "broker/connection.h"
 #include "broker/graftd.h"
+#include "broker/metrics.h"
 #include "broker/server.h"
 #include "broker/watch.h"
 
@@ -24,6 +25,7 @@ static void drop(struct connection *connection)
 	log_limited(LOG_LEVEL_INFO, "uid %u, pid %d: watches too slowly, dropped",
 		    (unsigned int)connection->identity.uid,
 		    (int)connection->identity.pid);
+	metrics_count(server_graftd(connection->server)->metrics, METRICS_SLOW);
 	packets_clear(&connection->out);
 	packets_clear(&connection->later);
 	connection->listing = LISTING_NONE;
@@ -51,12 +53,12 @@ static void tell(struct connection *connection, const struct wire_message *messa
 		return;
 	}
 	if (connection->listing == LISTING_NONE) {
-		connection_send(connection, message, -1);
+		connection_send(connection, message);
 		return;
 	}
 	n = wire_write(message, data, sizeof(data));
 	if (n > 0)
-		packets_add(&connection->later, data, (size_t)n, -1);
+		packets_add(&connection->later, data, (size_t)n, NULL, 0);
 }
 
 static void fill(struct wire_event *event, const char *kind, const struct entry *entry,
@@ -74,15 +76,20 @@ static void fill(struct wire_event *event, const char *kind, const struct entry 
 	}
 }
 
+bool watch_is_on(const struct graftd *graftd)
+{
+	return graftd->server && !link_is_alone(server_watchers(graftd->server));
+}
+
 void watch_tell(struct graftd *graftd, const char *kind, const struct entry *entry,
 		const struct identity *who, const char *text)
 {
-	struct link *ring = graftd->server ? server_watchers(graftd->server) : NULL;
 	struct wire_message message = { .type = WIRE_EVENT };
-	struct link *next;
+	struct link *ring, *next;
 
-	if (!ring || link_is_alone(ring))
+	if (!watch_is_on(graftd))
 		return;
+	ring = server_watchers(graftd->server);
 	fill(&message.event, kind, entry, who, text);
 	for (struct link *at = ring->next; at != ring; at = next) {
 		struct connection *connection =

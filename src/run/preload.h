@@ -21,7 +21,8 @@ int preload_find(char **ret_path);
  */
 #define PRELOAD_E_UNREACHABLE 1
 int preload_check(const char *name, char *why, size_t size);
-/* Changes the environment of the calling process. Return: 0 or -errno. */
-int preload_set_environment(const char *library);
+/* Changes the environment of the calling process; @broker is run_broker_listen()'s.
+ * Return: 0 or -errno. */
+int preload_set_environment(const char *library, const char *broker);
 /* Takes out what a run around this one put in. */
 void preload_clear_environment(void);

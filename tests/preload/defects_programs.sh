@@ -244,8 +244,9 @@ case_tcp_mapper()
 connect tcp 192.0.2.61:80 = m-out" \
 		socat TCP4-LISTEN:80,fork,reuseaddr TCP4:192.0.2.61:80
 	await mapper is_listening tcp 8093 || wrong "it does not listen: $(<"$T/mapper.log")"
+	# Natively too, socat loses one now and then, when its two ends close at once.
 	is "twenty connections" 20 "$(for _ in {1..20}; do
-		limited curl -sS http://127.0.0.1:8093/
+		limited curl -sS --retry 3 --retry-all-errors http://127.0.0.1:8093/
 	done | grep -c mapped)"
 	stop mapper
 	stop back
@@ -269,6 +270,7 @@ s.settimeout(5)
 s.sendto(struct.pack("!HHHHHH", 7, 256, 1, 0, 0, 0) + b"\3big\4test\0\0\1\0\1",
          ("127.0.0.1", 5300))
 print(struct.unpack("!HHHH", s.recv(4096)[:8])[3])' 2>&1)"
+	[ ${#WRONG[@]} = 0 ] || wrong "$(tail -n 5 "$T/forwarder.log" "$T/dns.log")"
 	stop forwarder
 	stop dns
 	without_all

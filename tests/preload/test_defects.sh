@@ -131,7 +131,6 @@ check_list()
 		<(printf '%s\n' "${LISTED[@]}" | sort) \
 		<("$DEFECTS" --list | grep -vxF "$(printf '%s\n' churn default_source \
 			loopback_guard no_broker disabled one_rule look_up_names)" | sort)
-}" | sort)"
 }
 
 # --- the page ------------------------------------------------------------------------

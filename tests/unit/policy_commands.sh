@@ -95,7 +95,7 @@ engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(
 	-e 10.0.0.0/7=own connect tcp 10.0.0.1:80
 expect "an endpoint of the registry" 0 \
 	"rule -i 0.0.0.0:80=wbe 'bind any 0.0.0.0:80 = wbe' matches; endpoint 'wbe' is looked up in graftd's registry when the call is made
-engine: notify; traps bind connect listen sendto sendmsg sendmmsg setsockopt(IPPROTO_TCP)" \
+engine: notify; traps bind connect listen sendto sendmsg sendmmsg setsockopt(IPPROTO_TCP) socket(AF_GRAFT)" \
 	"$graft" explain --policy good.conf -i 0.0.0.0:80=wbe -i 0.0.0.0:81=web \
 	bind udp 0.0.0.0:80
 expect "one bad pair" 2 \

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What an endpoint is used for: who is bound to it, and the socket that is kept for it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/asked.h"
+#include "broker/registry.h"
+
+struct graftd;
+struct record;
+
+/*
+ * Makes the socket that was asked for, or takes the one that is kept, and notes what
+ * became of it. Return: the descriptor, the caller's, with @ret and @ret_path as
+ * grant_make() sets them; or -errno.
+ */
+int use_grant(struct asked *asked, struct wire_grant *ret, int *ret_path);
+void use_count_denied(struct entry *entry);
+
+/* What is known, as far as the kernel agrees: state, port, counts. */
+void use_show(struct graftd *graftd, const struct entry *entry,
+	      struct wire_endpoint *ret);
+/* Return: whether @ret is what the journal is to hold of it. */
+bool use_record(const struct entry *entry, struct record *ret);
+
+/* Gives up everything, the kept socket too. */
+void use_release(struct graftd *graftd, struct entry *entry);
+/* What @from has becomes @to's. */
+void use_move(struct entry *to, struct entry *from);
+
+/* From the journal. */
+void use_restore(struct entry *entry, const struct record *record);
+/* A kept socket is back, under @name. Return: true, and it is taken over; false when it
+ * is not this entry's. */
+bool use_restore_held(struct graftd *graftd, struct entry *entry, const char *name,
+		      int socket);
+/* Everything that is kept goes to the store. */
+void use_store_all(struct graftd *graftd);
