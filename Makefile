@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD := build
 
-.PHONY: all deps install test check fuzz demo bench format clean help
+.PHONY: all deps install uninstall configured test check fuzz demo bench format clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -19,16 +19,22 @@ deps:
 
 # meson keeps the prefix of its last configuration. Reconfigure only if it differs:
 # what root reconfigures the user cannot rebuild.
-install: all
+configured: all
 	@test -z "$(IP)" || { meson configure $(BUILD) -Dip_shim=$(IP) && ninja -C $(BUILD); }
 	@test "$$(meson introspect $(BUILD) --buildoptions | python3 -c 'import json, sys; \
 		print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))')" \
 		= "$(abspath $(PREFIX))" || \
 		{ meson configure $(BUILD) --prefix=$(abspath $(PREFIX)) && ninja -C $(BUILD); }
+
+install: configured
 	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild --quiet
 	@! readlink $(DESTDIR)$(abspath $(PREFIX))/bin/ip | grep -q libexec/graft/ip || \
 		echo "$(PREFIX)/bin/ip answers \`ip graft\`, and the next ip of PATH everything" \
 			"else. Not wanted? rm $(PREFIX)/bin/ip, and IP=no from now on."
+	@test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || ldconfig
+
+uninstall: configured
+	@DESTDIR=$(DESTDIR) tools/uninstall.sh $(BUILD) $(abspath $(PREFIX))
 	@test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || ldconfig
 
 test:
@@ -64,6 +70,7 @@ help:
 	@echo "make            build into build/"
 	@echo "make deps       install what building needs (Debian, root)"
 	@echo "make install    PREFIX=/usr/local DESTDIR= IP=auto|yes|no (\`ip graft\`)"
+	@echo "make uninstall  take that away again; PREFIX and DESTDIR as for install"
 	@echo "make test       a minute: lint, unit, fuzz corpora, conformance"
 	@echo "make check      run every test; ends with one summary line"
 	@echo "make demo       nginx and iperf3 grafted, checked and measured (root)"

@@ -10,7 +10,7 @@
  *	load await ADDR PORT PROGRAM..	connects until it succeeds, then becomes PROGRAM
  *
  * The first byte a client sends says what it wants (enum wish). Only plain socket calls
- *are used: no SO_REUSEPORT, no MSG_ZEROCOPY, nothing a simple program would not do.
+ * are used: no SO_REUSEPORT, no MSG_ZEROCOPY, nothing a simple program would not do.
  */
 #pragma once
 

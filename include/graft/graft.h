@@ -5,9 +5,11 @@
  *	char error[GRAFT_ERROR_SIZE];
  *	struct graft_policy *policy = graft_policy_new();
  *
- *	if (graft_policy_add_text(policy, "web.conf", text, size, error, sizeof(error)) <
- *0 || graft_policy_seal(policy, error, sizeof(error)) < 0) errx(1, "%s", error); fd =
- *graft_endpoint_socket(policy, "web", GRAFT_BIND, SOCK_STREAM, 0);
+ *	if (graft_policy_add_text(policy, "web.conf", text, size, error,
+ *				  sizeof(error)) < 0 ||
+ *	    graft_policy_seal(policy, error, sizeof(error)) < 0)
+ *		errx(1, "%s", error);
+ *	fd = graft_endpoint_socket(policy, "web", GRAFT_BIND, SOCK_STREAM, 0);
  *
  * The format and how calls are judged: graft-policy(5).
  *
@@ -160,7 +162,7 @@ struct graft_call {
  * @deny_errno: GRAFT_DENY: the positive errno to fail with, else 0
  * @endpoint: GRAFT_ENDPOINT and GRAFT_FROM: its name, the policy's; else NULL
  * @address: the address to use: the one asked for, the endpoint's, or (GRAFT_FROM) the
- *one to bind to first. A dynamic port is 0.
+ * one to bind to first. A dynamic port is 0.
  * @address_len: bytes of @address
  */
 struct graft_verdict {

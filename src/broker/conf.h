@@ -4,8 +4,9 @@
  *
  *	endpoint NAME ...			as in a policy
  *	stack host owner WHO			may have plain sockets of the host's stack
- *	quota KIND N|unlimited [uid=N]		endpoints, connections, held, supplies,
- *watchers metrics unix PATH | metrics ADDR:PORT	loopback alone
+ *	quota KIND N|unlimited [uid=N]		of endpoints, connections, held,
+ *						supplies, watchers
+ *	metrics unix PATH | metrics ADDR:PORT	loopback alone
  *
  * Reading it changes nothing; whoever reads it takes over what it says, or none of it.
  */

@@ -27,6 +27,7 @@
 #include "broker/change.h"
 #include "broker/conf.h"
 #include "broker/daemon.h"
+#include "broker/departed.h"
 #include "broker/exporter.h"
 #include "broker/graftd.h"
 #include "broker/home.h"
@@ -244,6 +245,9 @@ static int begin(struct daemon *daemon)
 		return r;
 	daemon->control = restore_control(&daemon->kept);
 	restore_held(graftd, &daemon->kept);
+	r = departed_begin(graftd);
+	if (r < 0)
+		log_warning("the end of namespaces will go unnoticed: %s", strerror(-r));
 	r = read_conf(daemon);
 	if (r == 0)
 		r = open_control(daemon);
@@ -313,6 +317,7 @@ static void finish(struct daemon *daemon, bool in_good_order)
 	exporter_free(graftd->exporter);
 	server_free(graftd->server);
 	graftd->store = store_free(graftd->store, !in_good_order);
+	departed_end(graftd);
 	release_uses(graftd);
 	restore_held(graftd, &daemon->kept);
 	journal_free(graftd->journal);

@@ -5,14 +5,14 @@
  * so the kept one stops listening too, and must be made to listen again: but only when
  * the server is gone, or has closed it a while ago, for its threads must find it shut
  * down, and a server may pause so. What waited in its queue is lost; the kernel resets
- *it.
+ * it.
  *
  *	listening --shutdown()--> shut --(its user is gone)--> listening
  *
  * The kernel tells of it by EPOLLHUP, and so it does at first of a socket that was never
  * made to listen; that one counts as shut, too. EPOLLRDHUP with it means another thing:
  * the socket was connected, or is an AF_UNIX listener, which cannot be revived. Those
- *stay as they are, and grant_again() asks for a new one.
+ * stay as they are, and grant_again() asks for a new one.
  *
  * A port that the kernel picked (bind to port 0) is given back by shutdown(), though
  * getsockname() goes on telling it. Then the socket is bound to it again.

@@ -87,7 +87,8 @@ static void on_record(void *context, const struct record *record)
 		return;
 	case RECORD_NSID:
 		table = registry_table(graftd->registry, netns);
-		if (table)
+		/* Numbers are those of the namespace that gave them. */
+		if (table && restoring->netns == graftd->self.netns)
 			table->nsid = record->nsid;
 		return;
 	case RECORD_BOOT:

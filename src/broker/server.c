@@ -2,8 +2,9 @@
 /*
  * Theory of operation
  *
- *	accept ─> identity, quota ─> greeting ──hello or ask──> settled <──> stuck ─>
- *closed GREETING_NS                            STUCK_NS
+ *	accept ─> identity, quota ─> greeting ──hello or ask──> settled <──> stuck
+ *	                                │ GREETING_NS                         │ STUCK_NS
+ *	                                └──────────────> closed <─────────────┘
  *
  * One turn of the loop: messages are received, at most BATCH from a connection and BUDGET
  * from a user, and acted on; then server_settle() writes what they changed to the journal

@@ -154,8 +154,8 @@ static pid_t start_process(int listener, int state)
 	return pid;
 }
 
-/* Of a holder that another graftd started we know the number alone, and that as it was
- * when it began to listen. */
+/* Of a holder that another graftd started we know the number alone: what it said, or the
+ * kernel, who knows who listened last. */
 static void kill_other(const struct holder_store *self)
 {
 	struct pollfd poll_fd = { .fd = self->fd };
@@ -354,7 +354,10 @@ static int take_one(struct holder_store *self)
 		return 1;
 	}
 	fd_close(fd);
-	return message[0] == HOLDER_TOLD ? 0 : -EPROTO;
+	if (message[0] != HOLDER_TOLD)
+		return -EPROTO;
+	self->pid = atoi(message + 1);
+	return 0;
 }
 
 static int take_all(struct holder_store *self)

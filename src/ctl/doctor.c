@@ -100,8 +100,8 @@ static int show_json(const struct findings *findings)
 		json_object_object_add(object, "level",
 				       json_text(level_names[result->level]));
 		json_object_object_add(object, "required",
-				       json_object_new_boolean(probes[i].needed_by &
-							       PROBE_NOTIFY));
+				       json_object_new_boolean((probes[i].needed_by &
+								PROBE_NOTIFY) != 0));
 		json_object_object_add(object, "fact", json_text(result->fact));
 		json_object_object_add(object, "advice",
 				       result->advice ? json_text(result->advice) : NULL);

@@ -2,7 +2,7 @@
 /*
  * ip: answers `ip graft` in the words of the iproute2 of old, and is the next ip of PATH
  * for everything else. It stands before ip(8) in scripts that know nothing of graft, so
- *it looks at its arguments as ip(8) does, changes none of them, and links to nothing.
+ * it looks at its arguments as ip(8) does, changes none of them, and links to nothing.
  *
  *	ip [OPTION...] g[raft] a[dd]|d[elete]|s[how] ...	graft add|del|show ...
  *	ip [OPTION...] g[raft] [help]				the usage, status 255

@@ -28,7 +28,8 @@
  *	                           <-  grant + socket [+ path], or error
  *	ask-supply                 ->        [+ reply] + one end of a SOCK_SEQPACKET pair
  *	                           <-  bye, or error; then sockets arrive on the pair,
- *each beside one byte, made ahead of need ask-policy | ask-page      ->        [+ reply]
+ *	                               each beside one byte, made ahead of need
+ *	ask-policy | ask-page      ->        [+ reply]
  *	                           <-  policy | page + memfd, or error
  *
  * The page is one uint64_t, mapped read-only: a number that changes whenever something in

@@ -3,7 +3,8 @@
  * The escape suite: each attempt is a hostile program's way to a socket that no rule
  * gives it. An attempt tries for real and prints what its calls returned; whether it got
  * through is decided outside, by canaries in the host's namespace (run.py). What no
- *canary can see (a process opened, a capability gained) an attempt reports with breach().
+ * canary can see (a process opened, a capability gained) an attempt reports with
+ * breach().
  *
  *	host namespace	10.77.0.1 fd77::1	port 7700	service, allowed
  *						port 7709	closed, allowed

@@ -2,11 +2,11 @@
 /*
  * escape --list				the attempts, for the runner
  * escape [--tries N] [--bare] NAME WAY		one attempt; --bare: without the checks
- *that the allowed service answers
+ *						that the allowed service answers
  * escape --fd N WAY				what an exec'd copy of a socket does
  * escape --with-descriptors COMMAND...		leaves a ring and sockets open for COMMAND
- * escape --give PATH WAY			sends one socket to whoever connects to
- *PATH escape --victim				a process to be attacked; says "ready"
+ * escape --give PATH WAY			sends one socket to whoever connects there
+ * escape --victim				a process to be attacked; says "ready"
  *
  * Exit status: 0 tried, 3 the allowed service did not answer, 4 not after the attempt,
  * 77 this kernel cannot do the attempt.

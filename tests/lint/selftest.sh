@@ -105,6 +105,10 @@ proves headers 'include/graft/planted.h: does not compile alone'
 # format
 printf '%s\nint f( int a ){ return a; }\n' "$spdx" | plant src/base/planted.c
 proves format 'src/base/planted.c:2'
+printf '%s\n/*\n * one\n *two\n */\n' "$spdx" | plant src/base/planted.h
+proves format 'src/base/planted.h:4: a blank is missing'
+printf '%s\n/* %090d */\n' "$spdx" 0 | plant src/base/planted.h
+proves format 'src/base/planted.h:2: a comment beyond'
 
 # tidy
 printf '%s\nint planted(int a)\n{\n\treturn a == a;\n}\n' "$spdx" | plant src/base/planted.c

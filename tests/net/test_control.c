@@ -4,8 +4,8 @@
  *
  *	this test ("supervisor", "host" netns of its own)
  *	 ├── child: own netns; inherited a host listener, a host UDP socket and a host
- *UNIX │          socket; accepted a connection; has a socket of its own stack too └──
- *orphan: its parent is gone; another netns; inherited the listener
+ *	 │          UNIX socket; accepted a connection; has a socket of its own stack too
+ *	 └── orphan: its parent is gone; another netns; inherited the listener
  *
  * Usage: test_control GRAFT. Control's time limit is short in this build.
  */

@@ -3,7 +3,7 @@
 #
 # Programs written for AF_GRAFT, without the module.
 . "$(dirname "$0")/../lib.sh"
-enter_host
+enter_host "$@"
 need_engine
 FAMILY=$T/bin/graft_family
 cp "${GRAFT_FAMILY:-$SOURCE_DIR/build/tests/net/graft_family}" "$FAMILY" ||

@@ -3,7 +3,7 @@
 #
 # Endpoints of a run's own policy with the options hold and share.
 . "$(dirname "$0")/../lib.sh"
-enter_host
+enter_host "$@"
 need_engine
 SERVER=$T/bin/hold_server.py
 

@@ -6,7 +6,7 @@
  * one that the program can later modify and delete by its own number, the new file is
  * put under that very number in our table for a moment (a table of the calling thread's
  * own: unshare(CLONE_FILES)), whatever lives there being parked meanwhile. The
- *registration then belongs to the file and outlives our number.
+ * registration then belongs to the file and outlives our number.
  *
  * What is registered is read from the instance's fdinfo:
  *
