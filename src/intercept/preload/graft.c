@@ -292,10 +292,10 @@ static int try_bind(struct subject *subject, struct route *route)
 		return r;
 	if (!member_find(subject->number, &member))
 		return -EAFNOSUPPORT;
-	if (route->asked_size < sizeof(struct sockaddr_gr))
-		return -EINVAL;
 	if (route->asked.any.sa_family != AF_GRAFT)
 		return -EAFNOSUPPORT;
+	if (route->asked_size < sizeof(struct sockaddr_gr))
+		return -EINVAL;
 	if (member.flags & MEMBER_BOUND)
 		return -EINVAL;
 	r = take_name(route, name);
