@@ -13,7 +13,8 @@
 # script however the script ends.
 #
 # Environment: GRAFT, the graft binary (default: the one under build/); ENGINE, auto,
-# notify ..., or native to run the same programs on plain sockets of "the host".
+# notify ..., native to run the same programs on plain sockets of "the host", or graftd to
+# run them with the preload library and graftd (engine_graftd.sh).
 # Output is TAP. Exit status: 0 passed, 1 failed, 77 skipped.
 set -u
 
@@ -153,6 +154,7 @@ enter_host()
 	prepare_network
 	# The ordinary user may not be able to come back to where the caller is.
 	cd "$T" || die "cannot enter $T"
+	[ "$ENGINE" != graftd ] || prepare_engine_graftd
 }
 
 leave_host()
@@ -281,6 +283,7 @@ grafted()
 	identity "$WHO"
 	case $ENGINE in
 	native) CMD=("${IDENTITY[@]}" "$@") ;;
+	graftd) graftd_command "${options[@]}" -- "$@" ;;
 	auto) CMD=("${IDENTITY[@]}" "$GRAFT" run "${options[@]}" -- "$@") ;;
 	*) CMD=("${IDENTITY[@]}" "$GRAFT" run --engine "$ENGINE" "${options[@]}" -- "$@") ;;
 	esac
@@ -426,3 +429,5 @@ status_of()
 	fi
 	unset "PID_OF[$1]"
 }
+
+[ "$ENGINE" != graftd ] || . "$LIB_DIR/engine_graftd.sh"

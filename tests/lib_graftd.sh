@@ -7,9 +7,10 @@
 #	+-- "box"		a container's network namespace: lo, nothing else; in_box
 #
 # Environment: GRAFTD, HIJACK: the daemon and the library (default: those of build/).
-. "${BASH_SOURCE[0]%/*}/lib.sh"
+[ -n "${LIB_DIR-}" ] || . "${BASH_SOURCE[0]%/*}/lib.sh"
 
 STATE=/run/graft
+IP_SHIM=${IP_SHIM-$SOURCE_DIR/build/src/ctl/ip}
 BUILT=${BUILT-$SOURCE_DIR/build/tests/graftd}
 BROKER=$STATE/graftd.sock
 PRELOADED=()

@@ -5,8 +5,8 @@
  * Adding. The administrator: anything. Others of graftd's own namespace: in their own
  * name; leading into that namespace; to a port that any process may have, or a dynamic
  * one, or a UNIX path, on which graftd acts with their rights, not its own. Clients of
- * another namespace: to its table if they rule it, and leading into it; a name for
- * another namespace is then not theirs to give.
+ * another namespace: to its table if they rule it, and leading into it, without `hold`,
+ * which would keep it from ending; a name for another namespace is not theirs to give.
  *
  * Deleting: who added it, from where he added it, and the administrator. What the
  * configuration file defines, the file takes away.
@@ -77,6 +77,9 @@ int access_may_add(const struct identity *who, const struct endpoint *endpoint,
 	if (!who->is_local) {
 		*ret_reason = "this namespace is not yours to define endpoints in";
 		if (!identity_rules_netns(who))
+			return -EPERM;
+		*ret_reason = "a held socket would keep your namespace from ending";
+		if (endpoint->options & ENDPOINT_HOLD)
 			return -EPERM;
 		*ret_flags = ENTRY_OWN;
 		return 0;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "broker/access.h"
 #include "broker/change.h"
+#include "broker/departed.h"
 #include "broker/graftd.h"
 #include "broker/journal.h"
 #include "broker/metrics.h"
@@ -109,6 +110,8 @@ static int add(struct graftd *graftd, const struct change_owner *owner, const ch
 	}
 	page_bump(graftd->page);
 	metrics_count(graftd->metrics, METRICS_ADDS);
+	if (who)
+		departed_note(graftd, entry->table, who);
 	watch_tell(graftd, "add", entry, who, entry->line);
 	return 0;
 }

@@ -15,6 +15,7 @@ struct conf;
 struct exporter;
 struct journal;
 struct metrics;
+struct nsid;
 struct page;
 struct quota;
 struct registry;
@@ -39,6 +40,7 @@ struct graftd {
 	struct page *page;
 	struct server *server;
 	struct store *store;
+	struct nsid *nsid;
 	struct metrics *metrics;
 	struct exporter *exporter; /* or NULL */
 	struct stack *host;        /* graftd's own namespace */

@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -135,13 +136,13 @@ static int send_patiently(struct holder *holder, const struct kept *kept)
 
 static void tell(struct holder *holder)
 {
-	const char told = HOLDER_TOLD;
-	int r = 0;
+	char told[16];
+	int n = snprintf(told, sizeof(told), "%c%d", HOLDER_TOLD, (int)getpid()), r = 0;
 
 	for (size_t i = 0; i < holder->n && r == 0; i++)
 		r = send_patiently(holder, &holder->kept[i]);
 	if (r == 0)
-		r = fd_send(holder->graftd, &told, 1, NULL, 0);
+		r = fd_send(holder->graftd, told, (size_t)n, NULL, 0);
 	if (r < 0)
 		hang_up(holder);
 }

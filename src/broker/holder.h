@@ -12,7 +12,7 @@
  *		t		give me copies of all
  *		e		end, nothing is needed any more
  *	holder	h NAME fd	a copy, as asked for
- *		d		that was all
+ *		d PID		that was all; its process
  *		f NAME		could not be kept
  */
 #pragma once

@@ -25,7 +25,8 @@
 #include "broker/supply.h"
 #include "stack/stack.h"
 
-#define PAUSE_NS 100000000ull
+#define PAUSE_NS  100000000ull
+#define OURSELVES ((uid_t)-1) /* request.uid: nobody has to be told */
 
 struct supply {
 	struct supply_request request;
@@ -49,7 +50,7 @@ static int make_socket(const struct supply_request *request)
 
 	if (fd < 0)
 		return fd_steal(&fd);
-	if (request->uid != geteuid())
+	if (request->uid != OURSELVES)
 		(void)!fchown(fd, request->uid, request->gid);
 	if (request->source.len)
 		r = grant_bind_source(fd, &request->source);
@@ -207,6 +208,8 @@ int supply_new(struct supply **ret, const struct supply_request *request)
 	if (!self)
 		return -ENOMEM;
 	self->request = *request;
+	if (request->uid == geteuid())
+		self->request.uid = OURSELVES;
 	self->source.ready = on_writable;
 	self->timer.expired = on_pause_over;
 	self->charge = charge;

@@ -20,6 +20,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,17 +42,25 @@
 
 #define PAUSE_NS 1000000000ull
 
-int run_broker_listen(void)
+int run_broker_listen(char ret_name[RUN_BROKER_NAME_SIZE])
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const char *name = RUN_BROKER_NAME + 1;
-	size_t size = offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name);
 	_cleanup_fd_ int fd =
 		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	uint64_t cookie;
+	size_t size;
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	memcpy(address.sun_path + 1, name, strlen(name));
+	r = stack_cookie_of(fd, &cookie);
+	if (r < 0)
+		return r;
+	snprintf(ret_name, RUN_BROKER_NAME_SIZE, RUN_BROKER_PREFIX "%" PRIu64, cookie);
+	size = strlen(ret_name);
+	memcpy(address.sun_path, ret_name, size);
+	address.sun_path[0] = '\0';
+	size += offsetof(struct sockaddr_un, sun_path);
 	if (bind(fd, (struct sockaddr *)&address, (socklen_t)size) < 0 ||
 	    listen(fd, BACKLOG) < 0)
 		return -errno;

@@ -15,9 +15,11 @@ struct stacks;
 
 /*
  * Where it listens, for GRAFT_RUN in the program's environment: an abstract name in the
- * program's own network namespace.
+ * program's own network namespace, with that namespace's cookie behind it, so that a
+ * program in another namespace knows that it is not meant.
  */
-#define RUN_BROKER_NAME "@graft/run"
+#define RUN_BROKER_PREFIX    "@graft/run/"
+#define RUN_BROKER_NAME_SIZE 40
 
 struct run_broker_config {
 	struct event_loop *loop;
@@ -32,7 +34,7 @@ struct run_broker_counters {
 
 /* To be called in the program's network namespace. Return: the listening socket, the
  * caller's, or -errno. */
-int run_broker_listen(void);
+int run_broker_listen(char ret_name[RUN_BROKER_NAME_SIZE]);
 
 /* @listener is taken over on success. Return: 0 or -errno. */
 int run_broker_new(struct run_broker **ret, const struct run_broker_config *config,

@@ -113,15 +113,16 @@ static void child_confine(int channel, const struct launch_request *request,
 static void child_prepare_library(int channel, const struct launch_request *request,
 				  struct report *report)
 {
+	char name[RUN_BROKER_NAME_SIZE];
 	int r;
 
 	preload_clear_environment();
 	if (!request->library)
 		return;
-	report->broker = run_broker_listen();
+	report->broker = run_broker_listen(name);
 	if (report->broker < 0)
 		child_fail(channel, -report->broker, "listen for the library");
-	r = preload_set_environment(request->library);
+	r = preload_set_environment(request->library, name, log_wants(LOG_LEVEL_INFO));
 	if (r < 0)
 		child_fail(channel, -r, "put the library into LD_PRELOAD");
 }

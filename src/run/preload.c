@@ -18,7 +18,6 @@
 
 #include "base/fd.h"
 #include "config.h"
-#include "run/broker.h"
 #include "run/preload.h"
 
 #define SCRIPTS_MAX  4 /* interpreters of interpreters, as in the kernel */
@@ -168,7 +167,7 @@ int preload_check(const char *name, char *why, size_t size)
 
 /* --- the environment --- */
 
-int preload_set_environment(const char *library)
+int preload_set_environment(const char *library, const char *broker, bool is_verbose)
 {
 	const char *others = getenv("LD_PRELOAD");
 	_cleanup_free_ char *value = NULL;
@@ -178,8 +177,8 @@ int preload_set_environment(const char *library)
 	if (asprintf(&value, "%s%s%s", library, others && *others ? ":" : "",
 		     others ? others : "") < 0)
 		return -ENOMEM;
-	if (setenv("LD_PRELOAD", value, 1) < 0 ||
-	    setenv("GRAFT_RUN", RUN_BROKER_NAME, 1) < 0)
+	if (setenv("LD_PRELOAD", value, 1) < 0 || setenv("GRAFT_RUN", broker, 1) < 0 ||
+	    (is_verbose && setenv("GRAFT_VERBOSE", "1", 1) < 0))
 		return -errno;
 	return 0;
 }

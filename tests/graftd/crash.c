@@ -23,7 +23,7 @@
 #include "client.h"
 #include "load.h"
 
-#define CALLS_BETWEEN 40 /* of the load */
+#define CALLS_BETWEEN 80 /* of the load, at most */
 #define LIMIT_SECONDS 30
 
 static const char *socket_path;
@@ -104,10 +104,10 @@ static uint64_t n_calls(void)
 
 static void wait_for_load(void)
 {
-	uint64_t before = n_calls();
+	uint64_t enough = n_calls() + 1 + (uint64_t)rand() % CALLS_BETWEEN;
 	double end = seconds() + LIMIT_SECONDS;
 
-	while (n_calls() < before + CALLS_BETWEEN) {
+	while (n_calls() < enough) {
 		if (seconds() > end) {
 			n_stuck++;
 			return;

@@ -194,7 +194,6 @@ static void prober(int port)
 			row->n_lost++;
 		} else {
 			row->n_exchanges++;
-			row->n_calls++;
 		}
 		close(fd);
 	}

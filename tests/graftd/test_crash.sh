@@ -113,11 +113,11 @@ for ((i = 1; i <= WORKERS; i++)); do
 done
 check "$KILLS kills" within 200 grep -q '^end' "$T/crash.log"
 
-comment "$(<"$T/crash.log")"
+comment "$(grep -v 'graftd: ready' "$T/crash.log")"
 equal "as many starts" "$KILLS" "$(value kills)"
 equal "each time graftd answered" 0 "$(value not_ready)"
 equal "the load went on after each" 0 "$(value stuck)"
-check "calls went well" [ "$(value calls)" -gt $((KILLS * 40)) ]
+check "calls went well" [ "$(value calls)" -gt $((KILLS * 20)) ]
 check "bytes went over established connections" [ "$(value exchanges)" -gt "$KILLS" ]
 equal "no established connection is lost" 0 "$(value connections_lost)"
 equal "a held port never refused" 0 "$(value held_refused)"

@@ -54,6 +54,7 @@ static struct policy *policy;
 static struct stacks stacks;
 static struct grafts *grafts;
 static struct run_broker *broker;
+static char broker_name[RUN_BROKER_NAME_SIZE];
 static char directory[] = "/tmp/test_run_broker.XXXXXX", graftd_path[64];
 
 /* --- driving --- */
@@ -75,7 +76,7 @@ static bool await(int fd)
 
 static int connect_broker(void)
 {
-	int fd = broker_connect(RUN_BROKER_NAME);
+	int fd = broker_connect(broker_name);
 
 	assert_true(fd >= 0);
 	return fd;
@@ -383,7 +384,7 @@ static void test_stranger(void **state)
 	if (pid == 0)
 		_exit(unshare(CLONE_NEWNET) < 0
 			      ? 77
-			      : -broker_connect(RUN_BROKER_NAME) != ECONNREFUSED);
+			      : -broker_connect(broker_name) != ECONNREFUSED);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
@@ -491,7 +492,7 @@ static int set_up(void **state)
 	grafts = grafts_new();
 	config.policy = policy;
 	config.grafts = grafts;
-	listener = run_broker_listen();
+	listener = run_broker_listen(broker_name);
 	if (listener < 0)
 		return -1;
 	return run_broker_new(&broker, &config, listener);

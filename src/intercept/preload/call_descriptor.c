@@ -23,11 +23,19 @@ static int bad_descriptor(void)
 	return -1;
 }
 
+/* What there was at the number of a new descriptor is gone, however it went. */
+static int new_number(int fd)
+{
+	known_forget(fd);
+	return fd;
+}
+
 int hijack_close(int fd)
 {
 	if (own_has(fd))
 		return bad_descriptor();
 	graft_closes(fd);
+	known_forget(fd);
 	return close(fd);
 }
 
@@ -43,6 +51,7 @@ int hijack_close_range(unsigned int first, unsigned int last, int flags)
 
 	if (first > last || (unsigned int)flags & CLOSE_RANGE_CLOEXEC)
 		return close_range(first, last, flags);
+	known_forget_range(first, last);
 	while ((ours = own_first(from, last)) >= 0) {
 		r = (unsigned int)ours > from
 			    ? close_range(from, (unsigned int)ours - 1, flags)
@@ -59,6 +68,7 @@ void hijack_closefrom(int first)
 	unsigned int from = first < 0 ? 0 : (unsigned int)first;
 	int ours;
 
+	known_forget_range(from, UINT_MAX);
 	while ((ours = own_first(from, UINT_MAX)) >= 0) {
 		for (; from < (unsigned int)ours; from++)
 			close((int)from);
@@ -72,15 +82,17 @@ int hijack_dup(int fd)
 	if (own_has(fd))
 		return bad_descriptor();
 	known_mark(fd, KNOWN_COPIED);
-	return dup(fd);
+	return new_number(dup(fd));
 }
 
 int hijack_dup2(int fd, int to)
 {
 	if (own_has(fd))
 		return bad_descriptor();
-	if (fd != to)
+	if (fd != to) {
 		own_make_way(to);
+		known_forget(to);
+	}
 	known_mark(fd, KNOWN_COPIED);
 	return dup2(fd, to);
 }
@@ -89,32 +101,37 @@ int hijack_dup3(int fd, int to, int flags)
 {
 	if (own_has(fd))
 		return bad_descriptor();
-	if (fd != to)
+	if (fd != to) {
 		own_make_way(to);
+		known_forget(to);
+	}
 	known_mark(fd, KNOWN_COPIED);
 	return dup3(fd, to, flags);
 }
 
-/* Return: whether the call goes on. */
-static bool pass_fcntl(int fd, int command)
+static bool is_copying(int command)
 {
-	if (own_has(fd)) {
-		errno = EBADF;
-		return false;
-	}
-	if (command == F_DUPFD || command == F_DUPFD_CLOEXEC)
-		known_mark(fd, KNOWN_COPIED);
-	return true;
-}
-
-int hijack_fcntl(int fd, int command, long argument)
-{
-	return pass_fcntl(fd, command) ? fcntl(fd, command, argument) : -1;
+	return command == F_DUPFD || command == F_DUPFD_CLOEXEC;
 }
 
 int hijack_fcntl64(int fd, int command, long argument)
 {
-	return pass_fcntl(fd, command) ? real.fcntl64(fd, command, argument) : -1;
+	if (own_has(fd))
+		return bad_descriptor();
+	if (!is_copying(command))
+		return real.fcntl64(fd, command, argument);
+	known_mark(fd, KNOWN_COPIED);
+	return new_number(real.fcntl64(fd, command, argument));
+}
+
+/* It differs from the other in how locks look, where long has 32 bits. */
+int hijack_fcntl(int fd, int command, long argument)
+{
+	if (own_has(fd))
+		return bad_descriptor();
+	if (!is_copying(command))
+		return real.fcntl(fd, command, argument);
+	return hijack_fcntl64(fd, command, argument);
 }
 
 int hijack_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event)

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "intercept/preload/calls.h"
 #include "intercept/preload/kernel.h"
+#include "intercept/preload/known.h"
 #include "intercept/preload/memory.h"
 #include "intercept/preload/view.h"
 
@@ -24,6 +25,13 @@ int hijack_getpeername(int fd, struct sockaddr *address, socklen_t *len)
 				      : getpeername(fd, address, len);
 }
 
+/* What there was at the number of a new descriptor is gone, however it went. */
+static int new_number(int fd)
+{
+	known_forget(fd);
+	return fd;
+}
+
 int hijack_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 {
 	union address peer = { 0 };
@@ -31,15 +39,15 @@ int hijack_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
 	int r;
 
 	if (!address || !view_is_on(VIEW_UNIX) || !view_is_unix_server(fd))
-		return accept4(fd, address, len, flags);
-	r = accept4(fd, &peer.any, &peer_len, flags);
+		return new_number(accept4(fd, address, len, flags));
+	r = new_number(accept4(fd, &peer.any, &peer_len, flags));
 	return r < 0 ? r : view_give_accepted(r, &peer, peer_len, address, len);
 }
 
 int hijack_accept(int fd, struct sockaddr *address, socklen_t *len)
 {
 	if (!address || !view_is_on(VIEW_UNIX))
-		return accept(fd, address, len);
+		return new_number(accept(fd, address, len));
 	return hijack_accept4(fd, address, len, 0);
 }
 
@@ -86,6 +94,24 @@ static int give_message(struct msghdr *to, const struct msghdr *from, void *name
 	return memory_write_all(remote, local, ARRAY_SIZE(local));
 }
 
+/* Descriptors may have come along; the kernel wrote @message just now. */
+static ssize_t received(ssize_t n, const struct msghdr *message)
+{
+	const struct cmsghdr *head = message->msg_control;
+
+	if (n < 0 || message->msg_controllen < CMSG_LEN(sizeof(int)) ||
+	    head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+		return n;
+	for (size_t at = CMSG_LEN(0); at + sizeof(int) <= head->cmsg_len;
+	     at += sizeof(int)) {
+		int fd;
+
+		memcpy(&fd, (const char *)head + at, sizeof(fd));
+		known_forget(fd);
+	}
+	return n;
+}
+
 ssize_t hijack_recvmsg(int fd, struct msghdr *message, int flags)
 {
 	union address source = { 0 };
@@ -96,12 +122,12 @@ ssize_t hijack_recvmsg(int fd, struct msghdr *message, int flags)
 
 	if (!view_is_on(VIEW_SOURCES) || memory_read(&copy, message, sizeof(copy)) < 0 ||
 	    !copy.msg_name || (int)copy.msg_namelen < 0)
-		return recvmsg(fd, message, flags);
+		return received(recvmsg(fd, message, flags), message);
 	name = copy.msg_name;
 	room = copy.msg_namelen;
 	copy.msg_name = &source;
 	copy.msg_namelen = sizeof(source);
-	n = recvmsg(fd, &copy, flags);
+	n = received(recvmsg(fd, &copy, flags), &copy);
 	if (n < 0)
 		return n;
 	copy.msg_namelen = view_source(fd, &source, copy.msg_namelen);

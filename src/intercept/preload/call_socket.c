@@ -54,7 +54,6 @@ static int take(int family, int type, int protocol, uint64_t *ret_netns)
 static void remember(int fd, int family, int type, int protocol, uint64_t netns)
 {
 	struct known known = {
-		.cookie = kernel_cookie(fd, SO_COOKIE),
 		.netns = netns ? netns : kernel_cookie(fd, SO_NETNS_COOKIE),
 		.domain = family,
 		.type = type & ~TYPE_FLAGS,

@@ -97,7 +97,8 @@ static void fill_ask(const struct subject *subject, const struct route *route,
 	if (is_host && goal->endpoint && goal->op != WIRE_OP_FROM)
 		set_address(&ask->address, &route->verdict.address,
 			    route->verdict.address_len);
-	else if (address_is_inet(&route->asked))
+	else if (address_is_inet(&route->asked) && route->verdict.rule)
+		/* What stands for a name means something in this process alone. */
 		set_address(&ask->address, &route->asked, inet_size(&route->asked));
 }
 
@@ -231,8 +232,10 @@ int goal_return(struct subject *subject, struct route *route)
 	int protocol = subject->is_unix ? 0 : subject->protocol;
 	int new, r;
 
-	r = route->op == POLICY_BIND ? subject_can_move(subject, POLICY_BIND)
-				     : may_move(subject);
+	if (route->op == POLICY_CONNECT)
+		r = may_move(subject);
+	else
+		r = route->listens ? 0 : subject_can_move(subject, POLICY_BIND);
 	if (r)
 		return r == MOVE_E_NOT ? 0 : r;
 	new = socket(subject->domain, subject->type | SOCK_CLOEXEC, protocol);
@@ -240,6 +243,17 @@ int goal_return(struct subject *subject, struct route *route)
 		return -errno;
 	carry_binding(subject, new, true);
 	return swap(subject, new, place_own(), SWAP_OPTIONS, &route->moving);
+}
+
+/*
+ * A datagram socket that became AF_UNIX goes on as it is: others know it by its name, and
+ * what they sent waits in it. Abstract names are those of one namespace.
+ */
+static bool stays_unix(const struct subject *subject, const struct route *route,
+		       uint64_t netns)
+{
+	return subject->is_unix && subject->type == SOCK_DGRAM &&
+	       (route->address.un.sun_path[0] || netns == subject->netns);
 }
 
 /* A UNIX socket in place of an inet one takes its name along. */
@@ -265,12 +279,15 @@ static int become_unix(struct subject *subject, struct route *route, int new,
 
 static int connect_own_path(struct subject *subject, struct route *route)
 {
-	int new = socket(AF_UNIX, subject->type | SOCK_CLOEXEC, 0);
+	int new;
 
-	if (new < 0)
-		return -errno;
 	route->address.storage = route->verdict.address;
 	route->size = route->verdict.address_len;
+	if (stays_unix(subject, route, place_own()))
+		return 0;
+	new = socket(AF_UNIX, subject->type | SOCK_CLOEXEC, 0);
+	if (new < 0)
+		return -errno;
 	return become_unix(subject, route, new, place_own());
 }
 
@@ -299,6 +316,10 @@ static int use_grant(struct subject *subject, struct route *route, struct grant 
 	}
 	if (is_unix) {
 		set_path(route, grant);
+		if (stays_unix(subject, route, grant->netns)) {
+			grant->fd = fd_close(grant->fd);
+			return 0;
+		}
 		return become_unix(subject, route, fd_steal(&grant->fd), grant->netns);
 	}
 	if (grant->fd < 0 || (route->goal.op == WIRE_OP_CONNECT && !subject->is_unix &&

@@ -3,7 +3,7 @@
  * One record for each number, modulo the size of the table; the last one made stays.
  *
  * A record is written by the thread that made the socket, before it hands the number out,
- * so nobody else has business with it yet. While it is written its cookie is 0. What
+ * so nobody else has business with it yet. While it is written its number is none. What
  * others may do to a record later is to set marks in it and to count up its options; that
  * they do it to one which has just been replaced by another number's is kept from harm by
  * their comparing the number, and otherwise makes a move more careful than it need be.
@@ -12,11 +12,12 @@
 
 #include "intercept/preload/known.h"
 
-#define RECORDS 1024
+#define RECORDS   1024
+#define NO_NUMBER 0
 
 static struct record {
-	_Atomic uint64_t cookie;
-	atomic_int number;
+	_Atomic uint64_t cookie; /* 0: not read yet */
+	atomic_int number;       /* its complement, so that zeroed memory holds none */
 	atomic_uint marks;
 	atomic_int n_options;
 	_Atomic uint64_t options[KNOWN_OPTIONS]; /* level, name */
@@ -33,8 +34,8 @@ void known_add(int number, const struct known *known)
 {
 	struct record *record = record_of(number);
 
-	atomic_store(&record->cookie, 0);
-	atomic_store_explicit(&record->number, number, memory_order_relaxed);
+	atomic_store(&record->number, NO_NUMBER);
+	atomic_store_explicit(&record->cookie, known->cookie, memory_order_relaxed);
 	atomic_store_explicit(&record->marks, known->marks, memory_order_relaxed);
 	record->netns = known->netns;
 	record->domain = known->domain;
@@ -46,16 +47,26 @@ void known_add(int number, const struct known *known)
 					      (uint32_t)known->options[i].name,
 				      memory_order_relaxed);
 	atomic_store_explicit(&record->n_options, known->n_options, memory_order_relaxed);
-	atomic_store_explicit(&record->cookie, known->cookie, memory_order_release);
+	atomic_store_explicit(&record->number, ~number, memory_order_release);
+}
+
+/* Is it the record of this very socket? The first to use it tells its cookie. */
+static bool is_of(struct record *record, int number, uint64_t cookie)
+{
+	uint64_t known = 0;
+
+	if (number < 0 || !cookie ||
+	    atomic_load_explicit(&record->number, memory_order_acquire) != ~number)
+		return false;
+	return atomic_compare_exchange_strong(&record->cookie, &known, cookie) ||
+	       known == cookie;
 }
 
 bool known_find(int number, uint64_t cookie, struct known *ret)
 {
 	struct record *record = record_of(number);
 
-	if (number < 0 || !cookie ||
-	    atomic_load_explicit(&record->cookie, memory_order_acquire) != cookie ||
-	    atomic_load_explicit(&record->number, memory_order_relaxed) != number)
+	if (!is_of(record, number, cookie))
 		return false;
 	*ret = (struct known){
 		.cookie = cookie,
@@ -77,7 +88,29 @@ bool known_find(int number, uint64_t cookie, struct known *ret)
 		ret->options[i].name = (int)(uint32_t)option;
 	}
 	atomic_thread_fence(memory_order_acquire);
-	return atomic_load_explicit(&record->cookie, memory_order_relaxed) == cookie;
+	return is_of(record, number, cookie);
+}
+
+void known_forget(int number)
+{
+	struct record *record = record_of(number);
+	int stored = ~number;
+
+	if (atomic_load_explicit(&record->number, memory_order_relaxed) == stored)
+		atomic_compare_exchange_strong(&record->number, &stored, NO_NUMBER);
+}
+
+void known_forget_range(unsigned int first, unsigned int last)
+{
+	for (size_t i = 0; i < RECORDS; i++) {
+		int stored =
+			atomic_load_explicit(&records[i].number, memory_order_relaxed);
+		unsigned int number = (unsigned int)~stored;
+
+		if (stored != NO_NUMBER && number >= first && number <= last)
+			atomic_compare_exchange_strong(&records[i].number, &stored,
+						       NO_NUMBER);
+	}
 }
 
 void known_mark(int number, unsigned int marks)
@@ -85,7 +118,7 @@ void known_mark(int number, unsigned int marks)
 	struct record *record = record_of(number);
 
 	if (number >= 0 &&
-	    atomic_load_explicit(&record->number, memory_order_relaxed) == number &&
+	    atomic_load_explicit(&record->number, memory_order_relaxed) == ~number &&
 	    (atomic_load_explicit(&record->marks, memory_order_relaxed) & marks) != marks)
 		atomic_fetch_or(&record->marks, marks);
 }
@@ -97,7 +130,7 @@ void known_mark_option(int number, int level, int name)
 	int n;
 
 	if (number < 0 ||
-	    atomic_load_explicit(&record->number, memory_order_relaxed) != number)
+	    atomic_load_explicit(&record->number, memory_order_relaxed) != ~number)
 		return;
 	n = atomic_load(&record->n_options);
 	for (int i = 0; i < n && i < KNOWN_OPTIONS; i++)

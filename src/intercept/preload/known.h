@@ -2,15 +2,17 @@
 /*
  * What this process knows of the sockets it made itself.
  *
- * A record is found by number and believed only if the socket there has the record's
- * cookie, so a number that was closed and taken again means nothing. Sockets without a
- * record (accepted, inherited, received, made behind libc's back) are asked about in the
- * kernel, and moved with every care: the record is only what makes the usual case cheap.
- * It says
+ * A record is found by number. When a socket is made, what becomes of its number is
+ * watched: the record goes with close(), dup2() and whatever else may put another file
+ * there. When it is used for the first time the socket's cookie is read and written
+ * down; from then on the socket at the number must have it. So a number that was closed
+ * and taken again means nothing. Sockets without a record (accepted, inherited, received,
+ * made behind libc's back) are asked about in the kernel, and moved with every care: the
+ * record is only what makes the usual case cheap. It says
  *
  *  - what the socket is and in which stack, which cannot change;
  *  - that nothing happened to it which a move would have to look for: it has no other
- *    number, no epoll instance watches it, nobody asked for its signals;
+ *    number, no epoll instance watches it;
  *  - which options were set, so that only these need carrying over.
  */
 #pragma once
@@ -39,9 +41,12 @@ struct known {
 	} options[KNOWN_OPTIONS];
 };
 
-/* Remembers the socket just made at @number. */
+/* Remembers the socket just made at @number; its cookie may be 0: not read yet. */
 void known_add(int number, const struct known *known);
-/* Return: whether there is a record of the socket with this @cookie at @number. */
+/* Return: whether there is a record of the socket at @number, which has this @cookie. */
 bool known_find(int number, uint64_t cookie, struct known *ret);
 void known_mark(int number, unsigned int marks);
 void known_mark_option(int number, int level, int name);
+/* @number is, or is about to be, something else. */
+void known_forget(int number);
+void known_forget_range(unsigned int first, unsigned int last);

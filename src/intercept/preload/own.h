@@ -31,6 +31,9 @@ static inline bool own_may_have(int fd)
 
 /* Return: the number in @slot, verified; or -1. It stays ours. */
 int own_get(unsigned int slot);
+/* The same, not verified: it was ours a moment ago, and only a program that puts files
+ * under numbers of its choosing behind libc's back could have taken it. */
+int own_guess(unsigned int slot);
 /*
  * Takes over @fd, gives it a high number and puts it into @slot, if that is empty or what
  * is there is ours no longer. Return: the number in the slot, which may be what another

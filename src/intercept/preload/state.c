@@ -35,6 +35,7 @@
 
 #define POLICY_SIZE_MAX (64 * 1024 * 1024)
 #define BROKER_SOCKET   "/run/graft/graftd.sock"
+#define RUN_PREFIX      "@graft/run/" /* the cookie of its namespace follows */
 
 struct state state;
 
@@ -168,6 +169,17 @@ static bool is_disabled(void)
 	return value && !strncmp(value, "disable", strlen("disable"));
 }
 
+/* A program that was started in another network namespace than that of its run: is not
+ * of the run. */
+static bool is_elsewhere(void)
+{
+	const char *run = secure_getenv("GRAFT_RUN");
+	const size_t size = strlen(RUN_PREFIX);
+
+	return run && !strncmp(run, RUN_PREFIX, size) &&
+	       strtoull(run + size, NULL, 10) != place_own();
+}
+
 /* Return: the mode to be in. */
 static enum state_mode load(bool anyway)
 {
@@ -175,7 +187,7 @@ static enum state_mode load(bool anyway)
 
 	if (is_disabled())
 		return STATE_DISABLED;
-	if (!anyway && !wants_rules())
+	if ((!anyway && !wants_rules()) || is_elsewhere())
 		return STATE_OFF;
 	say_init();
 	state.is_verbose = is_set("GRAFT_VERBOSE");
@@ -187,7 +199,6 @@ static enum state_mode load(bool anyway)
 	}
 	policy_get_reach(policy, &state.reach);
 	state.policy = policy;
-	place_own();
 	guess_init();
 	view_start(policy);
 	return STATE_ON;

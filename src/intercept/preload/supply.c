@@ -12,6 +12,7 @@
  *	FREE -> BUSY -> READY		key and slot of an entry never change then
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -26,12 +27,16 @@
 #define SUPPLIES     (OWN_MAX - OWN_SUPPLIES)
 #define WANTED_FIRST 1  /* this many go without */
 #define REFUSED_SKIP 64 /* and this many after a refusal */
+#define LOOK_EVERY   16 /* takes: is the descriptor still ours? */
+#define PATIENCE_MS  20
 
 enum { FREE, BUSY, READY };
 
 static struct entry {
 	atomic_int state;
-	atomic_int skip; /* times to go without */
+	atomic_int skip;  /* times to go without asking for a supply */
+	atomic_int hurry; /* times to go without waiting for more */
+	atomic_uint n_taken;
 	_Atomic uint64_t netns;
 	struct wire_ask key; /* without address and flags */
 } entries[SUPPLIES];
@@ -126,15 +131,35 @@ static int take(int from, int flags)
 	return fd;
 }
 
+/* The broker is at it, or in trouble: then it is left alone for a while. */
+static bool wait_for_more(struct entry *entry, int from)
+{
+	struct pollfd waits = { .fd = from, .events = POLLIN };
+
+	if (atomic_load(&entry->hurry) > 0) {
+		atomic_fetch_sub(&entry->hurry, 1);
+		return false;
+	}
+	if (poll(&waits, 1, PATIENCE_MS) > 0)
+		return true;
+	atomic_store(&entry->hurry, REFUSED_SKIP);
+	return false;
+}
+
 static int take_from(struct entry *entry, int flags, bool at_once)
 {
-	int from = own_get(slot_of(entry)), fd;
+	bool look = atomic_fetch_add_explicit(&entry->n_taken, 1, memory_order_relaxed) %
+			    LOOK_EVERY ==
+		    0;
+	int from = look ? own_get(slot_of(entry)) : own_guess(slot_of(entry)), fd;
 
 	if (from < 0)
 		from = open_supply(entry, at_once);
 	if (from < 0)
 		return -EAGAIN;
 	fd = take(from, flags);
+	if (fd == -EAGAIN && at_once && wait_for_more(entry, from))
+		fd = take(from, flags);
 	if (fd != -ECONNRESET)
 		return fd;
 	own_drop(slot_of(entry), from);
