@@ -232,8 +232,10 @@ int goal_return(struct subject *subject, struct route *route)
 	int protocol = subject->is_unix ? 0 : subject->protocol;
 	int new, r;
 
-	r = route->op == POLICY_BIND ? subject_can_move(subject, POLICY_BIND)
-				     : may_move(subject);
+	if (route->op == POLICY_CONNECT)
+		r = may_move(subject);
+	else
+		r = route->listens ? 0 : subject_can_move(subject, POLICY_BIND);
 	if (r)
 		return r == MOVE_E_NOT ? 0 : r;
 	new = socket(subject->domain, subject->type | SOCK_CLOEXEC, protocol);

@@ -158,6 +158,7 @@ static void put(int new, int number)
 {
 	int flags = fcntl(number, F_GETFD);
 
+	known_forget(number);
 	if (flags >= 0)
 		dup3(new, number, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
 }
