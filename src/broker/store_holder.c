@@ -55,6 +55,7 @@ struct holder_store {
 	int state;
 	int fd; /* connected to the holder, or -1 */
 	pid_t pid;
+	bool starts;
 };
 
 static struct holder_store *holder_store_of(struct store *store)
@@ -379,7 +380,8 @@ static void take(struct store *store)
 	int r;
 
 	if (fd < 0) {
-		start_or_try_later(self);
+		if (self->starts)
+			start_or_try_later(self);
 		return;
 	}
 	r = check_peer(fd, &pid);
@@ -393,7 +395,8 @@ static void take(struct store *store)
 		return;
 	log_error("what graft-holder kept is lost: %s", strerror(-r));
 	leave(self);
-	self->timer.deadline_ns = 0;
+	if (self->starts)
+		self->timer.deadline_ns = 0;
 }
 
 /* --- operations --- */
@@ -451,7 +454,7 @@ static const struct store_place place = {
 	.release = release,
 };
 
-int store_holder_new(struct store **ret, struct event_loop *loop, int state)
+int store_holder_new(struct store **ret, struct event_loop *loop, int state, bool starts)
 {
 	struct holder_store *self = calloc(1, sizeof(*self));
 
@@ -464,6 +467,7 @@ int store_holder_new(struct store **ret, struct event_loop *loop, int state)
 	self->timer.deadline_ns = EVENT_NEVER;
 	self->retry_ns = RETRY_MIN_NS;
 	self->state = state;
+	self->starts = starts;
 	self->fd = -1;
 	event_loop_add_timer(loop, &self->timer);
 	*ret = &self->store;

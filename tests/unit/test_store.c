@@ -666,6 +666,33 @@ static void test_systemd(void **unused)
 	unsetenv("NOTIFY_SOCKET");
 }
 
+/* A holder from before the service manager came: everything moves. */
+static void test_inherited(void **unused)
+{
+	struct store *store = open_store();
+	int a = keep_pipe(store, "held-1"), fd = -1, manager;
+	char text[256];
+	ssize_t n;
+
+	store_free(store, true);
+	manager = open_manager();
+	store = open_store();
+	assert_int_equal(n_found, 1);
+	assert_same_pipe(a, found("held-1"));
+	n = fd_receive(manager, text, sizeof(text) - 1, &fd, 1, NULL);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_string_equal(text, "FDSTORE=1\nFDPOLL=0\nFDNAME=held-1");
+	assert_same_pipe(a, fd);
+	assert_int_equal(holder_pid(), 0);
+	assert_false(has_path());
+	close_found();
+	store_free(store, true);
+	close_manager(manager);
+	fd_close(fd);
+	fd_close(a);
+}
+
 /* In a process of its own, whose descriptors 3 and 4 they are. */
 static void check_given(int a, int b)
 {
@@ -675,7 +702,7 @@ static void check_given(int a, int b)
 	snprintf(pid, sizeof(pid), "%d", getpid());
 	setenv("LISTEN_PID", pid, 1);
 	setenv("LISTEN_FDS", "2", 1);
-	setenv("LISTEN_FDNAMES", "control:held-1", 1);
+	setenv("LISTEN_FDNAMES", STORE_CONTROL ":held-1", 1);
 	a = fcntl(a, F_DUPFD, 10);
 	b = fcntl(b, F_DUPFD, 10);
 	dup2(a, 3);
@@ -718,7 +745,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_patience),   cmocka_unit_test(test_nothing_kept),
 		cmocka_unit_test(test_newest),     cmocka_unit_test(test_nonsense),
 		cmocka_unit_test(test_other_user), cmocka_unit_test(test_systemd),
-		cmocka_unit_test(test_given),
+		cmocka_unit_test(test_inherited),  cmocka_unit_test(test_given),
 	};
 	int r;
 

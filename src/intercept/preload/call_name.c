@@ -95,7 +95,7 @@ int hijack_bind(int fd, const struct sockaddr *address, socklen_t len)
 /* Says what the connection will look like, before anybody can ask. */
 static void note_peer(const struct subject *subject, const struct route *route)
 {
-	if (route->is_judged && !subject->is_unix)
+	if (route->is_judged)
 		view_note_peer(subject->number, &route->address, &route->asked);
 }
 

@@ -113,7 +113,7 @@ static ssize_t deliver(struct subject *subject, struct route *route,
 		r = prepare(subject, route);
 	if (r == 0 && route->is_judged && has_source_route(sending->head))
 		r = -EPERM;
-	if (r == 0 && route->is_judged && !subject->is_unix)
+	if (r == 0 && route->is_judged)
 		view_note_peer(subject->number, &route->address, &route->asked);
 	result = r < 0 ? r : send_to(sending, &route->address, route->size);
 	if (r == 0 && result < 0)

@@ -199,7 +199,6 @@ static enum state_mode load(bool anyway)
 	}
 	policy_get_reach(policy, &state.reach);
 	state.policy = policy;
-	place_own();
 	guess_init();
 	view_start(policy);
 	return STATE_ON;

@@ -387,7 +387,7 @@ void view_note_peer(int fd, const union address *actual, const union address *as
 	    (asked || ports_have(&peer_ports, address_port(actual))))
 		note_inet_peer(fd, actual, asked);
 	else if (actual->any.sa_family == AF_UNIX && asked)
-		view_note_unix_peer(actual, asked);
+		view_note_unix_peer(fd, actual, asked);
 	errno = saved;
 }
 
