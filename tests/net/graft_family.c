@@ -6,7 +6,8 @@
  *	ep-stream ipv4 127.0.0.1:7070	ep-six ipv6 [::1]:7071	ep-path unix PATH
  *	ep-any ipv4 127.0.0.1:dynamic	ep-16-characters ipv4 127.0.0.1:7072
  *
- * Prints TAP. With --source there is "default-source ipv4 127.0.0.1:7079", too.
+ * Prints TAP. With --source there is "default-source ipv4 127.0.0.1:7079", too;
+ * with --far a server at "ep-far ipv4 127.0.0.1:7086" of another namespace.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -250,11 +251,33 @@ static void test_source(void)
 	close(server);
 }
 
+/* Its address means something else in the namespace the socket is bound in. */
+static void test_far(void)
+{
+	struct sockaddr_gr here = name_of("ep-stream"), far = name_of("ep-far");
+	int fd = socket(AF_GRAFT, SOCK_STREAM, 0);
+
+	check(connect_to(fd, "ep-far") == 0, "connect to another namespace");
+	close(fd);
+	fd = socket(AF_GRAFT, SOCK_STREAM, 0);
+	check(bind_to(fd, "ep-stream") == 0, "bind on the host");
+	check(fails_with(connect_to(fd, "ep-far"), ENETUNREACH),
+	      "a bound socket reaches endpoints of its own namespace alone");
+	close(fd);
+	fd = socket(AF_GRAFT, SOCK_DGRAM, 0);
+	check(sendto(fd, "x", 1, 0, (struct sockaddr *)&here, sizeof(here)) == 1 &&
+		      sendto(fd, "x", 1, 0, (struct sockaddr *)&far, sizeof(far)) == 1,
+	      "one that is not bound goes from one to the other");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc > 1 && !strcmp(argv[1], "--source")) {
 		test_source();
+	} else if (argc > 1 && !strcmp(argv[1], "--far")) {
+		test_far();
 	} else {
 		test_addresses();
 		close(serve("ep-stream", AF_INET, 7070));

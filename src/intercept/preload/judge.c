@@ -127,7 +127,8 @@ void judge_say(const struct subject *subject, const struct route *route, int64_t
 
 	if (!state.is_verbose)
 		return;
-	if (result < 0) /* the first time it reads files of the locale */
+	/* Not for nothing: it may read the translations of messages from files. */
+	if (result < 0)
 		error = strerror((int)-result);
 	print_address(&route->asked, address, sizeof(address));
 	if (route->verdict.target == POLICY_DENY)
