@@ -30,6 +30,7 @@
 #include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/own.h"
+#include "intercept/preload/reverse_named.h"
 #include "intercept/preload/say.h"
 #include "intercept/preload/state.h"
 #include "intercept/preload/view.h"
@@ -203,6 +204,7 @@ static enum state_mode load(bool anyway)
 	place_own();
 	guess_init();
 	view_start(policy);
+	reverse_named_start();
 	graft_start();
 	return STATE_ON;
 }
