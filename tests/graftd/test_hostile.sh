@@ -38,7 +38,7 @@ as_user() # UID COMMAND...
 start_good()
 {
 	exec 9<>"$T/fifo"
-	as_user 1001 "$HOSTILE" "$BROKER" good <&9 >"$T/good.log" 2>&1 9>&- &
+	as_user 1001 "$HOSTILE" "$BROKER" "good" <&9 >"$T/good.log" 2>&1 9>&- &
 	PID_OF[good]=$!
 }
 
@@ -56,6 +56,11 @@ few_descriptors()
 	[ "$(n_descriptors)" -le $((DESCRIPTORS + 2)) ]
 }
 
+no_complaint() # FILE
+{
+	! grep -E 'Sanitizer|runtime error' "$1"
+}
+
 afterwards() # NAME
 {
 	check "$1: graftd is alive" kill -0 "${PID_OF[graftd]}"
@@ -63,7 +68,7 @@ afterwards() # NAME
 	check "$1: it gave back what it was sent" within 15 few_descriptors
 	if [ -n "$SANITIZED" ]; then # what is freed is kept for a while
 		check "$1: no complaint of a sanitizer" \
-			sh -c '! grep -E "Sanitizer|runtime error" "$1"' - "$T/graftd.log"
+			no_complaint "$T/graftd.log"
 	else
 		check "$1: it has not grown (from $MEMORY to $(memory_kb) KB)" \
 			[ "$(memory_kb)" -le $((MEMORY + GROWTH_KB)) ]

@@ -52,6 +52,11 @@ bind_us() # the median of bind by name
 		GRAFT_CONV_PAIRS="0.0.0.0:8000=target" "$T/bin/load" - 0 binds 8000 "$BINDS"
 }
 
+delete_all()
+{
+	cut -d ' ' -f 1 "$T/batch" | xargs "$GRAFT" del
+}
+
 less() # A B
 {
 	awk -v a="$1" -v b="$2" 'BEGIN { exit !(a < b) }'
@@ -113,6 +118,6 @@ start_graftd
 comment "restart with $N: $(awk -v a="$START" -v b="$EPOCHREALTIME" \
 	'BEGIN { printf "%.0f", (b - a) * 1000 }') ms"
 equal "after a kill all are there" $((N + 10)) "$("$GRAFT" show | wc -l)"
-check "they are deleted" sh -c 'cut -d " " -f 1 "$1" | xargs "$2" del' - "$T/batch" "$GRAFT"
+check "they are deleted" delete_all
 equal "and gone" 10 "$("$GRAFT" show | wc -l)"
 finish
