@@ -59,12 +59,10 @@ static int find_state(struct home *home, const char *given)
 	int r = join(home->state, sizeof(home->state), given ? given : home->socket, "");
 	char *slash = strrchr(home->state, '/');
 
-	if (r < 0 || given)
+	if (r < 0 || given || !slash)
 		return r;
-	if (slash && slash > home->state)
-		*slash = '\0';
-	else
-		strcpy(home->state, slash ? "/" : ".");
+	/* "/sock" is in "/". */
+	slash[slash == home->state] = '\0';
 	return 0;
 }
 
