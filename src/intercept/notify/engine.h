@@ -278,8 +278,6 @@ int family_prepare(struct call *call, struct subject *subject, struct route *rou
 /* Keeps the books after a call that named an endpoint. */
 void family_report(struct call *call, const struct subject *subject,
 		   const struct route *route, int64_t result);
-/* Is it of another family, or bound? */
-bool family_may_listen(struct call *call, const struct subject *subject);
 struct answer family_setsockopt(struct call *call, const struct subject *subject);
 
 /* --- judge.c: policy applied to a subject --- */

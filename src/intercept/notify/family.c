@@ -350,10 +350,3 @@ void family_report(struct call *call, const struct subject *subject,
 	if (config->ops->grafted)
 		config->ops->grafted(config->context, subject_cookie(subject), NULL);
 }
-
-bool family_may_listen(struct call *call, const struct subject *subject)
-{
-	bool is_bound = false;
-
-	return !family_knows(call->notify, subject, &is_bound) || is_bound;
-}

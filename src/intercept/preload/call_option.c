@@ -12,7 +12,7 @@ int hijack_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 {
 	int r;
 
-	if (graft_option_concerns(fd, level))
+	if (graft_set_concerns(fd, level, name))
 		return graft_setsockopt(fd, level, name, value, size);
 	known_mark_option(fd, level, name);
 	r = setsockopt(fd, level, name, value, size);
@@ -25,7 +25,7 @@ int hijack_getsockopt(int fd, int level, int name, void *value, socklen_t *size)
 {
 	int r;
 
-	if (graft_option_concerns(fd, level))
+	if (graft_get_concerns(fd, level, name))
 		return graft_getsockopt(fd, level, name, value, size);
 	r = getsockopt(fd, level, name, value, size);
 	if (unix_options_get_concerns(r, level, name))

@@ -70,9 +70,7 @@ static void set_goal(struct route *route)
 	}
 }
 
-/* An address that getaddrinfo() gave out for an endpoint. */
-static void judge_name(const struct subject *subject, struct route *route,
-		       const char *name)
+void judge_name(const struct subject *subject, struct route *route, const char *name)
 {
 	const struct endpoint *endpoint = policy_find_endpoint(state.policy, name);
 
@@ -101,7 +99,7 @@ void judge(const struct subject *subject, struct route *route)
 	const char *name = names_endpoint(&route->asked);
 
 	route->is_judged = true;
-	if (name) {
+	if (name) { /* an address that getaddrinfo() gave out */
 		judge_name(subject, route, name);
 		return;
 	}

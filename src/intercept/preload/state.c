@@ -27,6 +27,7 @@
 #include "base/fd.h"
 #include "intercept/preload/broker.h"
 #include "intercept/preload/calls.h"
+#include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/own.h"
 #include "intercept/preload/say.h"
@@ -201,6 +202,7 @@ static enum state_mode load(bool anyway)
 	state.policy = policy;
 	guess_init();
 	view_start(policy);
+	graft_start();
 	return STATE_ON;
 }
 

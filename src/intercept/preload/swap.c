@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "base/number.h"
+#include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/kernel.h"
 #include "intercept/preload/unix_options.h"
@@ -226,8 +227,10 @@ int swap(struct subject *subject, int new, uint64_t netns, enum swap_carries car
 	 struct moving *moving)
 {
 	const unsigned int spread = KNOWN_COPIED | KNOWN_WATCHED;
-	bool is_unix = kernel_option(new, SO_DOMAIN, 0) == AF_UNIX;
+	int domain = kernel_option(new, SO_DOMAIN, 0);
+	bool is_unix = domain == AF_UNIX;
 	int flags = fcntl(subject->number, F_GETFD);
+	uint64_t old = subject->cookie;
 
 	if (flags < 0) {
 		close(new);
@@ -245,7 +248,11 @@ int swap(struct subject *subject, int new, uint64_t netns, enum swap_carries car
 		return flags;
 	}
 	close(new);
+	/* Another one than before where the program named an endpoint. */
+	if (!is_unix)
+		subject->domain = domain;
 	remember(subject, netns, is_unix);
+	graft_follows(subject->number, old, subject->cookie);
 	return 0;
 }
 
