@@ -53,6 +53,27 @@ def normal(text):
                   if m.group(0).startswith('"/') else '"..."', text)
 
 
+# Part of loading: the library asks once in which network namespace it is.
+START = [re.compile(r"socket\(AF_UNIX, SOCK_DGRAM\|SOCK_CLOEXEC, 0\) = (\d+)"),
+         re.compile(r"getsockopt\((\d+), SOL_SOCKET, SO_NETNS_COOKIE, .*"),
+         re.compile(r"close\((\d+)\) = 0")]
+
+
+def without_start(texts):
+    """Without the first such three, after each execve."""
+    out, at, may = [], 0, True
+    while at < len(texts):
+        found = [a.fullmatch(b) for a, b in zip(START, texts[at : at + 3])]
+        if may and len(found) == 3 and all(found) and len({f.group(1) for f in found}) == 1:
+            may = False
+            at += 3
+            continue
+        may = may or texts[at].startswith("execve(")
+        out.append(texts[at])
+        at += 1
+    return out
+
+
 def processes(path):
     """[[call...]...] by process, in no order of time: who runs first is chance."""
     order, lists, loading = {}, [], {}
@@ -88,7 +109,7 @@ def processes(path):
         own = lists[order[pid]]
         if not own or own[-1] != text or name not in TIMED:
             own.append(text)
-    return sorted(lists)
+    return sorted(without_start(calls) for calls in lists)
 
 
 def main():
