@@ -53,7 +53,7 @@
 int self_read(struct self *ret)
 {
 	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct stat net, user;
+	struct stat net, user, root;
 	int r;
 
 	if (fd < 0)
@@ -61,13 +61,16 @@ int self_read(struct self *ret)
 	r = stack_cookie_of(fd, &ret->netns);
 	if (r < 0)
 		return r;
-	if (stat("/proc/self/ns/net", &net) < 0 || stat("/proc/self/ns/user", &user) < 0)
+	if (stat("/proc/self/ns/net", &net) < 0 ||
+	    stat("/proc/self/ns/user", &user) < 0 || stat("/", &root) < 0)
 		return -errno;
 	ret->uid = getuid();
 	ret->net_dev = net.st_dev;
 	ret->net_ino = net.st_ino;
 	ret->user_dev = user.st_dev;
 	ret->user_ino = user.st_ino;
+	ret->root_dev = root.st_dev;
+	ret->root_ino = root.st_ino;
 	return 0;
 }
 
@@ -131,6 +134,16 @@ static bool is_of_our_userns(const struct identity *identity)
 	proc_path(identity, "ns/user", path, sizeof(path));
 	return stat(path, &st) == 0 && st.st_dev == identity->self->user_dev &&
 	       st.st_ino == identity->self->user_ino && is_alive(identity);
+}
+
+bool identity_shares_root(const struct identity *identity)
+{
+	struct stat st;
+	char path[64];
+
+	proc_path(identity, "root", path, sizeof(path));
+	return stat(path, &st) == 0 && st.st_dev == identity->self->root_dev &&
+	       st.st_ino == identity->self->root_ino && is_alive(identity);
 }
 
 static bool has_net_admin(const struct identity *identity)
