@@ -9,7 +9,7 @@
  * Signals arrive as messages: SIGTERM and SIGINT end in good order, SIGHUP reloads.
  *
  * A graftd that is killed leaves its journal in the state directory and its descriptors
- *in the store, the control socket among them: clients that come before the next one is
+ * in the store, the control socket among them: clients that come before the next one is
  * there wait in its backlog.
  */
 #include <errno.h>
