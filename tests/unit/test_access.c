@@ -123,11 +123,11 @@ static void test_add(void **state)
 		{ ROOT, "x unix /x owner netns=/a/b", 0 },
 		{ USER, "x ipv4 0.0.0.0:8080", 0 },
 		{ USER, "x ipv4 0.0.0.0:dynamic hold share", 0 },
-		{ USER, "x unix /home/x owner any", 0 },
+		{ USER, "x unix /srv/x owner any", 0 },
 		{ USER, "x ipv4 0.0.0.0:8080 netns web", -EPERM },
 		{ USER, "x ipv4 0.0.0.0:8080 netns 1", -EPERM },
 		{ USER, "x ipv4 0.0.0.0:8080 owner netns=web", 0 },
-		{ USER, "x ipv4 0.0.0.0:8080 owner netns=/home/fuse/x", -EPERM },
+		{ USER, "x ipv4 0.0.0.0:8080 owner netns=/srv/fuse/x", -EPERM },
 		{ USER, "x ipv4 0.0.0.0:8080 binder uid=1 connector netns=/x/y", -EPERM },
 		/* Nothing of theirs says that they rule the namespace. */
 		{ BOXED, "x ipv4 0.0.0.0:8080", -EPERM },

@@ -30,6 +30,7 @@
 #include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/own.h"
+#include "intercept/preload/reverse_named.h"
 #include "intercept/preload/say.h"
 #include "intercept/preload/state.h"
 #include "intercept/preload/view.h"
@@ -202,6 +203,7 @@ static enum state_mode load(bool anyway)
 	state.policy = policy;
 	guess_init();
 	view_start(policy);
+	reverse_named_start();
 	graft_start();
 	return STATE_ON;
 }
