@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lock goes with the process however that ends, so whoever has it may take away what
- * another graftd has left. The state directory must be such that nobody else can put
+ * The lock is the process's (F_SETLK), not inherited, and goes with it however it ends: so
+ * whoever has it may take away what another graftd has left. The state directory must be such that nobody else can put
  * anything into it.
  */
 #include <errno.h>
@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -75,6 +74,7 @@ static int find_state(struct home *home, const char *given)
 /* Those above it are there, or it is somebody else's matter. */
 static int open_state(struct home *home)
 {
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct stat st;
 
 	if (mkdir(home->state, 0755) < 0 && errno != EEXIST)
@@ -88,9 +88,9 @@ static int open_state(struct home *home)
 			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (home->lock < 0)
 		return fail("cannot make a lock in", home->state, -errno);
-	if (flock(home->lock, LOCK_EX | LOCK_NB) == 0)
+	if (fcntl(home->lock, F_SETLK, &lock) == 0)
 		return 0;
-	if (errno == EWOULDBLOCK)
+	if (errno == EACCES || errno == EAGAIN)
 		log_error("another graftd keeps its state in %s", home->state);
 	else
 		return fail("cannot lock", home->state, -errno);

@@ -685,7 +685,7 @@ def case_descriptors_do_not_leak(daemon):
         other = Client(PATH, hello=False)
         other.socket.send(b'garbage')
         other.close()
-    assert within(lambda: count() == before), (before, count())
+    assert within(lambda: count() <= before), (before, count())
 
 
 def main():
