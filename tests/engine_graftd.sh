@@ -67,6 +67,8 @@ policy_file()
 	local word rest
 	while read -r word rest; do
 		if [ "$word" = endpoint ]; then
+			# A script may mean another place by the same name next time.
+			"$GRAFT" del "${rest%% *}" 2>/dev/null
 			# shellcheck disable=SC2086 # a line of words
 			define $rest
 		else

@@ -120,7 +120,7 @@ if [ -n "${QUICK-}" ]; then
 	fi
 else
 	if build build; then
-		for suite in lint unit fuzz conformance escape net; do
+		for suite in lint unit fuzz conformance escape net graftd preload; do
 			run build "$suite"
 		done
 	fi
@@ -131,6 +131,7 @@ else
 		# have freed what it still uses.
 		# shellcheck disable=SC2086 # names are words
 		ASAN_OPTIONS=detect_leaks=0 asan_quick net $asan_names
+		ASAN_OPTIONS=detect_leaks=0 asan_quick graftd crash hostile
 		run build-asan conformance
 	fi
 	if ! command -v clang >/dev/null; then

@@ -20,7 +20,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -56,8 +55,8 @@ struct daemon {
 	struct notify notify;
 	int signal_fd;
 	uint64_t started_ns;
-	int control;     /* as the store gave it back, until it is served */
-	bool has_opened; /* the control socket is ours to take away */
+	int control;   /* as it was found, until it is served */
+	bool is_given; /* it, by whoever started us, who looks after its path */
 };
 
 static int fail(const char *what, int r)
@@ -155,8 +154,11 @@ static void found(void *context, const char *name, int fd)
 static void put_control(struct daemon *daemon)
 {
 	struct graftd *graftd = &daemon->graftd;
-	int r = store_put(graftd->store, STORE_CONTROL, server_fd(graftd->server));
+	int r = 0;
 
+	/* What a socket unit made stays with systemd anyway. */
+	if (!daemon->is_given || !store_is_systemd(graftd->store))
+		r = store_put(graftd->store, STORE_CONTROL, server_fd(graftd->server));
 	if (r < 0)
 		log_warning("clients will not wait for a graftd that was killed: %s",
 			    strerror(-r));
@@ -207,26 +209,18 @@ static int open_control(struct daemon *daemon)
 {
 	struct graftd *graftd = &daemon->graftd;
 	int fd = fd_steal(&daemon->control), r;
-	bool is_given = sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0;
 
-	/* That of a socket unit is where the unit says; ours must be where clients look.
-	 */
-	if (is_given && !getenv("NOTIFY_SOCKET"))
-		is_given = home_is_control(&daemon->home, fd);
-	if (!is_given) {
-		fd_close(fd);
-		fd = home_listen(&daemon->home, daemon->options->group);
+	if (!daemon->is_given) {
+		fd = home_listen(&daemon->home, fd, daemon->options->group);
 		if (fd < 0)
 			return fd;
 	}
-	daemon->has_opened = !is_given || !getenv("NOTIFY_SOCKET");
 	r = server_new(&graftd->server, graftd, fd);
 	if (r < 0) {
 		fd_close(fd);
 		return fail("cannot start", r);
 	}
-	if (!is_given)
-		put_control(daemon);
+	put_control(daemon);
 	return 0;
 }
 
@@ -243,7 +237,10 @@ static int begin(struct daemon *daemon)
 		r = take_past(daemon);
 	if (r < 0)
 		return r;
-	daemon->control = restore_control(&daemon->kept);
+	daemon->control = restore_given(&daemon->kept);
+	daemon->is_given = daemon->control >= 0;
+	if (!daemon->is_given)
+		daemon->control = restore_control(&daemon->kept);
 	restore_held(graftd, &daemon->kept);
 	r = departed_begin(graftd);
 	if (r < 0)
@@ -312,7 +309,7 @@ static void finish(struct daemon *daemon, bool in_good_order)
 {
 	struct graftd *graftd = &daemon->graftd;
 
-	if (graftd->server && daemon->has_opened && in_good_order)
+	if (graftd->server && !daemon->is_given && in_good_order)
 		unlink(daemon->home.socket);
 	exporter_free(graftd->exporter);
 	server_free(graftd->server);

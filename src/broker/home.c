@@ -1,30 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lock is the process's (F_SETLK), not inherited, and goes with it however it ends: so
- * whoever has it may take away what another graftd has left. The state directory must be such that nobody else can put
+ * The lock goes with the process however that ends, so whoever has it may take away what
+ * another graftd has left. The state directory must be such that nobody else can put
  * anything into it.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/sockios.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "broker/client.h"
 #include "broker/daemon.h"
 #include "broker/home.h"
-
-#ifndef SIOCUNIXFILE
-#	define SIOCUNIXFILE (SIOCPROTOPRIVATE + 0)
-#endif
+#include "broker/path.h"
 
 #define BACKLOG 4096
 
@@ -46,7 +42,8 @@ static int find_socket(struct home *home, const char *given)
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 
 	if (given)
-		return join(home->socket, sizeof(home->socket), given, "");
+		return join(home->socket, sizeof(home->socket),
+			    strchr(given, '/') ? "" : "./", given);
 	if (getuid() == 0)
 		return join(home->socket, sizeof(home->socket), BROKER_SOCKET, "");
 	if (runtime)
@@ -71,10 +68,26 @@ static int find_state(struct home *home, const char *given)
 	return 0;
 }
 
+/* Of fcntl(2)'s kind, which a child that we fork does not have, too: the holder could
+ * still be about to be executed when we are killed. */
+static int take_lock(const struct home *home)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(home->lock, F_SETLK, &lock) == 0)
+		return 0;
+	if (errno != EAGAIN && errno != EACCES)
+		return fail("cannot lock", home->state, -errno);
+	if (fcntl(home->lock, F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+		lock.l_pid = 0;
+	log_error("graftd already runs (pid %d), with its state in %s", (int)lock.l_pid,
+		  home->state);
+	return -EBUSY;
+}
+
 /* Those above it are there, or it is somebody else's matter. */
 static int open_state(struct home *home)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	struct stat st;
 
 	if (mkdir(home->state, 0755) < 0 && errno != EEXIST)
@@ -88,13 +101,7 @@ static int open_state(struct home *home)
 			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (home->lock < 0)
 		return fail("cannot make a lock in", home->state, -errno);
-	if (fcntl(home->lock, F_SETLK, &lock) == 0)
-		return 0;
-	if (errno == EACCES || errno == EAGAIN)
-		log_error("another graftd keeps its state in %s", home->state);
-	else
-		return fail("cannot lock", home->state, -errno);
-	return -EBUSY;
+	return take_lock(home);
 }
 
 int home_open(struct home *ret, const struct daemon_options *options)
@@ -114,23 +121,15 @@ void home_close(struct home *home)
 	home->lock = fd_close(home->lock);
 }
 
-bool home_is_control(const struct home *home, int fd)
+/* What clients find at our path? */
+static bool is_control(const struct home *home, int fd)
 {
-	struct sockaddr_un address;
-	socklen_t len = sizeof(address);
-	struct stat at_path, bound;
-	_cleanup_fd_ int inode = -1;
+	struct sockaddr_un address = { 0 };
+	socklen_t len = sizeof(address) - 1;
 
-	if (getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
-	    address.sun_family != AF_UNIX || stat(home->socket, &at_path) < 0)
-		return false;
-	/* Which takes a privilege; without it the name has to do. */
-	inode = ioctl(fd, SIOCUNIXFILE);
-	if (inode < 0)
-		return strncmp(address.sun_path, home->socket,
-			       sizeof(address.sun_path)) == 0;
-	return fstat(inode, &bound) == 0 && bound.st_ino == at_path.st_ino &&
-	       bound.st_dev == at_path.st_dev;
+	return sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0 &&
+	       getsockname(fd, (struct sockaddr *)&address, &len) == 0 &&
+	       !strcmp(address.sun_path, home->socket) && path_leads_to(home->socket, fd);
 }
 
 static int set_mode(const struct home *home, const char *name)
@@ -147,7 +146,7 @@ static int set_mode(const struct home *home, const char *name)
 	return 0;
 }
 
-int home_listen(const struct home *home, const char *group)
+static int make(const struct home *home)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	_cleanup_fd_ int fd =
@@ -156,14 +155,27 @@ int home_listen(const struct home *home, const char *group)
 	int r;
 
 	if (fd < 0)
-		return fail("cannot listen at", home->socket, -errno);
+		return -errno;
 	memcpy(address.sun_path, home->socket, sizeof(address.sun_path));
-	unlink(home->socket);
 	mask = umask(0177);
-	r = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	/* What a dead graftd left gives way; one that lives, with other state, does not.
+	 */
+	r = path_bind(fd, &address, sizeof(address));
 	umask(mask);
-	if (r == 0)
-		r = set_mode(home, group);
+	return r < 0 ? r : fd_steal(&fd);
+}
+
+int home_listen(const struct home *home, int last, const char *group)
+{
+	_cleanup_fd_ int fd = last;
+	int r;
+
+	if (!is_control(home, fd)) {
+		fd_close(fd);
+		fd = make(home);
+	}
+	r = fd < 0 ? fd : set_mode(home, group);
+	/* Also of the last one's: clients are told who listened last. */
 	if (r == 0 && listen(fd, BACKLOG) < 0)
 		r = -errno;
 	return r < 0 ? fail("cannot listen at", home->socket, r) : fd_steal(&fd);

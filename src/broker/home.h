@@ -21,7 +21,7 @@ struct home {
  * -errno; home_close() in any case. */
 int home_open(struct home *ret, const struct daemon_options *options);
 void home_close(struct home *home);
-/* Is @fd a control socket that clients find at our path? */
-bool home_is_control(const struct home *home, int fd);
-/* Return: the control socket, listening, the caller's; or -errno, logged. */
-int home_listen(const struct home *home, const char *group);
+/* Makes the control socket listen: @last, which is that of a graftd before us, or -1, and
+ * is taken over, if it is what clients find at our path; else a new one. Return: the
+ * descriptor, the caller's; or -errno, logged. */
+int home_listen(const struct home *home, int last, const char *group);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
 
 #include "base/fd.h"
 #include "base/log.h"
@@ -124,43 +126,71 @@ void restore_found(void *context, const char *name, int fd)
 	sockets[kept->n++].fd = fd;
 }
 
-int restore_control(struct restore_kept *kept)
+static bool is_ours(const char *name)
+{
+	return !strcmp(name, STORE_CONTROL) ||
+	       !strncmp(name, STORE_HELD, strlen(STORE_HELD));
+}
+
+int restore_given(struct restore_kept *kept)
 {
 	for (size_t i = 0; i < kept->n; i++)
-		if (strcmp(kept->sockets[i].name, STORE_CONTROL) == 0 &&
-		    kept->sockets[i].fd >= 0)
+		if (!is_ours(kept->sockets[i].name) &&
+		    sd_is_socket_unix(kept->sockets[i].fd, SOCK_SEQPACKET, 1, NULL, 0) >
+			    0)
 			return fd_steal(&kept->sockets[i].fd);
 	return -1;
 }
 
-static void restore_entry(struct graftd *graftd, struct restore_kept *kept,
+int restore_control(struct restore_kept *kept)
+{
+	for (size_t i = 0; i < kept->n; i++)
+		if (!strcmp(kept->sockets[i].name, STORE_CONTROL))
+			return fd_steal(&kept->sockets[i].fd);
+	return -1;
+}
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(((const struct restore_socket *)a)->name,
+		      ((const struct restore_socket *)b)->name);
+}
+
+/* Return: whether it has what it is to have. */
+static bool restore_entry(struct graftd *graftd, struct restore_kept *kept,
 			  struct entry *entry)
 {
-	for (size_t i = 0; i < kept->n; i++) {
-		struct restore_socket *socket = &kept->sockets[i];
+	struct restore_socket key = { .fd = -1 }, *socket = NULL;
 
-		if (socket->fd >= 0 &&
-		    use_restore_held(graftd, entry, socket->name, socket->fd)) {
-			socket->fd = -1;
-			return;
-		}
-	}
+	if (!use_wants_held(entry, key.name))
+		return true;
+	if (kept->n)
+		socket = bsearch(&key, kept->sockets, kept->n, sizeof(key), compare);
+	if (!socket || socket->fd < 0 || use_restore_held(graftd, entry, socket->fd) < 0)
+		return false;
+	socket->fd = -1;
+	return true;
 }
 
 void restore_held(struct graftd *graftd, struct restore_kept *kept)
 {
 	struct entry *entry;
 	uint32_t cursor = 0;
+	size_t n_lost = 0;
 
-	while (kept->n && (entry = registry_next(graftd->registry, &cursor)))
-		if (entry->use)
-			restore_entry(graftd, kept, entry);
+	if (kept->n)
+		qsort(kept->sockets, kept->n, sizeof(*kept->sockets), compare);
+	while (graftd->registry && (entry = registry_next(graftd->registry, &cursor)))
+		if (entry->use && !restore_entry(graftd, kept, entry))
+			n_lost++;
+	if (n_lost)
+		log_warning("%zu held sockets are lost: nobody kept them", n_lost);
 	for (size_t i = 0; i < kept->n; i++) {
 		struct restore_socket *socket = &kept->sockets[i];
 
 		if (socket->fd < 0)
 			continue;
-		log_info("a kept socket, %s, is nobody's any more", socket->name);
+		log_warning("a kept socket, %s, is nobody's any more", socket->name);
 		if (graftd->store)
 			store_drop(graftd->store, socket->name);
 		fd_close(socket->fd);

@@ -27,7 +27,9 @@ int restore_registry(struct graftd *graftd);
 
 /* Notes one that the store gave back; @context: struct restore_kept. */
 void restore_found(void *context, const char *name, int fd);
-/* Return: the control socket, the caller's, or -1. */
+/* Return: the control socket that whoever started us made, the caller's, or -1. */
+int restore_given(struct restore_kept *kept);
+/* Return: the last graftd's control socket, the caller's, or -1. */
 int restore_control(struct restore_kept *kept);
 /* The endpoints that held them have them again; what is left over is closed. */
 void restore_held(struct graftd *graftd, struct restore_kept *kept);

@@ -12,7 +12,9 @@
 struct event_loop;
 struct store;
 
-#define STORE_CONTROL  "control" /* the control socket */
+#define STORE_CONTROL \
+	"graftd-control"       /* the control socket; a unit's has any other name */
+#define STORE_HELD     "held-" /* and SO_COOKIE: a socket of an endpoint */
 #define STORE_NAME_MAX 127
 /* The most that is kept. As FileDescriptorStoreMax= in the unit file. */
 #define STORE_MAX 4096
@@ -38,4 +40,5 @@ struct store *store_free(struct store *store, bool keep);
 /* @fd stays the caller's, too. Return: 0: it is kept, or will be asked for (lost) in the
  * next turn of the loop; or -errno. */
 int store_put(struct store *store, const char *name, int fd);
+bool store_is_systemd(const struct store *store);
 void store_drop(struct store *store, const char *name);

@@ -12,6 +12,7 @@ struct store_place {
 	int (*put)(struct store *store, const char *name, int fd);
 	void (*drop)(struct store *store, const char *name);
 	void (*release)(struct store *store, bool keep);
+	bool is_systemd;
 };
 
 /* The first member of what a place allocates. */
@@ -22,4 +23,5 @@ struct store {
 };
 
 int store_systemd_new(struct store **ret);
-int store_holder_new(struct store **ret, struct event_loop *loop, int state);
+/* @starts: where there is no holder, one is started. */
+int store_holder_new(struct store **ret, struct event_loop *loop, int state, bool starts);

@@ -46,6 +46,7 @@ static const struct store_place place = {
 	.put = put,
 	.drop = drop,
 	.release = release,
+	.is_systemd = true,
 };
 
 int store_systemd_new(struct store **ret)

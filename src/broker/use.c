@@ -34,8 +34,6 @@
 #include "broker/use.h"
 #include "stack/stack.h"
 
-#define STORE_HELD "held-"
-
 struct use {
 	uint64_t n_binds, n_connects, n_denied;
 	struct binders binders;
@@ -54,15 +52,15 @@ static struct use *use_get(struct entry *entry)
 	return entry->use;
 }
 
-static void store_name(uint64_t cookie, char name[32])
+static void store_name(uint64_t cookie, char name[USE_STORE_NAME_SIZE])
 {
-	snprintf(name, 32, STORE_HELD "%" PRIx64, cookie);
+	snprintf(name, USE_STORE_NAME_SIZE, STORE_HELD "%" PRIx64, cookie);
 }
 
 static void release_hold(struct graftd *graftd, struct entry *entry)
 {
 	struct use *use = entry->use;
-	char name[32];
+	char name[USE_STORE_NAME_SIZE];
 
 	if (!use->hold)
 		return;
@@ -101,7 +99,7 @@ void use_count_denied(struct entry *entry)
 
 static int put(struct graftd *graftd, const struct use *use)
 {
-	char name[32];
+	char name[USE_STORE_NAME_SIZE];
 
 	if (!graftd->store)
 		return 0;
@@ -343,22 +341,27 @@ void use_restore(struct entry *entry, const struct record *record)
 	restore_binder(use, entry);
 }
 
-bool use_restore_held(struct graftd *graftd, struct entry *entry, const char *name,
-		      int socket)
+bool use_wants_held(const struct entry *entry, char name[USE_STORE_NAME_SIZE])
 {
-	struct use *use = entry->use;
-	struct hold_user user;
-	char own[32];
+	const struct use *use = entry->use;
 
 	if (!use || !use->is_held || use->hold)
 		return false;
-	store_name(use->cookie, own);
-	if (strcmp(own, name) != 0 || hold_new(&use->hold, &graftd->loop, socket) < 0)
-		return false;
-	user = (struct hold_user){ .pid = (pid_t)use->pid, .start = use->start };
+	store_name(use->cookie, name);
+	return true;
+}
+
+int use_restore_held(struct graftd *graftd, struct entry *entry, int socket)
+{
+	struct use *use = entry->use;
+	struct hold_user user = { .pid = (pid_t)use->pid, .start = use->start };
+	int r = hold_new(&use->hold, &graftd->loop, socket);
+
+	if (r < 0)
+		return r;
 	hold_set_user(use->hold, &user);
 	quota_take(graftd->quota, entry->user, QUOTA_HELD, true);
-	return true;
+	return 0;
 }
 
 void use_store_all(struct graftd *graftd)

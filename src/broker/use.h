@@ -13,6 +13,8 @@
 struct graftd;
 struct record;
 
+#define USE_STORE_NAME_SIZE 32
+
 /*
  * Makes the socket that was asked for, or takes the one that is kept, and notes what
  * became of it. Return: the descriptor, the caller's, with @ret and @ret_path as
@@ -34,9 +36,9 @@ void use_move(struct entry *to, struct entry *from);
 
 /* From the journal. */
 void use_restore(struct entry *entry, const struct record *record);
-/* A kept socket is back, under @name. Return: true, and it is taken over; false when it
- * is not this entry's. */
-bool use_restore_held(struct graftd *graftd, struct entry *entry, const char *name,
-		      int socket);
+/* Return: whether the journal said that a socket is kept for it, and under which name. */
+bool use_wants_held(const struct entry *entry, char name[USE_STORE_NAME_SIZE]);
+/* That socket is back, and taken over on success. Return: 0 or -errno. */
+int use_restore_held(struct graftd *graftd, struct entry *entry, int socket);
 /* Everything that is kept goes to the store. */
 void use_store_all(struct graftd *graftd);

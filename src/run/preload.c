@@ -167,7 +167,7 @@ int preload_check(const char *name, char *why, size_t size)
 
 /* --- the environment --- */
 
-int preload_set_environment(const char *library, const char *broker)
+int preload_set_environment(const char *library, const char *broker, bool is_verbose)
 {
 	const char *others = getenv("LD_PRELOAD");
 	_cleanup_free_ char *value = NULL;
@@ -177,7 +177,8 @@ int preload_set_environment(const char *library, const char *broker)
 	if (asprintf(&value, "%s%s%s", library, others && *others ? ":" : "",
 		     others ? others : "") < 0)
 		return -ENOMEM;
-	if (setenv("LD_PRELOAD", value, 1) < 0 || setenv("GRAFT_RUN", broker, 1) < 0)
+	if (setenv("LD_PRELOAD", value, 1) < 0 || setenv("GRAFT_RUN", broker, 1) < 0 ||
+	    (is_verbose && setenv("GRAFT_VERBOSE", "1", 1) < 0))
 		return -errno;
 	return 0;
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PRELOAD_LIBRARY "libgraft-hijack.so"
@@ -23,6 +24,6 @@ int preload_find(char **ret_path);
 int preload_check(const char *name, char *why, size_t size);
 /* Changes the environment of the calling process; @broker is run_broker_listen()'s.
  * Return: 0 or -errno. */
-int preload_set_environment(const char *library, const char *broker);
+int preload_set_environment(const char *library, const char *broker, bool is_verbose);
 /* Takes out what a run around this one put in. */
 void preload_clear_environment(void);

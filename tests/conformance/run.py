@@ -4,8 +4,8 @@
 Runs the conformance cases on plain host sockets and on an engine, compares line by line,
 and holds the difference against differences.def.
 
-    run.py --program CONFORMANCE [--graft GRAFT] [--library LIBRARY] [--engine NAME[/root|/user]]...
-           [--who root|user] [--case PATTERN]... [--verbose]
+    run.py --program CONFORMANCE [--graft GRAFT] [--library LIBRARY] [--graftd GRAFTD]
+           [--engine NAME[/root|/user]]... [--who root|user] [--case PATTERN]... [--verbose]
     run.py --program CONFORMANCE --write-docs FILE
     run.py --program CONFORMANCE --check-docs FILE
 
@@ -45,6 +45,16 @@ class Engine(NamedTuple):
     command: tuple
     first: tuple  # connected to before every case: an engine that learns is misled
     about: str
+    around: tuple = ()  # what root starts between the host and the user
+
+
+def through_graftd(hops):
+    """The library by itself, with graftd, in a program some steps of fork and exec away."""
+    return Engine(f"preload-graftd-{hops}",
+                  ("env", "LD_PRELOAD={here}/libgraft-hijack.so",
+                   "GRAFT_POLICY={here}/host.policy", "sh", "{here}/hops.sh", str(hops)), (),
+                  f"LD_PRELOAD and graftd, {hops} fork and exec from the program",
+                  ("sh", "{here}/graftd.sh", "{here}"))
 
 
 ENGINES = (
@@ -68,6 +78,7 @@ ENGINES = (
                             "--policy", "{here}/late.policy", "--"),
            ("192.0.2.1", "2001:db8::1"),
            "the same; the program's own, swapped to the host's stack at bind or connect"),
+    through_graftd(1), through_graftd(2), through_graftd(3),
 )
 
 
@@ -129,6 +140,8 @@ class Bench:
         self.graft = self.take(options.graft) if options.graft else None
         if options.library:  # `graft run` looks for it beside itself
             self.take(options.library)
+        if options.graftd:
+            self.take(options.graftd)
         for name in os.listdir(HERE):
             if name.endswith((".policy", ".sh")):
                 self.take(os.path.join(HERE, name))
@@ -147,6 +160,7 @@ class Bench:
 
         @brief: the runs that need not be waited for long when they hang."""
         command = ["unshare", "-n", "sh", os.path.join(self.path, "netns.sh")]
+        command += [word.format(here=self.path) for word in engine.around]
         if who == "user":
             command += USER
         command += [word.format(graft=self.graft, here=self.path)
@@ -357,6 +371,7 @@ def main():
     parser.add_argument("--program", required=True)
     parser.add_argument("--graft")
     parser.add_argument("--library", help="libgraft-hijack.so")
+    parser.add_argument("--graftd")
     parser.add_argument("--engine", action="append", metavar="NAME[/root|/user]",
                         choices=[engine.name + who for engine in ENGINES
                                  for who in ("", "/root", "/user")])

@@ -6,7 +6,8 @@
  *	ep-stream ipv4 127.0.0.1:7070	ep-six ipv6 [::1]:7071	ep-path unix PATH
  *	ep-any ipv4 127.0.0.1:dynamic	ep-16-characters ipv4 127.0.0.1:7072
  *
- * Prints TAP. With --source there is "default-source ipv4 127.0.0.1:7079", too.
+ * Prints TAP. With --source there is "default-source ipv4 127.0.0.1:7079", too;
+ * with --far a server at "ep-far ipv4 127.0.0.1:7086" of another namespace.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -68,7 +69,9 @@ static uint16_t local_port(int fd, int family)
 {
 	struct sockaddr_storage local;
 	socklen_t size = sizeof(local);
+	int on = 1;
 
+	setsockopt(fd, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT, &on, sizeof(on));
 	if (getsockname(fd, (struct sockaddr *)&local, &size) < 0 ||
 	    local.ss_family != family)
 		return 0;
@@ -80,8 +83,12 @@ static uint16_t local_port(int fd, int family)
 static int serve(const char *endpoint, int family, uint16_t port)
 {
 	int server = socket(AF_GRAFT, SOCK_STREAM, 0);
-	int client = socket(AF_GRAFT, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
+	int client = socket(AF_GRAFT, SOCK_STREAM | SOCK_CLOEXEC, 0), peer, on = 1;
 	char what[64];
+
+	/* Who granted a socket closes its own copy a little later, so either side may be
+	 * the first to close. */
+	setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 
 	snprintf(what, sizeof(what), "bind to %s", endpoint);
 	check(bind_to(server, endpoint) == 0, what);
@@ -95,7 +102,6 @@ static int serve(const char *endpoint, int family, uint16_t port)
 	peer = accept(server, NULL, NULL);
 	check(peer >= 0 && exchange(client, peer) && exchange(peer, client),
 	      "bytes go both ways");
-	/* The side that closes first keeps its port busy. */
 	close(client);
 	close(peer);
 	return server;
@@ -106,12 +112,14 @@ static void test_addresses(void)
 	struct sockaddr_gr address = name_of("ep-stream");
 	struct sockaddr_in inet = { .sin_family = AF_INET };
 	char longer[64] = { 0 };
-	int fd = socket(AF_GRAFT, SOCK_STREAM, 0), other, pair[2];
+	int fd = socket(AF_GRAFT, SOCK_STREAM, 0), other, pair[2], on = 1;
 
 	check(fd >= 0, "socket");
 	check(fails_with(socketpair(AF_GRAFT, SOCK_STREAM, 0, pair), EOPNOTSUPP),
 	      "socketpair is refused as AF_INET's is");
-	check(fails_with(listen(fd, 1), EADDRNOTAVAIL), "listen before bind");
+	other = socket(AF_GRAFT, SOCK_STREAM, 0);
+	check(listen(other, 1) == 0, "listen before bind, as AF_INET's does");
+	close(other);
 	check(fails_with(bind(fd, (struct sockaddr *)&address, sizeof(address) - 1),
 			 EINVAL),
 	      "a short address");
@@ -119,6 +127,7 @@ static void test_addresses(void)
 	      "bind to an internet address");
 	check(fails_with(bind_to(fd, ""), EINVAL), "an empty name");
 	memcpy(longer, &address, sizeof(address));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	check(bind(fd, (struct sockaddr *)longer, sizeof(longer)) == 0,
 	      "what follows a long address is ignored");
 	check(fails_with(bind_to(fd, "ep-stream"), EINVAL), "bind twice");
@@ -190,6 +199,7 @@ static void test_options(void)
 	int fd = socket(AF_GRAFT, SOCK_STREAM, 0), value = 1;
 
 	check(get_int(fd, GRAFT_SO_DELAYED) == 0, "delayed is off at first");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value));
 	check(set_int(fd, GRAFT_SO_DELAYED, 1) == 0 && get_int(fd, GRAFT_SO_DELAYED) == 1,
 	      "delayed on");
 	check(set_int(fd, GRAFT_NAME_TRANSPARENT, 1) == 0 &&
@@ -198,7 +208,6 @@ static void test_options(void)
 	check(set_transparent(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
 		      set_transparent(fd, SOL_SOCKET, 4711, 1) == 0,
 	      "delayed options say yes");
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value));
 	check(bind_to(fd, "ep-stream") == 0, "bind with delayed options");
 	size = sizeof(value);
 	value = 0;
@@ -236,8 +245,9 @@ static void test_options(void)
 static void test_source(void)
 {
 	int server = socket(AF_GRAFT, SOCK_STREAM, 0);
-	int client = socket(AF_GRAFT, SOCK_STREAM, 0);
+	int client = socket(AF_GRAFT, SOCK_STREAM, 0), on = 1;
 
+	setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	bind_to(server, "ep-stream");
 	listen(server, 1);
 	check(connect_to(client, "ep-stream") == 0, "connect from the default source");
@@ -246,11 +256,33 @@ static void test_source(void)
 	close(server);
 }
 
+/* Its address means something else in the namespace the socket is bound in. */
+static void test_far(void)
+{
+	struct sockaddr_gr here = name_of("ep-stream"), far = name_of("ep-far");
+	int fd = socket(AF_GRAFT, SOCK_STREAM, 0);
+
+	check(connect_to(fd, "ep-far") == 0, "connect to another namespace");
+	close(fd);
+	fd = socket(AF_GRAFT, SOCK_STREAM, 0);
+	check(bind_to(fd, "ep-stream") == 0, "bind on the host");
+	check(fails_with(connect_to(fd, "ep-far"), ENETUNREACH),
+	      "a bound socket reaches endpoints of its own namespace alone");
+	close(fd);
+	fd = socket(AF_GRAFT, SOCK_DGRAM, 0);
+	check(sendto(fd, "x", 1, 0, (struct sockaddr *)&here, sizeof(here)) == 1 &&
+		      sendto(fd, "x", 1, 0, (struct sockaddr *)&far, sizeof(far)) == 1,
+	      "one that is not bound goes from one to the other");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc > 1 && !strcmp(argv[1], "--source")) {
 		test_source();
+	} else if (argc > 1 && !strcmp(argv[1], "--far")) {
+		test_far();
 	} else {
 		test_addresses();
 		close(serve("ep-stream", AF_INET, 7070));

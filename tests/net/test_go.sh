@@ -5,6 +5,7 @@
 # IPv6. It is built here without cgo; the build cache stays in the build tree.
 . "$(dirname "$0")/../lib.sh"
 need go
+[ "$ENGINE" != preload ] || skip "the preload engine cannot reach static programs"
 if [ -z "${GO_PEER-}" ]; then
 	GO_CACHE=${MESON_BUILD_ROOT:-$SOURCE_DIR/build}/tests/net/go
 	mkdir -p "$GO_CACHE" || die "cannot write to $GO_CACHE"

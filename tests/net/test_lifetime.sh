@@ -157,10 +157,13 @@ killed_supervisor()
 		'^accepted socket pong' "$(<"$T/survivor.log")"
 	contains "$WHO: supervisor killed: a client's socket works" \
 		'^connected socket outside' "$(<"$T/survivor.log")"
+	# With the preload engine some sockets may have been handed out ahead of need.
+	local failure='E[A-Z]+'
+	[ "$ENGINE" != preload ] || failure='(E[A-Z]+|worked)'
 	contains "$WHO: supervisor killed: a new socket fails at once" \
-		'^socket E[A-Z]+ at once' "$(<"$T/survivor.log")"
+		"^socket $failure at once" "$(<"$T/survivor.log")"
 	contains "$WHO: supervisor killed: a new connection fails at once" \
-		'^connect E[A-Z]+ at once' "$(<"$T/survivor.log")"
+		"^connect $failure at once" "$(<"$T/survivor.log")"
 	comment "$(grep -E '^(socket|connect) ' "$T/survivor.log")"
 	contains "$WHO: supervisor killed: other families work" '^unix x' \
 		"$(<"$T/survivor.log")"

@@ -22,8 +22,10 @@ signal.pause()
 END
 
 # What the JSON of standard input must say; one line for each thing that is not so.
+# The engine that `graft ps` shows.
+export SHOWN=${ENGINE/auto/notify}
 cat >"$T/bin/look.py" <<'END'
-import json, sys
+import json, os, sys
 what, front, uid, out, client = sys.argv[1], *map(int, sys.argv[2:])
 answer = json.load(sys.stdin)
 
@@ -35,7 +37,7 @@ def look_at_run(run):
     wrong("pid", run["pid"], front)
     wrong("uid", run["uid"], uid)
     wrong("name", run["name"], "shop")
-    wrong("engine", run["engine"], "notify")
+    wrong("engine", run["engine"], os.environ["SHOWN"])
     wrong("policy", run["policy"], "-p 8080:80 -e 10.77.0.0/24=host")
     wrong("command", run["command"].endswith("python3"), True)
     wrong("age", 0 < run["age_ns"] < 10**12, True)
@@ -116,7 +118,7 @@ tables()
 	contains "$WHO: ps: header" '^PID +NAME +USER +ENGINE +AGE +GRAFTS +POLICY +COMMAND$' \
 		"$(ask "$WHO" ps)"
 	contains "$WHO: ps: the run, with three live grafts" \
-		"^$FRONT +shop +[^ ]+ +notify +[0-9]+s +3 +-p 8080:80 -e 10.77.0.0/24=host " \
+		"^$FRONT +shop +[^ ]+ +$SHOWN +[0-9]+s +3 +-p 8080:80 -e 10.77.0.0/24=host " \
 		"$row"
 	row=$(ask "$WHO" ps --sockets shop)
 	contains "$WHO: sockets: the listener" \

@@ -6,8 +6,8 @@
 enter_host
 need_engine
 PEER=$T/bin/registry_peer.py
+cp "${GRAFTD:-$SOURCE_DIR/build/src/broker/graftd}" "$T/bin/graftd" || die "no graftd"
 GRAFTD=$T/bin/graftd
-cp "${GRAFTD_BINARY:-$SOURCE_DIR/build/src/broker/graftd}" "$GRAFTD" || die "no graftd"
 root_needs_root
 
 mkdir -m 755 "$T/graftd"

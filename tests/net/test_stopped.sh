@@ -28,6 +28,9 @@ address, wanted, enough = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 wrong, n = {}, 0
 def opened():
     return os.listdir("/proc/self/fd")
+# The preload library opens its own with the first connections.
+for _ in range(20):
+    socket.create_connection((address, 7000)).close()
 before = opened()
 print("ready", flush=True)
 while n < wanted or not os.path.exists(enough):

@@ -312,6 +312,7 @@ case_nginx()
 	spawn back "$PYTHON" "$T/bin/http_server.py" 127.0.0.1 8096 behind
 	in_box_as nginx "bind tcp 0.0.0.0:80 = x-in
 connect tcp 192.0.2.63:80 = x-out" nginx -e stderr -c "$T/nginx.conf"
+	await back is_listening tcp 8096 || wrong "the back end does not listen"
 	await nginx is_listening tcp 8095 || wrong "it does not listen: $(<"$T/nginx.log")"
 	does "a file" cmp "$T/www/big" <(limited curl -sS "http://$HOST4:8095/big")
 	is "the proxy" 20 "$(limited curl -sS "http://$HOST4:8095/back?[1-20]" | grep -c behind)"

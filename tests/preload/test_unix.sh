@@ -90,6 +90,9 @@ test_python()
 		"$(host curl -sS --unix-socket "$UNIX/web.sock" http://web/)"
 	equal "http.server: as a host name" "over unix" \
 		"$(asks web 10.1.1.1:80 curl -sS http://graft-web/)"
+	preload -- curl -sS -w ' %{remote_ip} %{local_ip}' http://graft-web/
+	contains "http.server: as a host name, without any rule" \
+		'^ 127\.201\.[0-9.]+ 127\.0\.0\.1$' "$(limited "${CMD[@]}" 2>&1)"
 	no_tcp http.server
 	check "http.server: ends on SIGTERM" stop web
 }

@@ -25,12 +25,15 @@ inet()
 		endpoint web ipv4 127.0.0.1:8080
 		endpoint web6 ipv6 [::1]:8080
 		endpoint dns ipv4 127.0.0.1:5353
+		endpoint dns2 ipv4 127.0.0.1:5354
 		bind tcp [::]:80 = web6
 		bind tcp 0.0.0.0:80 = web
 		bind udp 0.0.0.0:53 = dns
+		bind udp 0.0.0.0:54 = dns2
 		connect tcp 10.1.1.1:80 = web
 		connect tcp [fd00::1]:80 = web6
 		connect udp 10.1.1.1:53 = dns
+		connect udp 10.1.1.1:54 = dns2
 	END
 	sees "ipv4" stream AF_INET 0.0.0.0 10.1.1.1 <<-END
 		bound 0.0.0.0 80
@@ -68,6 +71,12 @@ inet()
 		listening 0.0.0.0 80
 		received 0.0.0.0 80
 	END
+	sees "two servers" two_servers <<-END
+		answer 10.1.1.1 53
+		answer 10.1.1.1 54
+		answer 10.1.1.1 53
+		answer 10.1.1.1 54
+	END
 	sees "datagrams" datagrams <<-END
 		bound 0.0.0.0 53
 		from 127.0.0.1 PORT
@@ -86,12 +95,15 @@ on_unix()
 	cat >"$T/policy.conf" <<-END
 		endpoint web unix $dir/web.sock
 		endpoint dns unix $dir/dns.sock
+		endpoint dns2 unix $dir/dns2.sock
 		bind tcp 0.0.0.0:80 = web
 		bind tcp [::]:80 = web
 		bind udp 0.0.0.0:53 = dns
+		bind udp 0.0.0.0:54 = dns2
 		connect tcp 10.1.1.1:80 = web
 		connect tcp [fd00::1]:80 = web
 		connect udp 10.1.1.1:53 = dns
+		connect udp 10.1.1.1:54 = dns2
 	END
 	sees "unix" stream AF_INET 0.0.0.0 10.1.1.1 <<-END
 		bound 0.0.0.0 80
@@ -128,6 +140,12 @@ on_unix()
 		bound 0.0.0.0 80
 		listening 0.0.0.0 80
 		received 0.0.0.0 80
+	END
+	sees "unix, two servers" two_servers <<-END
+		answer 10.1.1.1 53
+		answer 10.1.1.1 54
+		answer 10.1.1.1 53
+		answer 10.1.1.1 54
 	END
 	sees "unix, datagrams" datagrams <<-END
 		bound 0.0.0.0 53
@@ -166,8 +184,8 @@ names()
 		answer 1
 	END
 	contains "no endpoint as host name, $WHO" "gaierror" \
-		"$(try --policy "$T/policy.conf" -- "$PYTHON" "$T/bin/view.py" resolved \
-			graft-none 2>&1)"
+		"$(try --dns none --policy "$T/policy.conf" -- "$PYTHON" \
+			"$T/bin/view.py" resolved graft-none 2>&1)"
 }
 
 cp "$LIB_DIR/preload/view.py" "$T/bin/"

@@ -131,6 +131,23 @@ def datagrams():
     say("answer", client.recvfrom(16)[1])
 
 
+def two_servers():
+    """One socket that is not connected, and two endpoints."""
+    servers = []
+    for port in 53, 54:
+        servers.append(socket.socket(type=socket.SOCK_DGRAM))
+        servers[-1].settimeout(PATIENCE)
+        servers[-1].bind(("0.0.0.0", port))
+    client = socket.socket(type=socket.SOCK_DGRAM)
+    client.settimeout(PATIENCE)
+    for _ in range(2):
+        for server, port in zip(servers, (53, 54)):
+            client.sendto(b"a", ("10.1.1.1", port))
+            server.sendto(b"b", server.recvfrom(16)[1])
+    for _ in range(4):
+        say("answer", client.recvfrom(16)[1])
+
+
 def options():
     server = listening()
     client = socket.socket()

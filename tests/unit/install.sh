@@ -15,6 +15,8 @@ wanted()
 	echo bin/graft
 	echo sbin/graftd
 	echo libexec/graft/ip
+	echo lib/systemd/system/graftd.service
+	echo lib/systemd/system/graftd.socket
 	[ "$prefix" = /usr ] || echo bin/ip
 	echo lib/libgraft-hijack.so
 	echo lib/libgraft.so

@@ -238,8 +238,6 @@ struct answer call_listen(struct call *call, struct subject *subject)
 	/* With other threads about, even AF_UNIX listens by our hand (its SO_PEERCRED is
 	 * then ours): they could put a grafted socket under the number meanwhile. */
 	r = inet ? place_listener(call, subject) : 0;
-	if (!family_may_listen(call, subject))
-		r = -EADDRNOTAVAIL;
 	subject_move_finish(call, subject);
 	if (r == 0 && listen(subject->fd, (int)call->args[1]) < 0)
 		r = -errno;

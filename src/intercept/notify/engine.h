@@ -259,9 +259,9 @@ int named_place(struct call *call, struct subject *subject, struct route *route)
  */
 int named_move(struct call *call, struct subject *subject, enum policy_op op,
 	       const char *name, struct wire_address *ret_address);
-/* Where is it? Return: 0 or -errno. */
+/* Where is it, and in which namespace? Return: 0 or -errno. */
 int named_find(struct call *call, const struct subject *subject, const char *name,
-	       struct wire_address *ret_address);
+	       struct wire_address *ret_address, uint64_t *ret_netns);
 /* Did the registry grant sockets of namespace @netns (a cookie)? */
 bool named_has_netns(struct notify *notify, uint64_t netns);
 
@@ -278,8 +278,6 @@ int family_prepare(struct call *call, struct subject *subject, struct route *rou
 /* Keeps the books after a call that named an endpoint. */
 void family_report(struct call *call, const struct subject *subject,
 		   const struct route *route, int64_t result);
-/* Is it of another family, or bound? */
-bool family_may_listen(struct call *call, const struct subject *subject);
 struct answer family_setsockopt(struct call *call, const struct subject *subject);
 
 /* --- judge.c: policy applied to a subject --- */

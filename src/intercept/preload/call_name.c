@@ -80,7 +80,7 @@ int hijack_bind(int fd, const struct sockaddr *address, socklen_t len)
 		return bind(fd, address, len);
 	}
 	if (r == SUBJECT_E_GRAFT)
-		return graft_bind(fd, &route.asked, len);
+		return graft_bind(fd, &route);
 	/* The kernel takes AF_UNSPEC with 0.0.0.0 for AF_INET here. */
 	if (subject.domain == AF_INET && route.asked.any.sa_family == AF_UNSPEC &&
 	    route.asked.v4.sin_addr.s_addr == htonl(INADDR_ANY))
@@ -95,7 +95,7 @@ int hijack_bind(int fd, const struct sockaddr *address, socklen_t len)
 /* Says what the connection will look like, before anybody can ask. */
 static void note_peer(const struct subject *subject, const struct route *route)
 {
-	if (route->is_judged && !subject->is_unix)
+	if (route->is_judged)
 		view_note_peer(subject->number, &route->address, &route->asked);
 }
 
@@ -112,7 +112,7 @@ int hijack_connect(int fd, const struct sockaddr *address, socklen_t len)
 		return connect(fd, address, len);
 	}
 	if (r == SUBJECT_E_GRAFT)
-		return graft_connect(fd, &route.asked, len);
+		return graft_connect(fd, &route);
 	r = prepare(&subject, &route);
 	if (r == 0) {
 		note_peer(&subject, &route);

@@ -34,7 +34,8 @@ static bool concerns(const struct sockaddr *address, socklen_t len, int flags)
 	if (!address || len < sizeof(sa_family_t) ||
 	    len > sizeof(struct sockaddr_storage))
 		return false;
-	if (flags & MSG_FASTOPEN || view_is_on(VIEW_UNIX) || graft_exists)
+	if (flags & MSG_FASTOPEN || view_is_on(VIEW_UNIX) || graft_is_on() ||
+	    len == sizeof(struct sockaddr_gr))
 		return true;
 	return (state.reach.bind_leaves | state.reach.connect_leaves |
 		state.reach.denies) &
@@ -113,12 +114,29 @@ static ssize_t deliver(struct subject *subject, struct route *route,
 		r = prepare(subject, route);
 	if (r == 0 && route->is_judged && has_source_route(sending->head))
 		r = -EPERM;
-	if (r == 0 && route->is_judged && !subject->is_unix)
+	if (r == 0 && route->is_judged)
 		view_note_peer(subject->number, &route->address, &route->asked);
 	result = r < 0 ? r : send_to(sending, &route->address, route->size);
 	if (r == 0 && result < 0)
 		result = -errno;
 	return conclude(subject, route, result);
+}
+
+/* The same for an AF_GRAFT socket. */
+static ssize_t deliver_named(struct route *route, const struct sending *sending)
+{
+	struct subject subject = { .number = sending->fd };
+	int r = graft_prepare_send(sending->fd, &subject, route);
+	ssize_t result;
+
+	if (r == 0 && route->is_judged && has_source_route(sending->head))
+		r = -EPERM;
+	result = r < 0 ? r : send_to(sending, &route->address, route->size);
+	if (r == 0 && result < 0)
+		result = -errno;
+	if (route->asked.any.sa_family == AF_GRAFT)
+		route->is_judged = false;
+	return conclude(&subject, route, result);
 }
 
 /* Sends to @address, of which concerns() is true. */
@@ -133,11 +151,8 @@ static ssize_t send_judged(const struct sending *sending, const struct sockaddr 
 	route_init(&route, POLICY_CONNECT);
 	if (!route_take(&route, sending->fd, address, len))
 		return send_to(sending, address, len);
-	if (graft_concerns(sending->fd, &route.asked)) {
-		if (graft_prepare_send(sending->fd, &route.asked, len, &route) < 0)
-			return -1;
-		return send_to(sending, &route.address, route.size);
-	}
+	if (graft_concerns(sending->fd, &route.asked))
+		return deliver_named(&route, sending);
 	if (subject_open(sending->fd, &subject) < 0 || !subject_is_inet(&subject) ||
 	    (subject.proto == POLICY_TCP && !(sending->flags & MSG_FASTOPEN)))
 		return send_to(sending, address, len);

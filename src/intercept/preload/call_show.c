@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "intercept/preload/calls.h"
+#include "intercept/preload/graft.h"
 #include "intercept/preload/kernel.h"
 #include "intercept/preload/known.h"
 #include "intercept/preload/memory.h"
@@ -15,12 +16,20 @@
 
 int hijack_getsockname(int fd, struct sockaddr *address, socklen_t *len)
 {
+	int r;
+
+	if (graft_is_on() && graft_getsockname(fd, address, len, &r))
+		return r;
 	return view_is_on(VIEW_NAMES) ? view_getsockname(fd, address, len)
 				      : getsockname(fd, address, len);
 }
 
 int hijack_getpeername(int fd, struct sockaddr *address, socklen_t *len)
 {
+	int r;
+
+	if (graft_is_on() && graft_getpeername(fd, address, len, &r))
+		return r;
 	return view_is_on(VIEW_NAMES) ? view_getpeername(fd, address, len)
 				      : getpeername(fd, address, len);
 }
@@ -29,6 +38,7 @@ int hijack_getpeername(int fd, struct sockaddr *address, socklen_t *len)
 static int new_number(int fd)
 {
 	known_forget(fd);
+	graft_accepted(fd);
 	return fd;
 }
 

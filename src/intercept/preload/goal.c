@@ -19,6 +19,7 @@
  *has.
  */
 #include <errno.h>
+#include <linux/graft.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -83,7 +84,8 @@ static void fill_ask(const struct subject *subject, const struct route *route,
 
 	*ask = (struct wire_ask){
 		.op = is_host && goal->op == WIRE_OP_FROM ? WIRE_OP_CONNECT : goal->op,
-		.family = (uint32_t)subject->domain,
+		.family = route->is_any_family && !is_host ? AF_GRAFT
+							   : (uint32_t)subject->domain,
 		.type = (uint32_t)subject->type,
 		.protocol = (uint32_t)(subject->protocol == IPPROTO_MPTCP
 					       ? IPPROTO_TCP
@@ -91,7 +93,9 @@ static void fill_ask(const struct subject *subject, const struct route *route,
 		.flags = subject_is_v6only(subject) ? WIRE_F_V6ONLY : 0,
 	};
 	if (subject->is_unix)
-		ask->protocol = subject->type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+		ask->protocol = subject->type == SOCK_STREAM  ? IPPROTO_TCP
+				: subject->type == SOCK_DGRAM ? IPPROTO_UDP
+							      : 0;
 	wire_set_text(ask->name, sizeof(ask->name),
 		      is_host ? WIRE_NAME_HOST : goal->name);
 	if (is_host && goal->endpoint && goal->op != WIRE_OP_FROM)
@@ -232,8 +236,10 @@ int goal_return(struct subject *subject, struct route *route)
 	int protocol = subject->is_unix ? 0 : subject->protocol;
 	int new, r;
 
-	r = route->op == POLICY_BIND ? subject_can_move(subject, POLICY_BIND)
-				     : may_move(subject);
+	if (route->op == POLICY_CONNECT)
+		r = may_move(subject);
+	else
+		r = route->listens ? 0 : subject_can_move(subject, POLICY_BIND);
 	if (r)
 		return r == MOVE_E_NOT ? 0 : r;
 	new = socket(subject->domain, subject->type | SOCK_CLOEXEC, protocol);
@@ -267,7 +273,9 @@ static int become_unix(struct subject *subject, struct route *route, int new,
 		close(new);
 		return r;
 	}
-	r = unix_name_bind(new, subject->domain, &route->asked, port);
+	r = address_is_inet(&route->asked)
+		    ? unix_name_bind(new, subject->domain, &route->asked, port)
+		    : 0;
 	if (r < 0) {
 		close(new);
 		return r;
@@ -320,8 +328,10 @@ static int use_grant(struct subject *subject, struct route *route, struct grant 
 		}
 		return become_unix(subject, route, fd_steal(&grant->fd), grant->netns);
 	}
-	if (grant->fd < 0 || (route->goal.op == WIRE_OP_CONNECT && !subject->is_unix &&
-			      grant->netns == subject->netns))
+	if (grant->fd < 0 ||
+	    (route->goal.op == WIRE_OP_CONNECT && !subject->is_unix &&
+	     grant->netns == subject->netns &&
+	     (!route->is_any_family || grant->said.family == (uint32_t)subject->domain)))
 		return 0;
 	r = may_move(subject);
 	if (r)
@@ -371,7 +381,8 @@ static int connect_as_before(struct subject *subject, struct route *route,
 		grant.fd = socket(AF_UNIX, subject->type | SOCK_CLOEXEC, 0);
 		return grant.fd < 0 ? -errno : use_grant(subject, route, &grant);
 	}
-	is_there = !subject->is_unix && grant.netns == subject->netns;
+	is_there = !subject->is_unix && grant.netns == subject->netns &&
+		   grant.said.family == (uint32_t)subject->domain;
 	if (is_there && what->op == WIRE_OP_FROM)
 		is_there = has_source(subject, &grant.said);
 	if (!is_there) {
@@ -526,6 +537,34 @@ int goal_move(struct subject *subject, struct route *route)
 	else
 		r = connect_by_broker(subject, route);
 	return r == MOVE_E_NOT ? 0 : r;
+}
+
+int goal_find(const struct subject *subject, struct route *route, uint64_t *ret_netns)
+{
+	const struct goal *goal = &route->goal;
+	struct wire_ask what;
+	struct grant grant;
+	int r;
+
+	route->address.storage = route->verdict.address;
+	route->size = route->verdict.address_len;
+	*ret_netns = place_own();
+	if (is_own_path(goal))
+		return 0;
+	if (is_plain_host(goal) && goal->endpoint && goal->endpoint->dynamic)
+		return -ECONNREFUSED; /* nobody knows the port */
+	fill_ask(subject, route, &what);
+	r = ask(&what, -1, &grant);
+	if (r < 0)
+		return r;
+	*ret_netns = grant.netns;
+	if (!is_plain_host(goal)) {
+		route->address.storage = grant.said.address.address;
+		route->size = grant.said.address.len;
+	}
+	set_path(route, &grant);
+	grant_release(&grant);
+	return 0;
 }
 
 int goal_take(const struct goal *goal, int family, int type, int protocol, int flags,

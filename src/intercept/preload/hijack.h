@@ -82,6 +82,7 @@ struct route {
 	bool has_grant;
 	struct grant grant; /* from judging; used or released by prepare() */
 	int path;           /* descriptor that @address names, until the call was made */
+	bool is_any_family; /* asked for is a name, which may be of any family */
 	struct moving moving; /* last, for it is large and empty: see route_init() */
 };
 
@@ -133,6 +134,8 @@ bool bound_has(const struct subject *subject);
 
 /* Judges route->asked. */
 void judge(const struct subject *subject, struct route *route);
+/* Where an endpoint is that is called by its name, which lives as long as @route. */
+void judge_name(const struct subject *subject, struct route *route, const char *name);
 /* What GRAFT_VERBOSE has to say after a call that ended with @result. */
 void judge_say(const struct subject *subject, const struct route *route, int64_t result);
 
@@ -171,6 +174,8 @@ void swap_finish(struct moving *moving);
 int prepare(struct subject *subject, struct route *route);
 /* What listen() does to an unbound socket: route->asked and verdict are set. */
 int prepare_judged(struct subject *subject, struct route *route);
+/* Goes where route->goal leads. Return: 0 or -errno as the broker said it. */
+int prepare_goal(struct subject *subject, struct route *route);
 /* Ends what prepare() began. Return: @result as a call returns it, errno set or kept. */
 ssize_t conclude(const struct subject *subject, struct route *route, ssize_t result);
 
@@ -192,7 +197,10 @@ int goal_reach(struct subject *subject, struct route *route);
 /* Puts a socket under the number that is bound at route->goal (route->is_done), or that
  * can reach it at route->address. Return: 0 or -errno. */
 int goal_move(struct subject *subject, struct route *route);
-/* The same for the program's own stack. */
+/* Finds out where it is, and of which namespace, for a socket that stays as it is.
+ * Return: 0 or -errno. */
+int goal_find(const struct subject *subject, struct route *route, uint64_t *ret_netns);
+/* The same as goal_move() for the program's own stack. */
 int goal_return(struct subject *subject, struct route *route);
 /* Takes a socket made ahead for @goal. Return: descriptor or -errno. */
 int goal_take(const struct goal *goal, int family, int type, int protocol, int flags,

@@ -111,16 +111,18 @@ static int tell_inet(const struct route *route, int r)
 	return route->op == POLICY_BIND ? -EADDRNOTAVAIL : -ECONNREFUSED;
 }
 
+int prepare_goal(struct subject *subject, struct route *route)
+{
+	int r = reach(subject, route);
+
+	return r == GOAL_E_FAR ? move(subject, route) : r;
+}
+
 int prepare_judged(struct subject *subject, struct route *route)
 {
-	int r;
-
 	if (route->verdict.target == POLICY_DENY)
 		return -route->verdict.deny_errno;
-	r = reach(subject, route);
-	if (r == GOAL_E_FAR)
-		r = move(subject, route);
-	return tell_inet(route, r);
+	return tell_inet(route, prepare_goal(subject, route));
 }
 
 int prepare(struct subject *subject, struct route *route)

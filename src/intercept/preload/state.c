@@ -27,8 +27,10 @@
 #include "base/fd.h"
 #include "intercept/preload/broker.h"
 #include "intercept/preload/calls.h"
+#include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/own.h"
+#include "intercept/preload/reverse_named.h"
 #include "intercept/preload/say.h"
 #include "intercept/preload/state.h"
 #include "intercept/preload/view.h"
@@ -199,9 +201,10 @@ static enum state_mode load(bool anyway)
 	}
 	policy_get_reach(policy, &state.reach);
 	state.policy = policy;
-	place_own();
 	guess_init();
 	view_start(policy);
+	reverse_named_start();
+	graft_start();
 	return STATE_ON;
 }
 

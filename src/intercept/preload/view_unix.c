@@ -110,15 +110,17 @@ void view_note_unix_bind(int fd, const union address *local, socklen_t len,
 		     (proto_of(fd) == POLICY_UDP ? VIEW_SOURCES : 0));
 }
 
-void view_note_unix_peer(const union address *actual, const union address *asked)
+void view_note_unix_peer(int fd, const union address *actual, const union address *asked)
 {
-	struct asked value = asked_of(asked);
+	struct asked value = asked_of(asked), there;
 	struct path path;
 
-	if (!path_of(actual, un_len(actual), &path))
+	if (!path_of(actual, un_len(actual), &path) ||
+	    (notes_find(&peers, &path, &there) && !memcmp(&there, &value, sizeof(value))))
 		return;
 	notes_set(&peers, &path, &value);
-	view_turn_on(VIEW_NAMES | VIEW_UNIX | VIEW_SOURCES);
+	view_turn_on(VIEW_NAMES | VIEW_UNIX |
+		     (proto_of(fd) == POLICY_UDP ? VIEW_SOURCES : 0));
 }
 
 static bool local_of(int fd, union address *ret, socklen_t *ret_len)

@@ -22,7 +22,7 @@ void view_turn_on(unsigned int uses);
 
 void view_note_unix_bind(int fd, const union address *local, socklen_t len,
 			 const union address *asked);
-void view_note_unix_peer(const union address *actual, const union address *asked);
+void view_note_unix_peer(int fd, const union address *actual, const union address *asked);
 
 /* What the program sees of AF_UNIX socket @fd, of its peer, and of who sent a datagram.
  * Return: false for: what the kernel says. */

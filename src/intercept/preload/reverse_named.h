@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The policy read backwards, where its endpoints are the registry's: for sockets that
+ * came over exec or from another process. Where an endpoint is, is asked once, and again
+ * when the registry has changed.
+ */
+#pragma once
+
+/* Does nothing when no rule for a bind names such an endpoint. */
+void reverse_named_start(void);

@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What `graft run --engine preload` does around the program: the environment, programs it
+# cannot reach, the broker's end.
+. "$(dirname "$0")/../lib.sh"
+need_engine
+ENGINE=preload
+enter_host
+
+
+refused() # NAME PATTERN [OPTION...] -- PROGRAM...: status 125 and one line
+{
+	local name=$1 pattern=$2 output status
+	shift 2
+	output=$(try "$@" 2>&1)
+	status=$?
+	equal "$WHO: $name: status and lines" "125 1" "$status $(wc -l <<<"$output")"
+	contains "$WHO: $name: the line" "$pattern" "$output"
+}
+
+environment()
+{
+	local rule=(-p 8080:80)
+	contains "$WHO: the library comes first, what was there stays" \
+		"^$T/bin/libgraft-hijack.so:libc.so.6\$" \
+		"$(LD_PRELOAD=libc.so.6 try "${rule[@]}" -- printenv LD_PRELOAD)"
+	contains "$WHO: the broker's name" '^@graft/run/[0-9]+$' \
+		"$(try "${rule[@]}" -- printenv GRAFT_RUN)"
+	equal "$WHO: without a rule there is nothing to load" "" \
+		"$(try -- sh -c 'echo "$LD_PRELOAD$GRAFT_RUN"')"
+	equal "$WHO: a run of the other engine inside is not of this one" "" \
+		"$(try "${rule[@]}" -- "$GRAFT" run --engine notify -- printenv GRAFT_RUN)"
+}
+
+unreachable()
+{
+	local rule=(-p 8080:80) dir=$T/unreachable.$WHO
+	own_dir "$dir"
+	mkdir -p "$dir/alone" "$dir/with blanks"
+	cp "$T/bin/graft" "$dir/alone/"
+	cp "$T/bin/graft" "$T/bin/libgraft-hijack.so" "$dir/with blanks/"
+	printf '#!/sbin/ldconfig -p\n' >"$dir/script"
+	chmod -R a+rx "$dir"
+	refused "a static program" "static program; use --engine notify" \
+		"${rule[@]}" -- /sbin/ldconfig -p
+	refused "a static program found by its name" "'ldconfig'.*static program" \
+		"${rule[@]}" -- ldconfig -p
+	refused "a script of a static interpreter" 'static program' "${rule[@]}" -- \
+		"$dir/script"
+	try -- /sbin/ldconfig -p >/dev/null 2>&1
+	equal "$WHO: what cannot be found is exec's to say" 127 \
+		"$(try "${rule[@]}" -- "$dir/none" >/dev/null 2>&1; echo $?)"
+	equal "$WHO: nor what cannot be executed" 126 \
+		"$(try "${rule[@]}" -- "$dir" >/dev/null 2>&1; echo $?)"
+	GRAFT=$dir/alone/graft refused "no library" 'cannot find libgraft-hijack.so' \
+		"${rule[@]}" -- true
+	GRAFT="$dir/with blanks/graft" refused "a library LD_PRELOAD cannot name" \
+		'LD_PRELOAD' "${rule[@]}" -- true
+}
+
+# Whoever the program becomes and wherever its root is, it reaches the broker.
+elsewhere()
+{
+	[ "$WHO" = root ] && [ "$GRAFT_TEST_CAPABLE" = root ] || return 0
+	cat >"$T/bin/elsewhere.py" <<'END'
+import os, socket
+listener = socket.socket()  # the library is loaded by now
+os.mkdir("/run/test/root")
+os.chroot("/run/test/root")
+os.setgid(65534)
+os.setuid(65534)
+listener.bind(("0.0.0.0", 80))
+listener.listen()
+print("up", flush=True)
+peer, _ = listener.accept()
+peer.sendall(b"hello")
+END
+	start elsewhere -p 8080:80 -- "$PYTHON" "$T/bin/elsewhere.py"
+	await elsewhere grep -q up "$T/elsewhere.log" || return
+	equal "$WHO: another user in another root" hello \
+		"$(exec 9<>/dev/tcp/127.0.0.1/8080 && cat <&9)"
+	status_of elsewhere
+	equal "$WHO: it ends" 0 "$STATUS"
+}
+
+all()
+{
+	environment
+	unreachable
+	elsewhere
+}
+
+each_user all
+finish
