@@ -18,7 +18,8 @@
  * was its own all the time. A connection may be inherited or handed on: whoever uses it
  * acts as the one that made it.
  *
- * Root without CAP_NET_ADMIN (in a container on the host's network) is no administrator.
+ * Root of a container on the host's network is no administrator, whatever it may do
+ * there: he has CAP_NET_ADMIN, and the root directory we have.
  *
  * CAP_NET_ADMIN over a namespace is worked out as the kernel does: the process has the
  * capability in the user namespace that owns the network namespace or in one above it, or
@@ -178,7 +179,8 @@ int identity_read(struct identity *ret, int socket, const struct self *self)
 	identity.is_local = identity.netns == self->netns;
 	identity.is_admin = identity.is_local && is_of_our_userns(&identity) &&
 			    ((peer.uid == self->uid && self->uid != 0) ||
-			     (peer.uid == 0 && has_net_admin(&identity)));
+			     (peer.uid == 0 && has_net_admin(&identity) &&
+			      identity_shares_root(&identity)));
 	*ret = identity;
 	return 0;
 }
