@@ -260,7 +260,7 @@ def test_from_holder():
         graftd.kill()
         with Manager(graftd) as manager:
             manager.start()
-            equal([], broker.processes("graft-holder"))
+            until("the holder's end", lambda: not broker.processes("graft-holder"))
             equal("EADDRINUSE", errno_of(Server, graftd.path, "web"))
             server.end()
             graftd.kill()
