@@ -8,7 +8,7 @@
  * One process, no threads. A turn is: wait, act on what came, write the journal, answer.
  * Signals arrive as messages: SIGTERM and SIGINT end in good order, SIGHUP reloads.
  *
- * A graftd that is killed leaves its journal in the state directory and its descriptors
+ * A graftd that is killed leaves its journal in the state directory, and its descriptors
  * in the store, the control socket among them: clients that come before the next one is
  * there wait in its backlog.
  */

@@ -59,10 +59,12 @@ static int find_state(struct home *home, const char *given)
 	int r = join(home->state, sizeof(home->state), given ? given : home->socket, "");
 	char *slash = strrchr(home->state, '/');
 
-	if (r < 0 || given || !slash)
+	if (r < 0 || given)
 		return r;
-	/* "/sock" is in "/". */
-	slash[slash == home->state] = '\0';
+	if (slash && slash > home->state)
+		*slash = '\0';
+	else
+		return join(home->state, sizeof(home->state), slash ? "/" : ".", "");
 	return 0;
 }
 

@@ -570,7 +570,7 @@ def case_one_at_a_time(daemon):
     second = subprocess.run([GRAFTD, '--socket', PATH, '--config', CONF], check=False,
                             capture_output=True, timeout=LIMIT)
     assert second.returncode == 1
-    assert second.stderr.count(b'\n') == 1 and b'another graftd' in second.stderr
+    assert second.stderr.count(b'\n') == 1 and b'already runs' in second.stderr
     assert Client(PATH).list() == {}
 
 
@@ -685,7 +685,7 @@ def case_descriptors_do_not_leak(daemon):
         other = Client(PATH, hello=False)
         other.socket.send(b'garbage')
         other.close()
-    assert within(lambda: count() == before), (before, count())
+    assert within(lambda: count() <= before), (before, count())
 
 
 def main():

@@ -3,8 +3,9 @@
 
     traces.py WANTED... -- GOT...
 
-Good when one of GOT is one of WANTED, process by process, but for: loading shared libraries, memory, pointers, process ids, ports of the kernel's choice,
-random numbers and times; and but for how often a call is repeated that waits or takes
+Good when one of GOT is one of WANTED, process by process, but for: loading shared
+libraries, memory, pointers, process ids, ports of the kernel's choice, random numbers and
+times, questions about sockets (getsockopt and the like); and but for how often a call is repeated that waits or takes
 what has arrived, which is a matter of time. Otherwise prints how the first ones differ
 and ends with 1. Descriptor numbers are compared.
 """
@@ -53,20 +54,24 @@ def normal(text):
                   if m.group(0).startswith('"/') else '"..."', text)
 
 
-# Part of loading: the library asks once in which network namespace it is.
-START = [re.compile(r"socket\(AF_UNIX, SOCK_DGRAM\|SOCK_CLOEXEC, 0\) = (\d+)"),
-         re.compile(r"getsockopt\((\d+), SOL_SOCKET, SO_NETNS_COOKIE, .*"),
+# Questions that change nothing and take no number. The library asks some of its own of
+# sockets that calls name, while there are rules.
+QUESTIONS = {"getsockopt", "getsockname", "getpeername"}
+# Setting an option that there is not: whether an address can be read.
+NO_OPTION = re.compile(r"setsockopt\(\d+, SOL_SOCKET, 0x[0-9a-f]+ /\* SO_\?\?\? \*/")
+# Once it asks in which network namespace it is, of a socket that is closed at once.
+WHERE = [re.compile(r"socket\(AF_UNIX, SOCK_DGRAM\|SOCK_CLOEXEC, 0\) = (\d+)"),
          re.compile(r"close\((\d+)\) = 0")]
 
 
-def without_start(texts):
-    """Without the first such three, after each execve."""
+def without_where(texts):
+    """Without the first such two, after each execve."""
     out, at, may = [], 0, True
     while at < len(texts):
-        found = [a.fullmatch(b) for a, b in zip(START, texts[at : at + 3])]
-        if may and len(found) == 3 and all(found) and len({f.group(1) for f in found}) == 1:
+        found = [a.fullmatch(b) for a, b in zip(WHERE, texts[at : at + 2])]
+        if may and len(found) == 2 and all(found) and len({f.group(1) for f in found}) == 1:
             may = False
-            at += 3
+            at += 2
             continue
         may = may or texts[at].startswith("execve(")
         out.append(texts[at])
@@ -82,6 +87,8 @@ def processes(path):
             order[pid] = len(lists)
             lists.append([])
             loading[pid] = set()
+        if NO_OPTION.match(f"{name}({arguments}"):
+            continue
         mine = loading[pid]
         first = arguments.split(",", 1)[0].strip()
         if name in ("openat", "open", "access", "faccessat2", "readlink", "newfstatat") \
@@ -93,7 +100,7 @@ def processes(path):
             if name == "close":
                 mine.discard(first)
             continue
-        if name in MEMORY or name in CHANGING:
+        if name in MEMORY or name in CHANGING or name in QUESTIONS:
             continue
         # The library looks at what stderr is when it is loaded, to know it again.
         if name in ("fstat", "newfstatat") and first == "2":
@@ -109,7 +116,7 @@ def processes(path):
         own = lists[order[pid]]
         if not own or own[-1] != text or name not in TIMED:
             own.append(text)
-    return sorted(without_start(calls) for calls in lists)
+    return sorted(without_where(calls) for calls in lists)
 
 
 def main():

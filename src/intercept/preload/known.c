@@ -19,6 +19,7 @@ static struct record {
 	_Atomic uint64_t cookie; /* 0: not read yet */
 	atomic_int number;       /* its complement, so that zeroed memory holds none */
 	atomic_uint marks;
+	atomic_uint changes;
 	atomic_int n_options;
 	_Atomic uint64_t options[KNOWN_OPTIONS]; /* level, name */
 	uint64_t netns;
@@ -75,6 +76,7 @@ bool known_find(int number, uint64_t cookie, struct known *ret)
 		.type = record->type,
 		.protocol = record->protocol,
 		.marks = atomic_load(&record->marks),
+		.changes = atomic_load(&record->changes),
 		.n_options = atomic_load(&record->n_options),
 	};
 	if (ret->n_options > KNOWN_OPTIONS) {
@@ -132,6 +134,7 @@ void known_mark_option(int number, int level, int name)
 	if (number < 0 ||
 	    atomic_load_explicit(&record->number, memory_order_relaxed) != ~number)
 		return;
+	atomic_fetch_add_explicit(&record->changes, 1, memory_order_relaxed);
 	n = atomic_load(&record->n_options);
 	for (int i = 0; i < n && i < KNOWN_OPTIONS; i++)
 		if (atomic_load_explicit(&record->options[i], memory_order_relaxed) ==

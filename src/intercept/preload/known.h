@@ -35,6 +35,7 @@ struct known {
 	uint64_t netns;
 	int domain, type, protocol;
 	unsigned int marks;
+	unsigned int changes; /* how often an option was set */
 	int n_options;
 	struct {
 		int level, name;

@@ -27,6 +27,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/number.h"
 #include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
@@ -180,19 +181,19 @@ static void put_elsewhere(const struct subject *subject, int new, struct moving 
 			put(new, related.copies[i]);
 }
 
-static void carry(const struct subject *subject, int new)
+static void carry(const struct subject *subject, int from, int new)
 {
 	const struct known *known = &subject->known;
 
-	carry_flags(subject->number, new);
+	carry_flags(from, new);
 	if (!subject->is_known || known->marks & KNOWN_OPTION) {
-		carry_options(subject->number, new);
+		carry_options(from, new);
 		return;
 	}
 	for (int i = 0; i < known->n_options; i++)
-		if (!carry_one(known->options[i].level, known->options[i].name,
-			       subject->number, new)) {
-			carry_options(subject->number, new);
+		if (!carry_one(known->options[i].level, known->options[i].name, from,
+			       new)) {
+			carry_options(from, new);
 			return;
 		}
 }
@@ -223,6 +224,18 @@ static void remember(struct subject *subject, uint64_t netns, bool is_unix)
 	subject->place = subject_place(netns);
 }
 
+/* What other threads set on the old socket while the broker was at it. */
+static void carry_late(struct subject *subject, int old)
+{
+	struct known now;
+
+	if (!known_find(subject->number, subject->cookie, &now) ||
+	    now.changes == subject->known.changes)
+		return;
+	subject->known = now;
+	carry(subject, old, subject->number);
+}
+
 int swap(struct subject *subject, int new, uint64_t netns, enum swap_carries carries,
 	 struct moving *moving)
 {
@@ -230,29 +243,36 @@ int swap(struct subject *subject, int new, uint64_t netns, enum swap_carries car
 	int domain = kernel_option(new, SO_DOMAIN, 0);
 	bool is_unix = domain == AF_UNIX;
 	int flags = fcntl(subject->number, F_GETFD);
-	uint64_t old = subject->cookie;
+	uint64_t cookie = subject->cookie;
+	int old = -1;
 
 	if (flags < 0) {
 		close(new);
 		return -EBADF;
 	}
 	if (carries == SWAP_OPTIONS)
-		carry(subject, new);
+		carry(subject, subject->number, new);
 	if (is_unix && !subject->is_unix)
 		unix_options_carry(subject->number, new);
 	if (!subject->is_known || subject->known.marks & spread)
 		put_elsewhere(subject, new, moving);
+	if (carries == SWAP_NOTHING && subject->is_known)
+		old = fcntl(subject->number, F_DUPFD_CLOEXEC, 0);
 	if (dup3(new, subject->number, flags & FD_CLOEXEC ? O_CLOEXEC : 0) < 0) {
 		flags = -errno;
+		fd_close(old);
 		close(new);
 		return flags;
 	}
 	close(new);
+	if (old >= 0)
+		carry_late(subject, old);
+	fd_close(old);
 	/* Another one than before where the program named an endpoint. */
 	if (!is_unix)
 		subject->domain = domain;
 	remember(subject, netns, is_unix);
-	graft_follows(subject->number, old, subject->cookie);
+	graft_follows(subject->number, cookie, subject->cookie);
 	return 0;
 }
 
