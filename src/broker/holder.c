@@ -272,7 +272,6 @@ int holder_run(int listener, int state, int patience_ms)
 	for (size_t i = 0; i < holder.n; i++)
 		fd_close(holder.kept[i].fd);
 	free(holder.kept);
-	fd_close(holder.graftd);
 	fd_close(listener);
 	fd_close(state);
 	return r;
