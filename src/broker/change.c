@@ -69,14 +69,14 @@ int change_insert(struct graftd *graftd, const struct change_owner *owner,
 	if (!user)
 		return -ENOMEM;
 	r = quota_take(graftd->quota, user, QUOTA_ENDPOINTS, force);
-	if (r == 0) {
-		r = registry_add(graftd->registry, owner->netns, line, size, &entry);
-		if (r < 0)
-			quota_give(graftd->quota, user, QUOTA_ENDPOINTS);
-	}
 	quota_unref(graftd->quota, user);
 	if (r < 0)
 		return r;
+	r = registry_add(graftd->registry, owner->netns, line, size, &entry);
+	if (r < 0) {
+		quota_give(graftd->quota, user, QUOTA_ENDPOINTS);
+		return r;
+	}
 	entry->user = user;
 	entry->uid = owner->uid;
 	entry->gid = owner->gid;

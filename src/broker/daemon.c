@@ -8,8 +8,8 @@
  * One process, no threads. A turn is: wait, act on what came, write the journal, answer.
  * Signals arrive as messages: SIGTERM and SIGINT end in good order, SIGHUP reloads.
  *
- * A graftd that is killed leaves its journal in the state directory and its descriptors
- *in the store, the control socket among them: clients that come before the next one is
+ * A graftd that is killed leaves its journal in the state directory, and its descriptors
+ * in the store, the control socket among them: clients that come before the next one is
  * there wait in its backlog.
  */
 #include <errno.h>

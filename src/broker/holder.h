@@ -44,7 +44,8 @@ enum holder_fd {
 /*
  * Serves at @listener, which is bound to HOLDER_SOCKET in directory @state, until told to
  * end, or there was no graftd for @patience_ms, or none and nothing to keep. Closes both,
- * and what it kept. Return: 0 or -errno.
+ * and what it kept, but not the connection, whose end tells graftd that the process is
+ * gone. Return: 0 or -errno.
  */
 int holder_run(int listener, int state, int patience_ms);
 

@@ -64,7 +64,7 @@ static int find_state(struct home *home, const char *given)
 	if (slash && slash > home->state)
 		*slash = '\0';
 	else
-		strcpy(home->state, slash ? "/" : ".");
+		return join(home->state, sizeof(home->state), slash ? "/" : ".", "");
 	return 0;
 }
 

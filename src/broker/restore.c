@@ -5,6 +5,7 @@
  * what is its own now.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -121,7 +122,7 @@ void restore_found(void *context, const char *name, int fd)
 		return;
 	}
 	kept->sockets = sockets;
-	strcpy(sockets[kept->n].name, name);
+	snprintf(sockets[kept->n].name, sizeof(sockets->name), "%s", name);
 	sockets[kept->n++].fd = fd;
 }
 

@@ -264,8 +264,8 @@ static void connection_ready(struct event_source *source, uint32_t events)
 	arm(server);
 }
 
-static void begin(struct server *server, int fd, const struct identity *identity,
-		  struct user *user)
+static struct connection *begin(struct server *server, int fd,
+				const struct identity *identity, struct user *user)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 	const int size = SEND_BUFFER;
@@ -278,7 +278,7 @@ static void begin(struct server *server, int fd, const struct identity *identity
 		fd_close(fd);
 		quota_give(server->graftd->quota, user, QUOTA_CONNECTIONS);
 		quota_unref(server->graftd->quota, user);
-		return;
+		return NULL;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	connection->source.ready = connection_ready;
@@ -297,6 +297,7 @@ static void begin(struct server *server, int fd, const struct identity *identity
 	link_join(&connection->link, &server->greeting);
 	server->n_connections++;
 	metrics_count(server->graftd->metrics, METRICS_CONNECTIONS);
+	return connection;
 }
 
 /* What is said to a client that cannot stay; if it does not fit it is not heard. */
@@ -314,7 +315,7 @@ static void turn_away(int fd, int number, const char *text)
 	fd_close(fd);
 }
 
-static void welcome(struct server *server, int fd)
+struct connection *server_adopt(struct server *server, int fd)
 {
 	struct quota *quota = server->graftd->quota;
 	struct identity identity;
@@ -324,7 +325,7 @@ static void welcome(struct server *server, int fd)
 	if (r < 0) {
 		metrics_count(server->graftd->metrics, METRICS_REFUSED);
 		turn_away(fd, -r, "graftd cannot tell who you are");
-		return;
+		return NULL;
 	}
 	user = quota_ref(quota, identity.uid, identity.is_admin);
 	r = user ? quota_take(quota, user, QUOTA_CONNECTIONS, false) : -ENOMEM;
@@ -336,9 +337,9 @@ static void welcome(struct server *server, int fd)
 		identity_deinit(&identity);
 		metrics_count(server->graftd->metrics, METRICS_REFUSED);
 		turn_away(fd, -r, "too many connections of this user");
-		return;
+		return NULL;
 	}
-	begin(server, fd, &identity, user);
+	return begin(server, fd, &identity, user);
 }
 
 static void pause_accept(struct server *server)
@@ -356,7 +357,7 @@ static void server_ready(struct event_source *source, uint32_t events)
 		int fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
-			welcome(server, fd);
+			server_adopt(server, fd);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
@@ -456,16 +457,19 @@ int server_new(struct server **ret, struct graftd *graftd, int fd)
 	return 0;
 }
 
+static void end_all(struct link *ring)
+{
+	while (!link_is_alone(ring))
+		end(container_of(ring->next, struct connection, link));
+}
+
 struct server *server_free(struct server *server)
 {
-	struct link *const rings[] = { &server->greeting, &server->stuck,
-				       &server->settled };
-
 	if (!server)
 		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(rings); i++)
-		while (!link_is_alone(rings[i]))
-			end(container_of(rings[i]->next, struct connection, link));
+	end_all(&server->greeting);
+	end_all(&server->stuck);
+	end_all(&server->settled);
 	if (!server->is_paused)
 		event_loop_del(&server->graftd->loop, server->fd, &server->source);
 	event_loop_del_timer(&server->graftd->loop, &server->timer);

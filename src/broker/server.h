@@ -20,6 +20,10 @@ int server_fd(const struct server *server);
 struct graftd *server_graftd(const struct server *server);
 size_t server_n_connections(const struct server *server);
 
+/* Takes @fd, which is a connection, in as if it had been accepted. Return: NULL when it
+ * was turned away; @fd is closed then. */
+struct connection *server_adopt(struct server *server, int fd);
+
 /* What one turn of the loop changed is written to the journal, then its answers are sent.
  * To be called after each turn. */
 void server_settle(struct server *server);

@@ -15,6 +15,7 @@
 #define INPUT_MAX 65536
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int __attribute__((weak)) LLVMFuzzerInitialize(int *argc, char ***argv);
 
 static size_t n_inputs;
 
@@ -58,6 +59,9 @@ int main(int argc, char **argv)
 	DIR *dir = argc == 2 ? opendir(argv[1]) : NULL;
 	const struct dirent *item;
 	int failed = 0;
+
+	if (LLVMFuzzerInitialize)
+		LLVMFuzzerInitialize(&argc, &argv);
 
 	if (!dir) {
 		fprintf(stderr, "Usage: %s CORPUS\n", argv[0]);

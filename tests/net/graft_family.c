@@ -5,8 +5,10 @@
  *
  *	ep-stream ipv4 127.0.0.1:7070	ep-six ipv6 [::1]:7071	ep-path unix PATH
  *	ep-any ipv4 127.0.0.1:dynamic	ep-16-characters ipv4 127.0.0.1:7072
+ *	ep-options ipv4 127.0.0.1:7073	ep-server ipv4 127.0.0.1:7074
  *
- * Prints TAP. With --source there is "default-source ipv4 127.0.0.1:7079", too.
+ * Prints TAP. With --source there is "default-source ipv4 127.0.0.1:7079", too;
+ * with --far a server at "ep-far ipv4 127.0.0.1:7086" of another namespace.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -82,8 +84,12 @@ static uint16_t local_port(int fd, int family)
 static int serve(const char *endpoint, int family, uint16_t port)
 {
 	int server = socket(AF_GRAFT, SOCK_STREAM, 0);
-	int client = socket(AF_GRAFT, SOCK_STREAM | SOCK_CLOEXEC, 0), peer;
+	int client = socket(AF_GRAFT, SOCK_STREAM | SOCK_CLOEXEC, 0), peer, on = 1;
 	char what[64];
+
+	/* Who granted a socket closes its own copy a little later, so either side may be
+	 * the first to close. */
+	setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 
 	snprintf(what, sizeof(what), "bind to %s", endpoint);
 	check(bind_to(server, endpoint) == 0, what);
@@ -97,7 +103,6 @@ static int serve(const char *endpoint, int family, uint16_t port)
 	peer = accept(server, NULL, NULL);
 	check(peer >= 0 && exchange(client, peer) && exchange(peer, client),
 	      "bytes go both ways");
-	/* The side that closes first keeps its port busy. */
 	close(client);
 	close(peer);
 	return server;
@@ -108,7 +113,7 @@ static void test_addresses(void)
 	struct sockaddr_gr address = name_of("ep-stream");
 	struct sockaddr_in inet = { .sin_family = AF_INET };
 	char longer[64] = { 0 };
-	int fd = socket(AF_GRAFT, SOCK_STREAM, 0), other, pair[2];
+	int fd = socket(AF_GRAFT, SOCK_STREAM, 0), other, pair[2], on = 1;
 
 	check(fd >= 0, "socket");
 	check(fails_with(socketpair(AF_GRAFT, SOCK_STREAM, 0, pair), EOPNOTSUPP),
@@ -123,6 +128,7 @@ static void test_addresses(void)
 	      "bind to an internet address");
 	check(fails_with(bind_to(fd, ""), EINVAL), "an empty name");
 	memcpy(longer, &address, sizeof(address));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	check(bind(fd, (struct sockaddr *)longer, sizeof(longer)) == 0,
 	      "what follows a long address is ignored");
 	check(fails_with(bind_to(fd, "ep-stream"), EINVAL), "bind twice");
@@ -203,7 +209,7 @@ static void test_options(void)
 	check(set_transparent(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
 		      set_transparent(fd, SOL_SOCKET, 4711, 1) == 0,
 	      "delayed options say yes");
-	check(bind_to(fd, "ep-stream") == 0, "bind with delayed options");
+	check(bind_to(fd, "ep-options") == 0, "bind with delayed options");
 	size = sizeof(value);
 	value = 0;
 	check(getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, &size) == 0 && value,
@@ -240,14 +246,35 @@ static void test_options(void)
 static void test_source(void)
 {
 	int server = socket(AF_GRAFT, SOCK_STREAM, 0);
-	int client = socket(AF_GRAFT, SOCK_STREAM, 0);
+	int client = socket(AF_GRAFT, SOCK_STREAM, 0), on = 1;
 
-	bind_to(server, "ep-stream");
+	setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	bind_to(server, "ep-server");
 	listen(server, 1);
-	check(connect_to(client, "ep-stream") == 0, "connect from the default source");
+	check(connect_to(client, "ep-server") == 0, "connect from the default source");
 	check(local_port(client, AF_INET) == 7079, "its address is the source's");
 	close(client);
 	close(server);
+}
+
+/* Its address means something else in the namespace the socket is bound in. */
+static void test_far(void)
+{
+	struct sockaddr_gr here = name_of("ep-stream"), far = name_of("ep-far");
+	int fd = socket(AF_GRAFT, SOCK_STREAM, 0);
+
+	check(connect_to(fd, "ep-far") == 0, "connect to another namespace");
+	close(fd);
+	fd = socket(AF_GRAFT, SOCK_STREAM, 0);
+	check(bind_to(fd, "ep-stream") == 0, "bind on the host");
+	check(fails_with(connect_to(fd, "ep-far"), ENETUNREACH),
+	      "a bound socket reaches endpoints of its own namespace alone");
+	close(fd);
+	fd = socket(AF_GRAFT, SOCK_DGRAM, 0);
+	check(sendto(fd, "x", 1, 0, (struct sockaddr *)&here, sizeof(here)) == 1 &&
+		      sendto(fd, "x", 1, 0, (struct sockaddr *)&far, sizeof(far)) == 1,
+	      "one that is not bound goes from one to the other");
+	close(fd);
 }
 
 int main(int argc, char **argv)
@@ -255,6 +282,8 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc > 1 && !strcmp(argv[1], "--source")) {
 		test_source();
+	} else if (argc > 1 && !strcmp(argv[1], "--far")) {
+		test_far();
 	} else {
 		test_addresses();
 		close(serve("ep-stream", AF_INET, 7070));

@@ -220,6 +220,7 @@ haproxy_case() # BIND-OPTIONS
 	with "h-back ipv4 127.0.0.1:8092"
 	haproxy_config 192.0.2.60:80 "$1" >"$T/haproxy.cfg"
 	spawn back "$PYTHON" "$T/bin/http_server.py" 127.0.0.1 8092 back
+	await back is_listening tcp 8092 || wrong "no server behind"
 	in_box_as haproxy "bind tcp 0.0.0.0:80 = h-web
 bind tcp 0.0.0.0:81 = h-raw
 connect tcp 192.0.2.60:80 = h-back" haproxy -db -f "$T/haproxy.cfg"
@@ -240,6 +241,7 @@ case_tcp_mapper()
 	with "m-in ipv4 127.0.0.1:8093"
 	with "m-out ipv4 127.0.0.1:8094"
 	spawn back "$PYTHON" "$T/bin/http_server.py" 127.0.0.1 8094 mapped
+	await back is_listening tcp 8094 || wrong "no server behind"
 	in_box_as mapper "bind tcp 0.0.0.0:80 = m-in
 connect tcp 192.0.2.61:80 = m-out" \
 		socat TCP4-LISTEN:80,fork,reuseaddr TCP4:192.0.2.61:80
@@ -310,6 +312,7 @@ case_nginx()
 	with "x-out ipv4 127.0.0.1:8096"
 	nginx_config >"$T/nginx.conf"
 	spawn back "$PYTHON" "$T/bin/http_server.py" 127.0.0.1 8096 behind
+	await back is_listening tcp 8096 || wrong "no server behind"
 	in_box_as nginx "bind tcp 0.0.0.0:80 = x-in
 connect tcp 192.0.2.63:80 = x-out" nginx -e stderr -c "$T/nginx.conf"
 	await back is_listening tcp 8096 || wrong "the back end does not listen"

@@ -3,45 +3,75 @@
 #
 # A program with the library and without a rule for what it does behaves as without the
 # library: the same system calls, in the same order, with the same descriptor numbers, but
-# for loading the library.
+# for loading the library. So it is, to the last call, without any rule; with rules that
+# are for something else the library asks the kernel about sockets, and does nothing.
 . "$(dirname "$0")/../lib_graftd.sh"
 enter_host "$@"
 need ip strace curl nginx "$PYTHON"
 need_graftd
 cp "$LIB_DIR/preload/traces.py" "$T/bin/"
 mkdir -p "$T/nginx" "$T/traces"
-TRIES=4
-# A rule that nothing here matches.
-WITH=(-E "LD_PRELOAD=$HIJACK" -E GRAFT_CONV_PAIRS=203.0.113.9:9=nobody)
+TRIES=6
+# without, with no rule, with a rule that nothing here matches
+WAYS='without with other'
+declare -A TITLE=([with]='no rule' [other]='other rules')
+declare -A MAY=([with]='' [other]=--questions)
 
-traced() # OUTPUT WITH|WITHOUT PROGRAM...
+variables() # WAY -> VARIABLES
 {
-	local output=$1 variables=()
-	[ "$2" = without ] || variables=("${WITH[@]}")
+	VARIABLES=()
+	[ "$1" = without ] || VARIABLES+=(-E "LD_PRELOAD=$HIJACK")
+	[ "$1" != other ] || VARIABLES+=(-E GRAFT_CONV_PAIRS=203.0.113.9:9=nobody)
+}
+
+traced() # OUTPUT WAY PROGRAM...
+{
+	local output=$1
+	variables "$2"
 	shift 2
-	timeout -k 2 "$LIMIT" strace -f -s 200 -o "$output" "${variables[@]}" -- "$@" \
+	timeout -k 2 "$LIMIT" strace -f -s 200 -o "$output" "${VARIABLES[@]}" -- "$@" \
 		</dev/null 2>&1 | sed 's/after [0-9]* ms/after N ms/' >"$output.out"
 }
 
-# same NAME PROGRAM...: some run with the library is some run without.
-same()
+# compared WAY -> DIFFERENCE
+compared()
 {
-	local name=$1 i difference
+	# shellcheck disable=SC2086 # an option or none
+	DIFFERENCE=$("$PYTHON" "$T/bin/traces.py" ${MAY[$1]} "$T"/traces/without.? -- \
+		"$T/traces/$1".? 2>&1)
+}
+
+# same NAME FUNCTION...: some run with the library is some run without. FUNCTION gets an
+# output and a way.
+same_by()
+{
+	local name=$1 i way
+	local -A good=()
 	shift
 	rm -f "$T"/traces/*
-	for ((i = 1; i <= TRIES; i++)); do
-		traced "$T/traces/without.$i" without "$@"
-		traced "$T/traces/with.$i" with "$@"
-		if difference=$("$PYTHON" "$T/bin/traces.py" "$T"/traces/without.? -- \
-			"$T"/traces/with.? 2>&1); then
-			ok "$name: the same system calls ($difference)"
-			break
-		fi
+	for ((i = 1; i <= TRIES && ${#good[@]} < 2; i++)); do
+		for way in $WAYS; do
+			[ -n "${good[$way]-}" ] || "$1" "$T/traces/$way.$i" "$way" "${@:2}"
+		done
+		for way in with other; do
+			compared "$way" && good[$way]=$DIFFERENCE
+		done
 	done
-	[ "$i" -le $TRIES ] || not_ok "$name: the same system calls" "$difference"
-	i=1
-	equal "$name: the same output" "$(<"$T/traces/without.$i.out")" \
-		"$(<"$T/traces/with.$i.out")"
+	for way in with other; do
+		if [ -n "${good[$way]-}" ]; then
+			ok "$name, ${TITLE[$way]}: the same system calls (${good[$way]})"
+		else
+			compared "$way"
+			not_ok "$name, ${TITLE[$way]}: the same system calls" "$DIFFERENCE"
+		fi
+		equal "$name, ${TITLE[$way]}: the same output" "$(<"$T/traces/without.1.out")" \
+			"$(<"$T/traces/$way.1.out")"
+	done
+}
+
+same() # NAME PROGRAM...
+{
+	same_by "$1" traced "${@:2}"
 }
 
 cat >"$T/nginx.conf" <<END
@@ -80,25 +110,12 @@ wait
 END
 chmod 755 "$T/bin/serve_once"
 
-same_server() # as same, for nginx: a client comes from outside
+serve_traced() # OUTPUT WAY: nginx; a client comes from outside
 {
-	local i difference
-	for ((i = 1; i <= TRIES; i++)); do
-		for way in without with; do
-			local variables=()
-			[ $way = without ] || variables=("${WITH[@]}")
-			limited "$T/bin/serve_once" "$T/nginx/pid" http://127.0.0.1:8011/ \
-				strace -f -s 200 -o "$T/traces/$way.$i" "${variables[@]}" -- \
-				nginx -e stderr -c "$T/nginx.conf" \
-				>"$T/traces/$way.$i.out" 2>&1
-		done
-		if difference=$("$PYTHON" "$T/bin/traces.py" "$T"/traces/without.? -- \
-			"$T"/traces/with.? 2>&1); then
-			ok "nginx: the same system calls ($difference)"
-			return
-		fi
-	done
-	not_ok "nginx: the same system calls" "$difference"
+	variables "$2"
+	limited "$T/bin/serve_once" "$T/nginx/pid" http://127.0.0.1:8011/ \
+		strace -f -s 200 -o "$1" "${VARIABLES[@]}" -- \
+		nginx -e stderr -c "$T/nginx.conf" >"$1.out" 2>&1
 }
 
 PY_SOCKETS='
@@ -126,7 +143,9 @@ same "curl" curl -sS http://127.0.0.1:8010/
 same "curl, refused" curl -sS http://127.0.0.1:8019/
 same "python" "$PYTHON" -S -c "$PY_SOCKETS"
 same "a shell that closes everything" sh -c 'exec 3>&- 4>&- 5>&-; ls /proc/self/fd'
-same_server
+# Once before, for what it makes in its directories.
+serve_traced "$T/traces/first" without
+same_by "nginx" serve_traced
 stop web
 
 # The check notices what it is there to notice.

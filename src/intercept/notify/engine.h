@@ -259,9 +259,9 @@ int named_place(struct call *call, struct subject *subject, struct route *route)
  */
 int named_move(struct call *call, struct subject *subject, enum policy_op op,
 	       const char *name, struct wire_address *ret_address);
-/* Where is it? Return: 0 or -errno. */
+/* Where is it, and in which namespace? Return: 0 or -errno. */
 int named_find(struct call *call, const struct subject *subject, const char *name,
-	       struct wire_address *ret_address);
+	       struct wire_address *ret_address, uint64_t *ret_netns);
 /* Did the registry grant sockets of namespace @netns (a cookie)? */
 bool named_has_netns(struct notify *notify, uint64_t netns);
 

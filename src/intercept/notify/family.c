@@ -292,22 +292,54 @@ static int bind_source(struct call *call, struct subject *subject)
 	return r;
 }
 
-static int name_destination(struct call *call, struct subject *subject,
-			    struct route *route, const char *name, bool is_bound)
+/* The address of @name and the namespace it is one of. */
+static int find_destination(struct call *call, const struct subject *subject,
+			    struct route *route, const char *name, uint64_t *ret_netns)
 {
 	const struct endpoint *endpoint = find_endpoint(call->notify, name);
 	struct wire_address address;
 	int r;
 
-	if (!is_bound)
-		return endpoint ? move_to(call, subject, route, endpoint)
-				: ask_for(call, subject, route, name);
-	if (endpoint)
-		return take_address(call->notify, endpoint, route);
-	r = named_find(call, subject, name, &address);
+	if (endpoint) {
+		r = take_address(call->notify, endpoint, route);
+		*ret_netns = subject_stack(call->notify, &route->verdict)->cookie;
+		return r;
+	}
+	r = named_find(call, subject, name, &address, ret_netns);
 	if (r == 0)
 		set_address(route, &address.address, address.len);
 	return r;
+}
+
+static int go_there(struct call *call, struct subject *subject, struct route *route,
+		    const char *name)
+{
+	const struct endpoint *endpoint = find_endpoint(call->notify, name);
+
+	return endpoint ? move_to(call, subject, route, endpoint)
+			: ask_for(call, subject, route, name);
+}
+
+/*
+ * A socket that has a place keeps it where it can. One that is bound must: an address
+ * means something else in another namespace, and nobody granted it there.
+ */
+static int name_destination(struct call *call, struct subject *subject,
+			    struct route *route, const char *name, bool is_bound)
+{
+	uint64_t netns;
+	int r;
+
+	if (!is_bound && subject->place == PLACE_OWN)
+		return go_there(call, subject, route, name);
+	r = find_destination(call, subject, route, name, &netns);
+	if (r < 0 ||
+	    (netns == subject->netns && route->address.any.sa_family == subject->domain))
+		return r;
+	if (is_bound)
+		return -ENETUNREACH;
+	r = prepare_can_move(call, subject, route->op);
+	return r < 0 ? r : go_there(call, subject, route, name);
 }
 
 int family_prepare(struct call *call, struct subject *subject, struct route *route)
@@ -332,9 +364,7 @@ int family_prepare(struct call *call, struct subject *subject, struct route *rou
 			return r;
 		is_bound = subject->place != PLACE_OWN;
 	}
-	/* A datagram socket that was put in place sends on from there. */
-	return name_destination(call, subject, route, name,
-				is_bound || subject->place != PLACE_OWN);
+	return name_destination(call, subject, route, name, is_bound);
 }
 
 void family_report(struct call *call, const struct subject *subject,

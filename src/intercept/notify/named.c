@@ -325,14 +325,13 @@ int named_move(struct call *call, struct subject *subject, enum policy_op op,
 }
 
 int named_find(struct call *call, const struct subject *subject, const char *name,
-	       struct wire_address *ret_address)
+	       struct wire_address *ret_address, uint64_t *ret_netns)
 {
 	struct wire_grant grant;
-	int fd = ask_by_name(call, subject, POLICY_CONNECT, name, &grant);
+	_cleanup_fd_ int fd = ask_by_name(call, subject, POLICY_CONNECT, name, &grant);
+	int r = fd < 0 ? fd : stack_cookie_of(fd, ret_netns);
 
-	if (fd < 0)
-		return fd;
-	fd_close(fd);
-	*ret_address = grant.address;
-	return 0;
+	if (r == 0)
+		*ret_address = grant.address;
+	return r;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "intercept/preload/calls.h"
+#include "intercept/preload/memory.h"
 #include "intercept/preload/state.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -24,6 +25,25 @@ static bool socket_wakes(int family, int type, int protocol)
 static bool socketpair_wakes(int family, int type, int protocol, const int *pair)
 {
 	return family == AF_GRAFT;
+}
+
+/* Sockets of the family may be inherited. No other address has this size. */
+static bool is_name(const struct sockaddr *address, socklen_t len)
+{
+	sa_family_t family;
+
+	return len == sizeof(struct sockaddr_gr) &&
+	       memory_read(&family, address, sizeof(family)) == 0 && family == AF_GRAFT;
+}
+
+static bool bind_wakes(int fd, const struct sockaddr *address, socklen_t len)
+{
+	return is_name(address, len);
+}
+
+static bool connect_wakes(int fd, const struct sockaddr *address, socklen_t len)
+{
+	return is_name(address, len);
 }
 
 static bool getaddrinfo_wakes(const char *node, const char *service,

@@ -121,12 +121,15 @@ static void print_address(const union address *address, char *text, size_t size)
 void judge_say(const struct subject *subject, const struct route *route, int64_t result)
 {
 	const char *call = route->op == POLICY_BIND ? "bind" : "connect";
-	const char *error = result < 0 ? strerror((int)-result) : "";
 	const char *colon = result < 0 ? ": " : "";
+	const char *error = "";
 	char address[64];
 
 	if (!state.is_verbose)
 		return;
+	/* Not for nothing: it may read the translations of messages from files. */
+	if (result < 0)
+		error = strerror((int)-result);
 	print_address(&route->asked, address, sizeof(address));
 	if (route->verdict.target == POLICY_DENY)
 		say("%s(): deny %s %s%s%s", call, call, address, colon, error);

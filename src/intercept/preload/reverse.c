@@ -79,7 +79,7 @@ static size_t first_at(const struct entry *key)
 	return low;
 }
 
-static bool is_same_address(const union address *a, const union address *b)
+bool reverse_is_same(const union address *a, const union address *b)
 {
 	union address left = *a, right = *b;
 
@@ -104,16 +104,16 @@ static bool leads_to(const struct rule *rule, int family, const union address *a
 	memcpy(&there, &verdict.address, verdict.address_len);
 	if (rule->op == POLICY_BIND && address_is_wildcard(&there))
 		return there.any.sa_family == actual->any.sa_family;
-	return is_same_address(&there, actual);
+	return reverse_is_same(&there, actual);
 }
 
-static bool is_single(const struct rule *rule)
+bool reverse_is_single(const struct rule *rule)
 {
 	return rule->port_low == rule->port_high &&
 	       rule->prefix == (rule->family == AF_INET ? 32 : 128);
 }
 
-static void set_asked(const struct rule *rule, int family, union address *ret)
+void reverse_set_asked(const struct rule *rule, int family, union address *ret)
 {
 	const uint8_t *v4 = rule->address.s6_addr;
 
@@ -157,7 +157,7 @@ static bool only_rule(size_t i, const struct entry *key, unsigned int proto, int
 		if (!(rule->proto & proto) || rule->family != rule_family ||
 		    !leads_to(rule, family, actual))
 			continue;
-		if (!is_single(rule) || (*ret && !same_question(*ret, rule)))
+		if (!reverse_is_single(rule) || (*ret && !same_question(*ret, rule)))
 			return false;
 		*ret = rule;
 	}
@@ -215,6 +215,6 @@ bool reverse_find(enum policy_op op, unsigned int proto, int family,
 	else
 		rule = either(v4, v6);
 	if (rule)
-		set_asked(rule, family, ret);
+		reverse_set_asked(rule, family, ret);
 	return rule != NULL;
 }

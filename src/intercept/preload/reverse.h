@@ -23,3 +23,9 @@ bool reverse_start(const struct policy *policy);
  */
 bool reverse_find(enum policy_op op, unsigned int proto, int family,
 		  const union address *actual, union address *ret);
+
+/* Its parts. Is the rule of one address and port; what a socket of @family asked for that
+ * came under it; are two addresses the same but for port and family. */
+bool reverse_is_single(const struct rule *rule);
+void reverse_set_asked(const struct rule *rule, int family, union address *ret);
+bool reverse_is_same(const union address *a, const union address *b);

@@ -27,9 +27,9 @@
 #include "base/fd.h"
 #include "intercept/preload/broker.h"
 #include "intercept/preload/calls.h"
-#include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/own.h"
+#include "intercept/preload/reverse_named.h"
 #include "intercept/preload/say.h"
 #include "intercept/preload/state.h"
 #include "intercept/preload/view.h"
@@ -202,7 +202,7 @@ static enum state_mode load(bool anyway)
 	state.policy = policy;
 	guess_init();
 	view_start(policy);
-	graft_start();
+	reverse_named_start();
 	return STATE_ON;
 }
 

@@ -25,6 +25,7 @@
 #include "uapi/linux/graft.h"
 
 _Atomic unsigned int view_uses;
+view_ask *view_ask_bind;
 
 /* Where a socket is, or its peer. */
 struct spot {
@@ -242,6 +243,12 @@ static bool show_local(int fd, const union address *local, bool is_elsewhere,
 	return true;
 }
 
+static bool ask_view(int fd, const union address *local, union address *ret)
+{
+	return view_ask_bind && view_ask_bind(fd, local, ret) &&
+	       show_local(fd, local, false, ret);
+}
+
 static bool local_view(int fd, const union address *local, union address *ret)
 {
 	struct spot spot = spot_of(local);
@@ -249,7 +256,7 @@ static bool local_view(int fd, const union address *local, union address *ret)
 	struct asked asked;
 
 	if (!ports_have(&bind_ports, (uint16_t)spot.port))
-		return false;
+		return ask_view(fd, local, ret);
 	spot.protocol = protocol_of(fd);
 	spot.cookie = kernel_cookie(fd, SO_NETNS_COOKIE);
 	if (!notes_is_empty(&binds) && find_bind(&spot, &asked, &is_elsewhere)) {
@@ -260,10 +267,10 @@ static bool local_view(int fd, const union address *local, union address *ret)
 			return false;
 		return show_local(fd, local, is_elsewhere, ret);
 	}
-	return reads_back &&
-	       reverse_find(POLICY_BIND, proto_of(spot.protocol), local->any.sa_family,
-			    local, ret) &&
-	       show_local(fd, local, false, ret);
+	if (reads_back && reverse_find(POLICY_BIND, proto_of(spot.protocol),
+				       local->any.sa_family, local, ret))
+		return show_local(fd, local, false, ret);
+	return ask_view(fd, local, ret);
 }
 
 static bool same_asked(const struct asked *a, const struct asked *b)

@@ -31,6 +31,11 @@ enum view_use {
 
 extern _Atomic unsigned int view_uses;
 
+/* Who is asked about a local address that nothing else is known of, or NULL. Return:
+ * whether @ret is what was asked for. */
+typedef bool view_ask(int fd, const union address *local, union address *ret);
+extern view_ask *view_ask_bind;
+
 static inline bool view_is_on(unsigned int uses)
 {
 	return (atomic_load_explicit(&view_uses, memory_order_relaxed) & uses) != 0;

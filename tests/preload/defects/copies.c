@@ -136,7 +136,9 @@ int mode_inherited(int argc, char **argv)
 	int fd = atoi(argv[2]), port = argc > 3 ? atoi(argv[3]) : 0;
 	struct spot ask = ask_bind(AF_INET, SOCK_STREAM), name;
 
-	if (port) {
+	if (port < 0) {
+		check_kept(fd);
+	} else if (port) {
 		name = name_of(fd);
 		CHECK(spot_port(&name) == port, "after exec it is named %s",
 		      spot_text(&name));
@@ -148,7 +150,7 @@ int mode_inherited(int argc, char **argv)
 	return n_failed ? 1 : 0;
 }
 
-static int run_self(int fd, int port)
+int run_self(int fd, int port)
 {
 	char fd_text[16], port_text[16];
 	char *argv[] = { (char *)"/proc/self/exe", (char *)"--inherited", fd_text,

@@ -7,6 +7,7 @@
  * case of that name alone.
  */
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "defects.h"
+#include "main.h"
 
 static struct sockaddr_gr name_make(const char *text)
 {
@@ -236,6 +238,72 @@ static void sgr_lying(void)
 	WANT(-EFAULT, bind(xsocket(AF_GRAFT, SOCK_STREAM), BAD_POINTER, 18));
 }
 
+void check_kept(int fd)
+{
+	struct sockaddr_gr name = { 0 };
+	socklen_t len = sizeof(name);
+
+	WANT(0, getsockname(fd, (struct sockaddr *)&name, &len));
+	CHECK(len == 18 && name.sgr_family == AF_GRAFT && !strcmp(name.sgr_epname, "s4"),
+	      "named family %d '%.16s', %u bytes", name.sgr_family, name.sgr_epname, len);
+	CHECK(get_int(fd, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT) == 0, "no option");
+	WANT(-EINVAL, bind_name(fd, "s4"));
+}
+
+/* What it is goes with it: copies, children, other programs. What it accepts is plain. */
+static void sgr_kept(void)
+{
+	struct spot at = spot_make("127.0.0.1", 17010), name;
+	int fd = xsocket(AF_GRAFT, SOCK_STREAM), copy = dup(fd), accepted;
+	struct sock_filter code[64];
+	socklen_t n = ARRAY_SIZE(code);
+
+	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	WANT(0, bind_name(copy, "s4"));
+	check_kept(fd);
+	close(fd);
+	check_kept(copy);
+	xlisten(copy);
+	CHECK(run_self(copy, -1) == 0, "the exec'd program failed");
+	host_connect(&at, SOCK_STREAM);
+	accepted = accept(copy, NULL, NULL);
+	name = name_of(accepted);
+	CHECK(name.any.sa_family == AF_INET, "accepted: %s", spot_text(&name));
+	WANT(-EOPNOTSUPP, get_int(accepted, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT));
+	WANT(0, KERNEL(SYS_getsockopt, accepted, SOL_SOCKET, SO_ATTACH_FILTER, code, &n));
+	CHECK(n == 0, "accepted with a filter of %u", n);
+	n = ARRAY_SIZE(code);
+	WANT(0, getsockopt(copy, SOL_SOCKET, SO_ATTACH_FILTER, code, &n));
+	CHECK(n == 0, "a filter of %u shows", n);
+}
+
+/* Of another type, and to a UNIX endpoint. */
+static void sgr_types(void)
+{
+	int first = xsocket(AF_GRAFT, SOCK_SEQPACKET);
+	int server = xsocket(AF_GRAFT, SOCK_SEQPACKET), client, pair[2];
+	struct spot six = { .len = sizeof(six.storage) };
+
+	WANT(-ESOCKTNOSUPPORT, socket(AF_GRAFT, SOCK_RDM, 0));
+	WANT(-EPROTOTYPE, bind_name(first, "d4"));
+	WANT(0, bind_name(server, "bound"));
+	xlisten(server);
+	client = xsocket(AF_GRAFT, SOCK_SEQPACKET);
+	WANT(0, connect_name(client, "bound"));
+	exchange(client, accept(server, NULL, NULL));
+	WANT(-EOPNOTSUPP, socketpair(AF_GRAFT, SOCK_STREAM, 0, pair));
+	server = xsocket(AF_GRAFT, SOCK_STREAM);
+	set_int(server, IPPROTO_GRAFT, GRAFT_SO_DELAYED, 1);
+	WANT(0, delayed(server, IPPROTO_IPV6, IPV6_V6ONLY, 1));
+	WANT(0, bind_name(server, "any6"));
+	CHECK(get_int(server, SOL_SOCKET, SO_DOMAIN) == AF_INET6, "not AF_INET6");
+	CHECK(get_int(server, IPPROTO_IPV6, IPV6_V6ONLY) == 1, "IPV6_V6ONLY is lost");
+	set_int(server, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT, 1);
+	six = name_of(server);
+	CHECK(six.any.sa_family == AF_INET6 && spot_port(&six) == 17008, "%s",
+	      spot_text(&six));
+}
+
 const struct defect defects_graft[] = {
 	{ "sgr_lengths", sgr_lengths },
 	{ "sgr_server", sgr_server },
@@ -247,5 +315,7 @@ const struct defect defects_graft[] = {
 	{ "sgr_many", sgr_many },
 	{ "sgr_execute", sgr_execute },
 	{ "sgr_lying", sgr_lying },
+	{ "sgr_kept", sgr_kept },
+	{ "sgr_types", sgr_types },
 	{ 0 },
 };
