@@ -109,6 +109,7 @@ END
 	await program grep -q listens "$T/program.log" || return
 	equal "it is at the endpoint" hello "$(limited bash -c 'cat </dev/tcp/127.0.0.1/8080')"
 	status_of program
+	# shellcheck disable=SC2153
 	equal "and ends well" 0 "$STATUS"
 }
 
@@ -133,6 +134,7 @@ session_iperf3()
 	contains "with GRAFT_VERBOSE: convert bind ... to ep-test" \
 		'^libgraft-hijack\.so: bind\(\): convert bind .*:5201 to ep-test$' \
 		"$(<"$T/iperf.log")"
+	# shellcheck disable=SC2016
 	check "iperf3 has not lost IPv6" \
 		sh -c '! grep -q "does not seem to support IPv6" "$1"' - "$T/iperf.log"
 	stop iperf
@@ -270,6 +272,7 @@ session_run()
 	"$GRAFT" del nx4 out
 }
 
+# shellcheck disable=SC2119
 start_graftd
 session_help
 session_endpoint
