@@ -38,6 +38,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include "base/fd.h"
 #include "base/number.h"
@@ -137,14 +138,16 @@ static bool is_of_our_userns(const struct identity *identity)
 	       st.st_ino == identity->self->user_ino && is_alive(identity);
 }
 
+/* Its file system may be one that the client itself serves, and then must not be asked. */
 bool identity_shares_root(const struct identity *identity)
 {
-	struct stat st;
+	struct statx st;
 	char path[64];
 
 	proc_path(identity, "root", path, sizeof(path));
-	return stat(path, &st) == 0 && st.st_dev == identity->self->root_dev &&
-	       st.st_ino == identity->self->root_ino && is_alive(identity);
+	return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
+	       makedev(st.stx_dev_major, st.stx_dev_minor) == identity->self->root_dev &&
+	       st.stx_ino == identity->self->root_ino && is_alive(identity);
 }
 
 static bool has_net_admin(const struct identity *identity)

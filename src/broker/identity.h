@@ -28,8 +28,8 @@ struct identity {
 	gid_t gid;
 	uint64_t netns; /* cookie of the namespace it connected from */
 	bool is_local;  /* which is graftd's own */
-	/* In graftd's own namespaces: root with CAP_NET_ADMIN, or a user's graftd's user.
-	 */
+	/* In graftd's own namespaces: root with CAP_NET_ADMIN and graftd's root
+	 * directory; or a user's graftd's user. */
 	bool is_admin;
 };
 
