@@ -7,6 +7,8 @@
  * one, or a UNIX path, on which graftd acts with their rights, not its own. Clients of
  * another namespace: to its table if they rule it, and leading into it, without `hold`,
  * which would keep it from ending; a name for another namespace is not theirs to give.
+ * Paths are for those whose root directory is graftd's: a container's user is not the
+ * user of the same number outside.
  *
  * Deleting: who added it, from where he added it, and the administrator. What the
  * configuration file defines, the file takes away.
@@ -56,6 +58,13 @@ static bool is_plain(const struct endpoint *endpoint)
 	return endpoint->port >= PORT_UNPRIVILEGED || endpoint->port >= first_free_port();
 }
 
+/* Does it lead to a path that the client itself could not name? */
+static bool is_foreign_path(const struct identity *who, const struct endpoint *endpoint)
+{
+	return endpoint->kind == ENDPOINT_UNIX && endpoint->path[0] == '/' &&
+	       !identity_shares_root(who);
+}
+
 int access_may_add(const struct identity *who, const struct endpoint *endpoint,
 		   unsigned int *ret_flags, const char **ret_reason)
 {
@@ -72,6 +81,10 @@ int access_may_add(const struct identity *who, const struct endpoint *endpoint,
 		}
 	if (names_netns) {
 		*ret_reason = "only the administrator leads to another namespace";
+		return -EPERM;
+	}
+	if (is_foreign_path(who, endpoint)) {
+		*ret_reason = "paths are for those whose root directory is the host's";
 		return -EPERM;
 	}
 	if (!who->is_local) {
@@ -166,7 +179,8 @@ static bool is_natural(const struct identity *who, const struct entry *entry,
 	*ret_reason = "no clause of the endpoint is for this client";
 	if (entry->table->netns != who->netns || endpoint->netns.kind != NETNS_DEFAULT)
 		return false;
-	if (endpoint->kind == ENDPOINT_UNIX && entry->uid != who->uid)
+	if (endpoint->kind == ENDPOINT_UNIX &&
+	    (entry->uid != who->uid || is_foreign_path(who, endpoint)))
 		return false;
 	if (!(uses & ACCESS_BIND) || !has_low_port)
 		return true;

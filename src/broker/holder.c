@@ -56,11 +56,10 @@ static void hang_up(struct holder *holder)
 /* Without waiting: who is not there to hear it does not need it. */
 static void refuse(struct holder *holder, const char *name)
 {
-	char message[HOLDER_MESSAGE_MAX] = { HOLDER_REFUSED };
-	size_t size = strlen(name);
+	char message[HOLDER_MESSAGE_MAX + 1];
+	int n = snprintf(message, sizeof(message), "%c%s", HOLDER_REFUSED, name);
 
-	memcpy(message + 1, name, size);
-	fd_send_now(holder->graftd, message, 1 + size, NULL, 0);
+	fd_send_now(holder->graftd, message, (size_t)n, NULL, 0);
 }
 
 static struct kept *find(struct holder *holder, const char *name)
@@ -104,7 +103,7 @@ static void put(struct holder *holder, const char *name, int fd)
 	}
 	fd_close(kept->fd);
 	kept->fd = fd;
-	strcpy(kept->name, name);
+	snprintf(kept->name, sizeof(kept->name), "%s", name);
 }
 
 static void remove_name(struct holder *holder, const char *name)
@@ -120,13 +119,12 @@ static void remove_name(struct holder *holder, const char *name)
 /* As an ordinary user we may have only so many descriptors on their way. */
 static int send_patiently(struct holder *holder, const struct kept *kept)
 {
-	char message[HOLDER_MESSAGE_MAX] = { HOLDER_HELD };
-	size_t size = strlen(kept->name);
-	int r;
+	char message[HOLDER_MESSAGE_MAX + 1];
+	int n = snprintf(message, sizeof(message), "%c%s", HOLDER_HELD, kept->name);
+	int r = -ETOOMANYREFS;
 
-	memcpy(message + 1, kept->name, size);
 	for (int i = 0; i < SEND_SECONDS * 1000; i++) {
-		r = fd_send(holder->graftd, message, 1 + size, &kept->fd, 1);
+		r = fd_send(holder->graftd, message, (size_t)n, &kept->fd, 1);
 		if (r != -ETOOMANYREFS)
 			break;
 		poll(NULL, 0, 1);
@@ -266,16 +264,12 @@ int holder_run(int listener, int state, int patience_ms)
 
 	if (fstatat(state, HOLDER_SOCKET, &holder.inode, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
-	/* Again, so that graftd is told our process as its peer's. */
-	else if (listen(listener, 4) < 0)
-		r = -errno;
 	while (r > 0)
 		r = turn(&holder, patience_ms);
 	take_path_away(&holder);
 	for (size_t i = 0; i < holder.n; i++)
 		fd_close(holder.kept[i].fd);
 	free(holder.kept);
-	fd_close(holder.graftd);
 	fd_close(listener);
 	fd_close(state);
 	return r;

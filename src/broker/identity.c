@@ -18,7 +18,8 @@
  * was its own all the time. A connection may be inherited or handed on: whoever uses it
  * acts as the one that made it.
  *
- * Root without CAP_NET_ADMIN (in a container on the host's network) is no administrator.
+ * Root of a container on the host's network is no administrator, whatever it may do
+ * there: he has CAP_NET_ADMIN, and the root directory we have.
  *
  * CAP_NET_ADMIN over a namespace is worked out as the kernel does: the process has the
  * capability in the user namespace that owns the network namespace or in one above it, or
@@ -37,6 +38,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include "base/fd.h"
 #include "base/number.h"
@@ -53,7 +55,7 @@
 int self_read(struct self *ret)
 {
 	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct stat net, user;
+	struct stat net, user, root;
 	int r;
 
 	if (fd < 0)
@@ -61,13 +63,16 @@ int self_read(struct self *ret)
 	r = stack_cookie_of(fd, &ret->netns);
 	if (r < 0)
 		return r;
-	if (stat("/proc/self/ns/net", &net) < 0 || stat("/proc/self/ns/user", &user) < 0)
+	if (stat("/proc/self/ns/net", &net) < 0 ||
+	    stat("/proc/self/ns/user", &user) < 0 || stat("/", &root) < 0)
 		return -errno;
 	ret->uid = getuid();
 	ret->net_dev = net.st_dev;
 	ret->net_ino = net.st_ino;
 	ret->user_dev = user.st_dev;
 	ret->user_ino = user.st_ino;
+	ret->root_dev = root.st_dev;
+	ret->root_ino = root.st_ino;
 	return 0;
 }
 
@@ -133,6 +138,18 @@ static bool is_of_our_userns(const struct identity *identity)
 	       st.st_ino == identity->self->user_ino && is_alive(identity);
 }
 
+/* Its file system may be one that the client itself serves, and then must not be asked. */
+bool identity_shares_root(const struct identity *identity)
+{
+	struct statx st;
+	char path[64];
+
+	proc_path(identity, "root", path, sizeof(path));
+	return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &st) == 0 &&
+	       makedev(st.stx_dev_major, st.stx_dev_minor) == identity->self->root_dev &&
+	       st.stx_ino == identity->self->root_ino && is_alive(identity);
+}
+
 static bool has_net_admin(const struct identity *identity)
 {
 	char text[PROC_FILE_SIZE];
@@ -165,7 +182,8 @@ int identity_read(struct identity *ret, int socket, const struct self *self)
 	identity.is_local = identity.netns == self->netns;
 	identity.is_admin = identity.is_local && is_of_our_userns(&identity) &&
 			    ((peer.uid == self->uid && self->uid != 0) ||
-			     (peer.uid == 0 && has_net_admin(&identity)));
+			     (peer.uid == 0 && has_net_admin(&identity) &&
+			      identity_shares_root(&identity)));
 	*ret = identity;
 	return 0;
 }

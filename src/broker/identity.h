@@ -15,6 +15,8 @@ struct self {
 	uint64_t netns;          /* cookie */
 	dev_t net_dev, user_dev; /* of its namespaces' files */
 	ino_t net_ino, user_ino;
+	dev_t root_dev; /* of the root directory */
+	ino_t root_ino;
 };
 
 struct identity {
@@ -26,8 +28,8 @@ struct identity {
 	gid_t gid;
 	uint64_t netns; /* cookie of the namespace it connected from */
 	bool is_local;  /* which is graftd's own */
-	/* In graftd's own namespaces: root with CAP_NET_ADMIN, or a user's graftd's user.
-	 */
+	/* In graftd's own namespaces: root with CAP_NET_ADMIN and graftd's root
+	 * directory; or a user's graftd's user. */
 	bool is_admin;
 };
 
@@ -45,5 +47,7 @@ bool identity_in_cgroup(const struct identity *identity, const char *path);
 mode_t identity_umask(const struct identity *identity);
 /* The namespace it connected from. Return: a descriptor, the caller's, or -errno. */
 int identity_netns(const struct identity *identity);
+/* Is its root directory ours, so that a path means to it what it means to us? */
+bool identity_shares_root(const struct identity *identity);
 /* May it do in that namespace what takes CAP_NET_ADMIN? */
 bool identity_rules_netns(const struct identity *identity);

@@ -457,16 +457,19 @@ int server_new(struct server **ret, struct graftd *graftd, int fd)
 	return 0;
 }
 
+static void end_all(struct link *ring)
+{
+	while (!link_is_alone(ring))
+		end(container_of(ring->next, struct connection, link));
+}
+
 struct server *server_free(struct server *server)
 {
-	struct link *const rings[] = { &server->greeting, &server->stuck,
-				       &server->settled };
-
 	if (!server)
 		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(rings); i++)
-		while (!link_is_alone(rings[i]))
-			end(container_of(rings[i]->next, struct connection, link));
+	end_all(&server->greeting);
+	end_all(&server->stuck);
+	end_all(&server->settled);
 	if (!server->is_paused)
 		event_loop_del(&server->graftd->loop, server->fd, &server->source);
 	event_loop_del_timer(&server->graftd->loop, &server->timer);

@@ -124,6 +124,8 @@ static void become_holder(int listener, int state)
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	/* Again, so that the next graftd is told this process as its peer's. */
+	listen(listener, 4);
 	setsid();
 	(void)!chdir("/");
 	sigemptyset(&none);
@@ -244,22 +246,20 @@ static int wait_for_room(int fd)
 /* Return: 0 or -errno (-ENOTCONN: there is no holder now). */
 static int say(struct holder_store *self, enum holder_op op, const char *name, int fd)
 {
-	char message[HOLDER_MESSAGE_MAX] = { (char)op };
-	size_t size = strlen(name);
-	int r, n_tries = 0;
+	char message[HOLDER_MESSAGE_MAX + 1];
+	int n = snprintf(message, sizeof(message), "%c%s", (char)op, name);
+	int r = self->fd < 0 ? -ENOTCONN : -EAGAIN, n_waits = 0;
 
-	if (self->fd < 0)
-		return -ENOTCONN;
-	memcpy(message + 1, name, size);
-	for (;;) {
-		r = fd_send_now(self->fd, message, 1 + size, &fd, fd >= 0);
-		if (r == -ETOOMANYREFS && ++n_tries < PATIENCE_MS)
+	while (r == -EAGAIN) {
+		r = fd_send_now(self->fd, message, (size_t)n, &fd, fd >= 0);
+		if (r == -EAGAIN && wait_for_room(self->fd) < 0)
+			return -ETIMEDOUT;
+		if (r == -ETOOMANYREFS && ++n_waits < PATIENCE_MS) {
 			poll(NULL, 0, 1);
-		else if (r != -EAGAIN)
-			return r;
-		else if ((r = wait_for_room(self->fd)) < 0)
-			return r;
+			r = -EAGAIN;
+		}
 	}
+	return r;
 }
 
 /* --- another one in its place --- */
@@ -357,7 +357,7 @@ static int take_one(struct holder_store *self)
 	fd_close(fd);
 	if (message[0] != HOLDER_TOLD)
 		return -EPROTO;
-	self->pid = atoi(message + 1);
+	self->pid = (pid_t)strtol(message + 1, NULL, 10);
 	return 0;
 }
 

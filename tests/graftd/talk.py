@@ -25,6 +25,7 @@ CONF = DIRECTORY + '/conf'
 LIMIT = 20  # seconds until a wait is given up
 USER, OTHER = 1000, 1001
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
+CLONE_NEWNS = 0x20000
 PR_SET_DUMPABLE = 4
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -202,6 +203,24 @@ def case_root_without_capabilities(daemon):
             'assert client.reload() == errno.EPERM' % (os.path.dirname(__file__), PATH))
     subprocess.run(['setpriv', '--bounding-set', '-net_admin', '--inh-caps',
                     '-net_admin', sys.executable, '-c', code], check=True)
+
+
+def case_root_of_a_container_on_the_hosts_network(daemon):
+    """With every capability, but another root directory."""
+    def run():
+        unshare(CLONE_NEWNS)
+        root = DIRECTORY + '/root'
+        os.makedirs(root + DIRECTORY)
+        for command in (['mount', '--bind', root, root],
+                        ['mount', '--bind', DIRECTORY, root + DIRECTORY]):
+            subprocess.run(command, check=True)
+        os.chroot(root)
+        client = Client(PATH)
+        assert client.add('low ipv4 127.0.0.1:80') == errno.EACCES
+        assert client.add('path unix /run/x') == errno.EPERM
+        assert client.reload() == errno.EPERM
+
+    await_child(child(run))
 
 
 def case_namespaces(daemon):

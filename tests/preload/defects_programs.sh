@@ -43,6 +43,7 @@ runs_as_before() # NAME PROGRAM...
 	is "$name with the library" own "$(where "$@")"
 	[ -p "$T/fifo" ] || mkfifo "$T/fifo"
 	# Its input stays open: it is ended by a signal.
+	# shellcheck disable=SC2016
 	spawn "run" sh -c 'exec 3<>"$0"; exec "$@" <&3' "$T/fifo" \
 		"$GRAFT" run --engine notify -p 17000:7000 -- "$@"
 	if await run grep -q . "$T/run.log"; then
@@ -113,6 +114,7 @@ case_programs_without()
 	await plain can_connect 127.0.0.1 9960 || wrong "no server"
 	is "curl and python" hello "$(env "${rules[@]}" curl -sS http://127.0.0.1:9960/ 2>&1)"
 	stop plain
+	# shellcheck disable=SC2016
 	is "bash, and nothing is said" "0" "$(env "${rules[@]}" bash -c 'echo $((1-1))' 2>&1)"
 	is "ls" "$(ls /)" "$(env "${rules[@]}" ls / 2>&1)"
 	is "a shell's redirections" "$(id)" "$(env "${rules[@]}" sh -c 'id 3>&1 >&3 3>&-' 2>&1)"

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,11 +28,12 @@
 #define BOX  2
 #define ALL  (ACCESS_BIND | ACCESS_CONNECT)
 
-static const struct self self = { .uid = 0, .netns = HOST };
+static struct self self = { .uid = 0, .netns = HOST };
 
-enum who { ROOT, USER, OTHER, BOXED, BOXED_ROOT };
+/* CHROOTED: on the host, with a root directory that is not known to be ours. */
+enum who { ROOT, USER, OTHER, BOXED, BOXED_ROOT, CHROOTED };
 
-static const struct identity people[] = {
+static struct identity people[] = {
 	[ROOT] = { .self = &self,
 		   .socket = -1,
 		   .pidfd = -1,
@@ -54,7 +56,37 @@ static const struct identity people[] = {
 		    .is_local = true },
 	[BOXED] = { .self = &self, .socket = -1, .pidfd = -1, .uid = 1000, .netns = BOX },
 	[BOXED_ROOT] = { .self = &self, .socket = -1, .pidfd = -1, .netns = BOX },
+	[CHROOTED] = { .self = &self,
+		       .socket = -1,
+		       .pidfd = -1,
+		       .uid = 1000,
+		       .gid = 100,
+		       .netns = HOST,
+		       .is_local = true },
 };
+
+/* Users of the host have its root directory: they are this process. */
+static int set_up(void **state)
+{
+	struct stat root;
+
+	if (stat("/", &root) < 0)
+		return -1;
+	self.root_dev = root.st_dev;
+	self.root_ino = root.st_ino;
+	for (enum who who = USER; who <= OTHER; who++) {
+		people[who].pid = getpid();
+		people[who].pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	}
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	identity_deinit(&people[USER]);
+	identity_deinit(&people[OTHER]);
+	return 0;
+}
 
 static void parse(const char *line, struct endpoint *ret)
 {
@@ -101,6 +133,11 @@ static void test_add(void **state)
 		{ BOXED, "x ipv4 0.0.0.0:8080", -EPERM },
 		{ BOXED_ROOT, "x ipv4 0.0.0.0:8080", -EPERM },
 		{ BOXED_ROOT, "x ipv4 0.0.0.0:8080 netns 1", -EPERM },
+		/* A path of the host is not his, whatever his number. */
+		{ CHROOTED, "x unix /run/x", -EPERM },
+		{ CHROOTED, "x unix /run/x owner any", -EPERM },
+		{ CHROOTED, "x unix @x", 0 },
+		{ CHROOTED, "x ipv4 0.0.0.0:8080", 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
@@ -175,6 +212,9 @@ static void test_use(void **state)
 		{ USER, HOST, 0, "x ipv4 0.0.0.0:8080 netns web", 0 },
 		{ USER, HOST, 0, "x unix /x", 0 },
 		{ USER, HOST, 1000, "x unix /x", ALL },
+		{ CHROOTED, HOST, 1000, "x unix /x", 0 },
+		{ CHROOTED, HOST, 1000, "x unix @x", ALL },
+		{ CHROOTED, HOST, 0, "x unix /x connector uid=1000", ACCESS_CONNECT },
 		{ BOXED, HOST, 0, "x ipv4 0.0.0.0:8080", 0 },
 		{ BOXED, HOST, 1000, "x unix /x", 0 },
 		{ BOXED, BOX, 0, "x ipv4 0.0.0.0:8080", ALL },
@@ -359,5 +399,5 @@ int main(void)
 		cmocka_unit_test(test_groups), cmocka_unit_test(test_cgroup),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -2,42 +2,14 @@
 /*
  * The store in both places: with a holder, which is this program executed anew as it is
  * graftd elsewhere, and with a service manager, which is a socket of the test.
- *
- * What is kept are pipes: that one is the same is seen by what goes through it.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "kept.h"
 
-#include <cmocka.h>
-
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include "base/event.h"
-#include "base/fd.h"
 #include "base/log.h"
-#include "broker/holder.h"
-#include "broker/store.h"
 
-#define DEADLINE_MS 10000
-#define FOUND_MAX   600
+#define FOUND_MAX 600
 
 static struct event_loop loop;
-static char directory[64];
-static int state = -1;
 
 static struct found {
 	char name[STORE_NAME_MAX + 1];
@@ -84,27 +56,6 @@ static void close_found(void)
 	n_found = 0;
 }
 
-static void assert_same_pipe(int from, int to)
-{
-	struct pollfd poll_fd = { .fd = to, .events = POLLIN };
-	char byte = 0;
-
-	assert_true(to >= 0);
-	assert_int_equal(write(from, "x", 1), 1);
-	assert_int_equal(poll(&poll_fd, 1, DEADLINE_MS), 1);
-	assert_int_equal(read(to, &byte, 1), 1);
-	assert_int_equal(byte, 'x');
-}
-
-/* Nobody has an end for reading any more. */
-static void await_closed(int writer)
-{
-	struct pollfd poll_fd = { .fd = writer };
-
-	assert_int_equal(poll(&poll_fd, 1, DEADLINE_MS), 1);
-	assert_true(poll_fd.revents & POLLERR);
-}
-
 /* Keeps the end for reading under @name. Return: the one for writing. */
 static int keep_pipe(struct store *store, const char *name)
 {
@@ -124,11 +75,6 @@ static void run_until_lost(size_t n)
 		assert_true(event_now_ns() < end);
 		event_loop_run_once(&loop, 100);
 	}
-}
-
-static bool has_path(void)
-{
-	return faccessat(state, HOLDER_SOCKET, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int count_descriptors(void)
@@ -440,174 +386,6 @@ static void test_process(void **unused)
 	fd_close(a);
 }
 
-/* --- the process itself --- */
-
-static int start_holder(int patience_ms, pid_t *ret_pid)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/" HOLDER_SOCKET,
-		 directory);
-	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(fd, 4), 0);
-	*ret_pid = fork();
-	if (*ret_pid == 0)
-		_exit(-holder_run(fd, dup(state), patience_ms));
-	fd_close(fd);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	return fd;
-}
-
-static int connect_again(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/" HOLDER_SOCKET,
-		 directory);
-	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	return fd;
-}
-
-static void assert_ended(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-	assert_false(has_path());
-}
-
-static void test_patience(void **unused)
-{
-	pid_t pid;
-	int via = start_holder(200, &pid), ends[2];
-	uint64_t start;
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	assert_int_equal(fd_send(via, "px", 2, &ends[0], 1), 0);
-	fd_close(ends[0]);
-	start = event_now_ns();
-	fd_close(via);
-	await_closed(ends[1]);
-	assert_true(event_now_ns() - start >= 190 * 1000000ull);
-	assert_ended(pid);
-	fd_close(ends[1]);
-}
-
-/* With nothing to keep there is nothing to wait for. */
-static void test_nothing_kept(void **unused)
-{
-	pid_t pid;
-	int via = start_holder(3600 * 1000, &pid);
-
-	fd_close(via);
-	assert_ended(pid);
-}
-
-/* The newest graftd counts, and what the one before had sent is not lost. */
-static void test_newest(void **unused)
-{
-	pid_t pid;
-	int first = start_holder(3600 * 1000, &pid), second, ends[2], fd = -1;
-	char message[HOLDER_MESSAGE_MAX];
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	kill(pid, SIGSTOP);
-	assert_int_equal(fd_send(first, "px", 2, &ends[0], 1), 0);
-	second = connect_again();
-	assert_int_equal(fd_send(second, "t", 1, NULL, 0), 0);
-	kill(pid, SIGCONT);
-	assert_int_equal(fd_receive(second, message, sizeof(message), &fd, 1, NULL), 2);
-	assert_memory_equal(message, "hx", 2);
-	assert_same_pipe(ends[1], fd);
-	assert_true(fd_receive(second, message, sizeof(message) - 1, NULL, 0, NULL) > 1);
-	assert_int_equal(message[0], 'd');
-	assert_int_equal(atoi(message + 1), pid);
-	assert_int_equal(read(first, message, 1), 0);
-	assert_int_equal(fd_send(second, "e", 1, NULL, 0), 0);
-	assert_ended(pid);
-	fd_close(fd);
-	fd_close(first);
-	fd_close(second);
-	fd_close(ends[0]);
-	fd_close(ends[1]);
-}
-
-/* No message of ours: hung up, and what is kept is kept. */
-static void test_nonsense(void **unused)
-{
-	static const char *const nonsense[] = { "", "?", "p", "px", "hx", "d" };
-	char big[HOLDER_MESSAGE_MAX + 100], byte;
-	pid_t pid;
-	int via = start_holder(3600 * 1000, &pid), ends[2], fd = -1;
-
-	memset(big, 'p', sizeof(big));
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	assert_int_equal(fd_send(via, "pkept", 5, &ends[0], 1), 0);
-	for (size_t i = 1; i < ARRAY_SIZE(nonsense); i++) {
-		fd_close(via);
-		via = connect_again();
-		assert_int_equal(fd_send(via, nonsense[i], strlen(nonsense[i]), NULL, 0),
-				 0);
-		assert_int_equal(read(via, &byte, 1), 0);
-	}
-	fd_close(via);
-	via = connect_again();
-	/* Too long: not kept, and said so. */
-	assert_int_equal(fd_send(via, big, sizeof(big), &ends[0], 1), 0);
-	assert_int_equal(read(via, big, sizeof(big)), 1);
-	assert_int_equal(big[0], 'f');
-	assert_int_equal(fd_send(via, "t", 1, NULL, 0), 0);
-	assert_int_equal(fd_receive(via, big, sizeof(big), &fd, 1, NULL), 5);
-	assert_memory_equal(big, "hkept", 5);
-	fd_close(fd);
-	assert_int_equal(fd_send(via, "e", 1, NULL, 0), 0);
-	assert_ended(pid);
-	fd_close(via);
-	fd_close(ends[0]);
-	fd_close(ends[1]);
-}
-
-static void test_other_user(void **unused)
-{
-	char path[128], byte;
-	pid_t pid, child;
-	int via = start_holder(3600 * 1000, &pid), status;
-
-	if (geteuid() != 0) {
-		fd_send(via, "e", 1, NULL, 0);
-		assert_ended(pid);
-		fd_close(via);
-		skip();
-	}
-	/* Past the mode, which keeps him away before that. */
-	snprintf(path, sizeof(path), "%s/" HOLDER_SOCKET, directory);
-	assert_int_equal(chmod(path, 0666), 0);
-	assert_int_equal(chmod(directory, 0755), 0);
-	child = fork();
-	if (child == 0) {
-		if (setgid(65534) < 0 || setuid(65534) < 0)
-			_exit(1);
-		fd_close(via);
-		via = connect_again();
-		fd_send(via, "e", 1, NULL, 0);
-		_exit(read(via, &byte, 1) != 0 && errno != ECONNRESET);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-	chmod(directory, 0700);
-	/* Ours was not even hung up. */
-	assert_int_equal(fd_send(via, "t", 1, NULL, 0), 0);
-	assert_int_equal(read(via, &byte, 1), 1);
-	assert_int_equal(byte, 'd');
-	fd_send(via, "e", 1, NULL, 0);
-	assert_ended(pid);
-	fd_close(via);
-}
-
 /* --- the service manager's place --- */
 
 static int open_manager(void)
@@ -737,15 +515,13 @@ static void test_given(void **unused)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_next_one),   cmocka_unit_test(test_same_name),
-		cmocka_unit_test(test_name_size),  cmocka_unit_test(test_many),
-		cmocka_unit_test(test_process),    cmocka_unit_test(test_killed),
-		cmocka_unit_test(test_stuck),      cmocka_unit_test(test_stuck_at_start),
-		cmocka_unit_test(test_no_leaks),   cmocka_unit_test(test_killed_often),
-		cmocka_unit_test(test_patience),   cmocka_unit_test(test_nothing_kept),
-		cmocka_unit_test(test_newest),     cmocka_unit_test(test_nonsense),
-		cmocka_unit_test(test_other_user), cmocka_unit_test(test_systemd),
-		cmocka_unit_test(test_inherited),  cmocka_unit_test(test_given),
+		cmocka_unit_test(test_next_one),  cmocka_unit_test(test_same_name),
+		cmocka_unit_test(test_name_size), cmocka_unit_test(test_many),
+		cmocka_unit_test(test_process),   cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_stuck),     cmocka_unit_test(test_stuck_at_start),
+		cmocka_unit_test(test_no_leaks),  cmocka_unit_test(test_killed_often),
+		cmocka_unit_test(test_systemd),   cmocka_unit_test(test_inherited),
+		cmocka_unit_test(test_given),
 	};
 	int r;
 
@@ -753,13 +529,10 @@ int main(int argc, char **argv)
 		return holder_main();
 	log_init(STDERR_FILENO, LOG_LEVEL_ERROR, "test_store");
 	unsetenv("NOTIFY_SOCKET");
-	strcpy(directory, "/tmp/test_store.XXXXXX");
-	if (!mkdtemp(directory) || event_loop_init(&loop) < 0)
+	if (!make_directory("/tmp/test_store.XXXXXX") || event_loop_init(&loop) < 0)
 		return 1;
-	state = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = cmocka_run_group_tests(tests, NULL, NULL);
 	event_loop_deinit(&loop);
-	fd_close(state);
-	rmdir(directory);
+	remove_directory();
 	return r;
 }

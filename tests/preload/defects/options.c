@@ -68,6 +68,7 @@ static void same_values(void)
 {
 	for (size_t i = 0; i < 2; i++) {
 		struct spot ask = ask_bind(families[i], SOCK_STREAM);
+		/* The kernel's at the address asked for, where only the port differs. */
 		struct spot somewhere = ask;
 		int fd = xsocket(families[i], SOCK_STREAM);
 		int raw = host_socket(families[i], SOCK_STREAM);
