@@ -44,10 +44,10 @@ need_graftd()
 	echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets
 }
 
-# start_graftd [OPTION...]: with $T/graftd.conf, until it answers.
+# With $T/graftd.conf, until it answers.
 start_graftd()
 {
-	spawn graftd "$GRAFTD" --foreground --config "$T/graftd.conf" "$@"
+	spawn graftd "$GRAFTD" --foreground --config "$T/graftd.conf"
 	await graftd answers || {
 		dump_logs
 		die "graftd does not come up"

@@ -70,11 +70,19 @@ restart_nginx()
 	done
 }
 
-test_restarts()
+# The same without hold: some are refused, or this would not notice.
+test_without()
 {
-	local failed
-	nginx_config >"$T/nginx.conf"
-	"$GRAFT" add web ipv4 127.0.0.1:8080 hold owner any
+	"$GRAFT" add web ipv4 127.0.0.1:8080 owner any
+	RESTARTS=5 under_load
+	contains "without hold requests fail" 'Socket errors' "$(<"$T/wrk.log")"
+	quit_nginx
+	"$GRAFT" del web
+}
+
+# nginx ends and starts while wrk asks.
+under_load()
+{
 	start_nginx
 	await nginx can_connect 127.0.0.1 8080 || return
 	spawn wrk wrk -t 1 -c 8 -d 600 --timeout 20s -H 'Connection: close' \
@@ -89,6 +97,13 @@ test_restarts()
 	kill -INT "${PID_OF[wrk]}"
 	status_of wrk
 	comment "$(<"$T/wrk.log")"
+}
+
+test_restarts()
+{
+	local failed
+	"$GRAFT" add web ipv4 127.0.0.1:8080 hold owner any
+	under_load
 	check "requests were served" [ "$(requests)" -gt "$RESTARTS" ]
 	failed=$(grep -E 'Socket errors|Non-2xx' "$T/wrk.log")
 	equal "no request failed" "" "$failed"
@@ -238,8 +253,9 @@ except OSError as e:
     print(errno.errorcode[e.errno])' 2>&1
 }
 
-# shellcheck disable=SC2119
+nginx_config >"$T/nginx.conf"
 start_graftd
+test_without
 test_restarts
 test_backlog
 test_share

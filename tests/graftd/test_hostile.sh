@@ -38,8 +38,7 @@ as_user() # UID COMMAND...
 start_good()
 {
 	exec 9<>"$T/fifo"
-	as_user 1001 "$HOSTILE" "$BROKER" good <&9 >"$T/good.log" 2>&1 9>&- &
-	# shellcheck disable=SC2154
+	as_user 1001 "$HOSTILE" "$BROKER" "good" <&9 >"$T/good.log" 2>&1 9>&- &
 	PID_OF[good]=$!
 }
 
@@ -57,15 +56,19 @@ few_descriptors()
 	[ "$(n_descriptors)" -le $((DESCRIPTORS + 2)) ]
 }
 
+no_complaint() # FILE
+{
+	! grep -E 'Sanitizer|runtime error' "$1"
+}
+
 afterwards() # NAME
 {
 	check "$1: graftd is alive" kill -0 "${PID_OF[graftd]}"
 	check "$1: and answers" answers
 	check "$1: it gave back what it was sent" within 15 few_descriptors
 	if [ -n "$SANITIZED" ]; then # what is freed is kept for a while
-		# shellcheck disable=SC2016
 		check "$1: no complaint of a sanitizer" \
-			sh -c '! grep -E "Sanitizer|runtime error" "$1"' - "$T/graftd.log"
+			no_complaint "$T/graftd.log"
 	else
 		check "$1: it has not grown (from $MEMORY to $(memory_kb) KB)" \
 			[ "$(memory_kb)" -le $((MEMORY + GROWTH_KB)) ]
@@ -98,7 +101,6 @@ all_kinds()
 }
 
 mkfifo "$T/fifo"
-# shellcheck disable=SC2119
 start_graftd
 check "the endpoint" "$GRAFT" add good ipv4 127.0.0.1:18500 owner any
 check "and theirs" "$GRAFT" add theirs ipv4 127.0.0.1:18501 owner any
