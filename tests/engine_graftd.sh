@@ -7,6 +7,7 @@
 #
 # HOPS in the environment: how many times a program forks and executes another before the
 # one that matters (0).
+# shellcheck source=/dev/null
 . "${BASH_SOURCE[0]%/*}/lib_graftd.sh"
 HOPS=${HOPS-0}
 POLICIES=0

@@ -430,4 +430,6 @@ status_of()
 	unset "PID_OF[$1]"
 }
 
+# It reads this file in turn, which shellcheck would follow without end.
+# shellcheck source=/dev/null
 [ "$ENGINE" != graftd ] || . "$LIB_DIR/engine_graftd.sh"

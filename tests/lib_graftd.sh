@@ -32,6 +32,7 @@ need_graftd()
 	done
 	# in_box NAME COMMAND...: only the network is another one. A program, not a function:
 	# what is started in the background must be what gets the signals.
+	# shellcheck disable=SC2016
 	printf '#!/bin/sh\nbox=$1\nshift\nexec nsenter --net="/run/netns/$box" -- "$@"\n' \
 		>"$T/bin/in_box"
 	chmod 755 "$T"/bin/*

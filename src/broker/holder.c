@@ -262,9 +262,7 @@ int holder_run(int listener, int state, int patience_ms)
 	struct holder holder = { .listener = listener, .state = state, .graftd = -1 };
 	int r = 1;
 
-	/* Again, so that graftd is told our process as its peer's. */
-	if (fstatat(state, HOLDER_SOCKET, &holder.inode, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    listen(listener, 4) < 0)
+	if (fstatat(state, HOLDER_SOCKET, &holder.inode, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
 	while (r > 0)
 		r = turn(&holder, patience_ms);
@@ -272,7 +270,6 @@ int holder_run(int listener, int state, int patience_ms)
 	for (size_t i = 0; i < holder.n; i++)
 		fd_close(holder.kept[i].fd);
 	free(holder.kept);
-	fd_close(holder.graftd);
 	fd_close(listener);
 	fd_close(state);
 	return r;

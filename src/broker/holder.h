@@ -37,14 +37,15 @@ enum holder_op {
 
 /* What it has when it starts, by number. */
 enum holder_fd {
-	HOLDER_FD_LISTENER = 3, /* bound to HOLDER_SOCKET */
+	HOLDER_FD_LISTENER = 3, /* at HOLDER_SOCKET */
 	HOLDER_FD_STATE = 4,    /* the directory */
 };
 
 /*
- * Serves at @listener, which is bound to HOLDER_SOCKET in directory @state, until told to
+ * Serves at @listener, which listens at HOLDER_SOCKET in directory @state, until told to
  * end, or there was no graftd for @patience_ms, or none and nothing to keep. Closes both,
- * and what it kept. Return: 0 or -errno.
+ * and what it kept, but not the connection, whose end tells graftd that the process is
+ * gone. Return: 0 or -errno.
  */
 int holder_run(int listener, int state, int patience_ms);
 

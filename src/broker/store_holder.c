@@ -124,6 +124,8 @@ static void become_holder(int listener, int state)
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	/* Again, so that the next graftd is told this process as its peer's. */
+	listen(listener, 4);
 	setsid();
 	(void)!chdir("/");
 	sigemptyset(&none);

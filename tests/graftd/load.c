@@ -5,8 +5,8 @@
  *	load FILE ROW worker BIND-PORT	binds 0.0.0.0:BIND-PORT and connects to
  *					192.0.2.1:9000, all the time, and keeps one
  *					connection for good
- *	load FILE ROW server BIND-PORT	binds it, answers some clients, closes, binds
- *again load FILE ROW prober PORT	not grafted: connects to 127.0.0.1:PORT, where the
+ *	load FILE ROW server BIND-PORT	binds it, answers some, closes, binds again
+ *	load FILE ROW prober PORT	not grafted: connects to 127.0.0.1:PORT, where the
  *					server is, and wants an answer every time
  *	load - 0 echo PORT		not grafted: answers on 127.0.0.1:PORT, for ever
  *	load - 0 binds PORT N		binds N times, prints microseconds for each

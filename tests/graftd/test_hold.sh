@@ -238,6 +238,7 @@ except OSError as e:
     print(errno.errorcode[e.errno])' 2>&1
 }
 
+# shellcheck disable=SC2119
 start_graftd
 test_restarts
 test_backlog

@@ -39,6 +39,7 @@ start_good()
 {
 	exec 9<>"$T/fifo"
 	as_user 1001 "$HOSTILE" "$BROKER" good <&9 >"$T/good.log" 2>&1 9>&- &
+	# shellcheck disable=SC2154
 	PID_OF[good]=$!
 }
 
@@ -62,6 +63,7 @@ afterwards() # NAME
 	check "$1: and answers" answers
 	check "$1: it gave back what it was sent" within 15 few_descriptors
 	if [ -n "$SANITIZED" ]; then # what is freed is kept for a while
+		# shellcheck disable=SC2016
 		check "$1: no complaint of a sanitizer" \
 			sh -c '! grep -E "Sanitizer|runtime error" "$1"' - "$T/graftd.log"
 	else
@@ -96,6 +98,7 @@ all_kinds()
 }
 
 mkfifo "$T/fifo"
+# shellcheck disable=SC2119
 start_graftd
 check "the endpoint" "$GRAFT" add good ipv4 127.0.0.1:18500 owner any
 check "and theirs" "$GRAFT" add theirs ipv4 127.0.0.1:18501 owner any

@@ -63,6 +63,7 @@ less() # A B
 		echo "ep-$i ipv4 127.0.$((i / 250 % 250)).$((i % 250)):$((i % 60000 + 1024))"
 	done
 } >"$T/batch"
+# shellcheck disable=SC2119
 start_graftd
 check "an endpoint to bind" "$GRAFT" add target ipv4 127.0.0.1:18000 owner any
 for i in {1..9}; do
@@ -109,10 +110,12 @@ check "bind by name is not slower by three times" less "$MANY_US" $((FEW_US * 3 
 kill -KILL "${PID_OF[graftd]}"
 wait "${PID_OF[graftd]}" 2>/dev/null
 START=$EPOCHREALTIME
+# shellcheck disable=SC2119
 start_graftd
 comment "restart with $N: $(awk -v a="$START" -v b="$EPOCHREALTIME" \
 	'BEGIN { printf "%.0f", (b - a) * 1000 }') ms"
 equal "after a kill all are there" $((N + 10)) "$("$GRAFT" show | wc -l)"
+# shellcheck disable=SC2016,SC2119
 check "they are deleted" sh -c 'cut -d " " -f 1 "$1" | xargs "$2" del' - "$T/batch" "$GRAFT"
 equal "and gone" 10 "$("$GRAFT" show | wc -l)"
 finish

@@ -233,10 +233,11 @@ def test_watchdog():
     with Graftd() as graftd, Manager(graftd, watchdog_us=100000) as manager:
         manager.start()
         start = time.monotonic()
-        for _ in range(5):
+        for _ in range(20):
             manager.until("WATCHDOG=1")
         took = time.monotonic() - start
-        check(0.15 < took < 2, f"five times in {took:.3f} s")
+        # One second, when the machine has nothing else to do.
+        check(took < 5, f"twenty times in {took:.3f} s")
         graftd.stop()
     with Graftd() as graftd, Manager(graftd) as manager:
         manager.start()
@@ -259,7 +260,7 @@ def test_from_holder():
         graftd.kill()
         with Manager(graftd) as manager:
             manager.start()
-            equal([], broker.processes("graft-holder"))
+            until("the holder's end", lambda: not broker.processes("graft-holder"))
             equal("EADDRINUSE", errno_of(Server, graftd.path, "web"))
             server.end()
             graftd.kill()

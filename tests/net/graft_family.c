@@ -5,6 +5,7 @@
  *
  *	ep-stream ipv4 127.0.0.1:7070	ep-six ipv6 [::1]:7071	ep-path unix PATH
  *	ep-any ipv4 127.0.0.1:dynamic	ep-16-characters ipv4 127.0.0.1:7072
+ *	ep-options ipv4 127.0.0.1:7073	ep-server ipv4 127.0.0.1:7074
  *
  * Prints TAP. With --source there is "default-source ipv4 127.0.0.1:7079", too;
  * with --far a server at "ep-far ipv4 127.0.0.1:7086" of another namespace.
@@ -208,7 +209,7 @@ static void test_options(void)
 	check(set_transparent(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
 		      set_transparent(fd, SOL_SOCKET, 4711, 1) == 0,
 	      "delayed options say yes");
-	check(bind_to(fd, "ep-stream") == 0, "bind with delayed options");
+	check(bind_to(fd, "ep-options") == 0, "bind with delayed options");
 	size = sizeof(value);
 	value = 0;
 	check(getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, &size) == 0 && value,
@@ -248,9 +249,9 @@ static void test_source(void)
 	int client = socket(AF_GRAFT, SOCK_STREAM, 0), on = 1;
 
 	setsockopt(server, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	bind_to(server, "ep-stream");
+	bind_to(server, "ep-server");
 	listen(server, 1);
-	check(connect_to(client, "ep-stream") == 0, "connect from the default source");
+	check(connect_to(client, "ep-server") == 0, "connect from the default source");
 	check(local_port(client, AF_INET) == 7079, "its address is the source's");
 	close(client);
 	close(server);

@@ -44,6 +44,8 @@ family()
 		--rule 'endpoint ep-stream ipv4 127.0.0.1:7070'
 		--rule 'endpoint ep-six ipv6 [::1]:7071'
 		--rule 'endpoint ep-16-characters ipv4 127.0.0.1:7072'
+		--rule 'endpoint ep-options ipv4 127.0.0.1:7073'
+		--rule 'endpoint ep-server ipv4 127.0.0.1:7074'
 		--rule 'endpoint ep-any ipv4 127.0.0.1:dynamic'
 		--rule "endpoint ep-path unix $dir/socket"
 	)

@@ -3,7 +3,7 @@
 #
 # `graft run` with rules that name endpoints of graftd's registry.
 . "$(dirname "$0")/../lib.sh"
-enter_host
+enter_host "$@"
 need_engine
 PEER=$T/bin/registry_peer.py
 cp "${GRAFTD:-$SOURCE_DIR/build/src/broker/graftd}" "$T/bin/graftd" || die "no graftd"

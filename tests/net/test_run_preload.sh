@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 need_engine
 ENGINE=preload
-enter_host
+enter_host "$@"
 
 
 refused() # NAME PATTERN [OPTION...] -- PROGRAM...: status 125 and one line
@@ -27,6 +27,7 @@ environment()
 		"$(LD_PRELOAD=libc.so.6 try "${rule[@]}" -- printenv LD_PRELOAD)"
 	contains "$WHO: the broker's name" '^@graft/run/[0-9]+$' \
 		"$(try "${rule[@]}" -- printenv GRAFT_RUN)"
+	# shellcheck disable=SC2016 # the inner shell's own variables
 	equal "$WHO: without a rule there is nothing to load" "" \
 		"$(try -- sh -c 'echo "$LD_PRELOAD$GRAFT_RUN"')"
 	equal "$WHO: a run of the other engine inside is not of this one" "" \

@@ -17,6 +17,7 @@ case_endpoint_churn()
 	touch "$T/stop"
 	: >"$T/churn.out"
 	case_grafted churn >"$T/churn.out" 2>&1 &
+	# shellcheck disable=SC2154
 	PID_OF[churn]=$!
 	for i in {1..100}; do
 		"$GRAFT" del churn || wrong "del, round $i"
@@ -26,6 +27,7 @@ case_endpoint_churn()
 	rm -f "$T/stop"
 	status_of churn
 	touch "$T/stop"
+	# shellcheck disable=SC2153
 	is "binds and connects meanwhile" 0 "$STATUS"
 	[ "$STATUS" = 0 ] || wrong "$(sort "$T/churn.out" | uniq -c | head -n 5)"
 	has "the endpoint afterwards" '^churn ' "$("$GRAFT" show churn)"
@@ -88,6 +90,7 @@ s.listen()'
 case_second_graftd()
 {
 	local output start=$SECONDS
+	# shellcheck disable=SC2153
 	output=$(limited "$GRAFTD" --foreground --config "$T/graftd.conf" 2>&1)
 	case $? in
 	0 | 124 | 137) wrong "a second graftd goes on or says 0: $output" ;;

@@ -86,5 +86,6 @@ prepare_defects()
 
 # A case three ways. Output: what it said. Status: the case's.
 case_native() { limited "${IN_CASE[@]}" "$DEFECTS" "$1"; }
-case_bare() { in_box box timeout -k 1 35 "${BARE[@]}" "$DEFECTS" "$1"; }
+# What waits for somebody who does not come fails too.
+case_bare() { in_box box timeout -s KILL 2 "${BARE[@]}" "$DEFECTS" "$1"; }
 case_grafted() { in_box box timeout -k 1 125 "${GRAFTED[@]}" "$DEFECTS" "$1"; }

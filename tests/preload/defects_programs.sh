@@ -43,6 +43,7 @@ runs_as_before() # NAME PROGRAM...
 	is "$name with the library" own "$(where "$@")"
 	[ -p "$T/fifo" ] || mkfifo "$T/fifo"
 	# Its input stays open: it is ended by a signal.
+	# shellcheck disable=SC2016
 	spawn "run" sh -c 'exec 3<>"$0"; exec "$@" <&3' "$T/fifo" \
 		"$GRAFT" run --engine notify -p 17000:7000 -- "$@"
 	if await run grep -q . "$T/run.log"; then
@@ -113,6 +114,7 @@ case_programs_without()
 	await plain can_connect 127.0.0.1 9960 || wrong "no server"
 	is "curl and python" hello "$(env "${rules[@]}" curl -sS http://127.0.0.1:9960/ 2>&1)"
 	stop plain
+	# shellcheck disable=SC2016
 	is "bash, and nothing is said" "0" "$(env "${rules[@]}" bash -c 'echo $((1-1))' 2>&1)"
 	is "ls" "$(ls /)" "$(env "${rules[@]}" ls / 2>&1)"
 	is "a shell's redirections" "$(id)" "$(env "${rules[@]}" sh -c 'id 3>&1 >&3 3>&-' 2>&1)"
@@ -220,6 +222,7 @@ haproxy_case() # BIND-OPTIONS
 	with "h-back ipv4 127.0.0.1:8092"
 	haproxy_config 192.0.2.60:80 "$1" >"$T/haproxy.cfg"
 	spawn back "$PYTHON" "$T/bin/http_server.py" 127.0.0.1 8092 back
+	await back is_listening tcp 8092 || wrong "no server behind"
 	in_box_as haproxy "bind tcp 0.0.0.0:80 = h-web
 bind tcp 0.0.0.0:81 = h-raw
 connect tcp 192.0.2.60:80 = h-back" haproxy -db -f "$T/haproxy.cfg"
@@ -240,6 +243,7 @@ case_tcp_mapper()
 	with "m-in ipv4 127.0.0.1:8093"
 	with "m-out ipv4 127.0.0.1:8094"
 	spawn back "$PYTHON" "$T/bin/http_server.py" 127.0.0.1 8094 mapped
+	await back is_listening tcp 8094 || wrong "no server behind"
 	in_box_as mapper "bind tcp 0.0.0.0:80 = m-in
 connect tcp 192.0.2.61:80 = m-out" \
 		socat TCP4-LISTEN:80,fork,reuseaddr TCP4:192.0.2.61:80
@@ -310,6 +314,7 @@ case_nginx()
 	with "x-out ipv4 127.0.0.1:8096"
 	nginx_config >"$T/nginx.conf"
 	spawn back "$PYTHON" "$T/bin/http_server.py" 127.0.0.1 8096 behind
+	await back is_listening tcp 8096 || wrong "no server behind"
 	in_box_as nginx "bind tcp 0.0.0.0:80 = x-in
 connect tcp 192.0.2.63:80 = x-out" nginx -e stderr -c "$T/nginx.conf"
 	await back is_listening tcp 8096 || wrong "the back end does not listen"

@@ -14,7 +14,8 @@ _Static_assert(_Alignof(struct sockaddr_gr) == 2, "sockaddr_gr");
 _Static_assert(offsetof(struct sockaddr_gr, sgr_epname) == 2, "sockaddr_gr");
 _Static_assert(sizeof(struct graft_sso_result) == 12, "graft_sso_result");
 _Static_assert(sizeof(struct graft_sso_trans) == 12, "graft_sso_trans");
-_Static_assert(offsetof(struct graft_genl_endpoint, addrlen) == 132, "graft_genl_endpoint");
+_Static_assert(offsetof(struct graft_genl_endpoint, addrlen) == 132,
+	       "graft_genl_endpoint");
 _Static_assert(AF_GRAFT == 4 && IPPROTO_GRAFT == 254, "numbers");
 
 int main(void)

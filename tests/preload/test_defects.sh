@@ -146,6 +146,7 @@ each_row()
 	esac
 	# What cannot be tried on some machine was tried on another.
 	[ "$result" != skipped ] || result=passes
+	# shellcheck disable=SC2016
 	printf '| 11.%s | %s | `%s`: %s | %s | %s |\n' "$1" "${2//|/\\|}" "$3" "${5//|/\\|}" \
 		"$how" "$result"
 }
@@ -199,6 +200,7 @@ enter_host "${ARGUMENTS[@]}"
 need ip nsenter curl "$PYTHON"
 need_graftd
 prepare_defects
+# shellcheck disable=SC2119
 start_graftd
 check_list
 each each_case

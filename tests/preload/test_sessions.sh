@@ -109,6 +109,7 @@ END
 	await program grep -q listens "$T/program.log" || return
 	equal "it is at the endpoint" hello "$(limited bash -c 'cat </dev/tcp/127.0.0.1/8080')"
 	status_of program
+	# shellcheck disable=SC2153
 	equal "and ends well" 0 "$STATUS"
 }
 
@@ -133,6 +134,7 @@ session_iperf3()
 	contains "with GRAFT_VERBOSE: convert bind ... to ep-test" \
 		'^libgraft-hijack\.so: bind\(\): convert bind .*:5201 to ep-test$' \
 		"$(<"$T/iperf.log")"
+	# shellcheck disable=SC2016
 	check "iperf3 has not lost IPv6" \
 		sh -c '! grep -q "does not seem to support IPv6" "$1"' - "$T/iperf.log"
 	stop iperf
@@ -227,10 +229,11 @@ session_today()
 	check "graft add q ... dynamic owner uid=1000" \
 		"$GRAFT" add q type ipv4 addr 0.0.0.0 port dynamic owner uid=1000
 	output=$("$GRAFT" show)
+	local blank=' ' # which the old form has at the end
 	equal "graft show: sorted, one line each" \
-		"db type unix path $T/db.sock 
-ep-test type ipv4 addr 127.0.0.1 port 8080 
-nx4 type ipv4 addr 0.0.0.0 port 8080 netns container 
+		"db type unix path $T/db.sock$blank
+ep-test type ipv4 addr 127.0.0.1 port 8080$blank
+nx4 type ipv4 addr 0.0.0.0 port 8080 netns container$blank
 q type ipv4 addr 0.0.0.0 port dynamic owner uid=1000 " "$output"
 	equal "graft show --json is JSON with four names" "db ep-test nx4 q" \
 		"$("$GRAFT" show --json | "$PYTHON" -c 'import json, sys
@@ -269,6 +272,7 @@ session_run()
 	"$GRAFT" del nx4 out
 }
 
+# shellcheck disable=SC2119
 start_graftd
 session_help
 session_endpoint

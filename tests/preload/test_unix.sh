@@ -186,6 +186,7 @@ test_postgres()
 		"$(asks sql 10.1.1.1:5432 "$bin/pgbench" -n -i -h 10.1.1.1 -U bench postgres
 		asks sql 10.1.1.1:5432 "$bin/pgbench" -n -C -S -c 2 -t 25 -h 10.1.1.1 \
 			-U bench postgres)"
+	# shellcheck disable=SC1007
 	contains "postgres: keep-alive is read back" '^60$' "$(PGOPTIONS= asks sql \
 		10.1.1.1:5432 "$bin/psql" -h 10.1.1.1 -U bench -At postgres -c \
 		'set tcp_keepalives_idle = 60' -c 'show tcp_keepalives_idle')"
@@ -195,6 +196,7 @@ test_postgres()
 
 mkdir "$UNIX"
 chmod 777 "$UNIX"
+# shellcheck disable=SC2119
 start_graftd
 test_redis
 test_python

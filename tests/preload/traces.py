@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compares what programs ask of the kernel, as strace -f wrote it down.
 
-    traces.py WANTED... -- GOT...
+    traces.py [--questions] WANTED... -- GOT...
 
 Good when one of GOT is one of WANTED, process by process, but for: loading shared
 libraries, memory, pointers, process ids, ports of the kernel's choice, random numbers and
-times, questions about sockets (getsockopt and the like); and but for how often a call is repeated that waits or takes
-what has arrived, which is a matter of time. Otherwise prints how the first ones differ
-and ends with 1. Descriptor numbers are compared.
+times; and but for how often a call is repeated that waits or takes what has arrived,
+which is a matter of time. With --questions also but for calls that ask about a socket and
+change nothing. Otherwise prints how the first ones differ and ends with 1. Descriptor
+numbers are compared.
 """
 import difflib
 import re
@@ -15,17 +16,23 @@ import sys
 
 MEMORY = {"brk", "mmap", "munmap", "mprotect", "madvise", "mremap", "mlock"}
 # How often these are called, and what they say, depends on time.
-TIMED = {"poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "recvfrom", "recvmsg", "read", "wait4", "restart_syscall", "nanosleep",
-         "clock_nanosleep", "rt_sigreturn", "sched_yield", "rt_sigsuspend"}
+TIMED = {"poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "recvfrom",
+         "recvmsg", "read", "wait4", "restart_syscall", "nanosleep", "clock_nanosleep",
+         "rt_sigreturn", "sched_yield", "rt_sigsuspend"}
 # What the kernel tells a program about itself and the time.
-CHANGING = {"getrandom", "prlimit64", "getpid", "getppid", "getpgrp", "gettid", "sysinfo", "times",
-            "getrusage", "futex"}
+CHANGING = {"getrandom", "prlimit64", "getpid", "getppid", "getpgrp", "gettid", "sysinfo",
+            "times", "getrusage", "futex"}
+# Numbers that may look like a process's, and are not.
+NO_PROCESSES = {"listen", "bind", "connect", "setsockopt"}
+# Of a socket. An option of a number that no kernel has is a question about a pointer.
+QUESTIONS = re.compile(r"(getsockopt|getsockname|getpeername)\(|"
+                       r"setsockopt\(\d+, SOL_SOCKET, PTR /\* SO_\?\?\? \*/, .* = -1")
 CALL = re.compile(r"^(\d+) +(\w+)\((.*)\) += (-?\w+)(.*)$")
 RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")
 SHARED = re.compile(r"\.so[.0-9]*\"|ld\.so\.(cache|preload)")
 
 
-def calls(path):
+def calls_of(path):
     """(pid, name, arguments, result) of each call that returned."""
     begun = {}
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -54,41 +61,28 @@ def normal(text):
                   if m.group(0).startswith('"/') else '"..."', text)
 
 
-# Questions that change nothing and take no number. The library asks some of its own of
-# sockets that calls name, while there are rules.
-QUESTIONS = {"getsockopt", "getsockname", "getpeername"}
-# Setting an option that there is not: whether an address can be read.
-NO_OPTION = re.compile(r"setsockopt\(\d+, SOL_SOCKET, 0x[0-9a-f]+ /\* SO_\?\?\? \*/")
-# Once it asks in which network namespace it is, of a socket that is closed at once.
-WHERE = [re.compile(r"socket\(AF_UNIX, SOCK_DGRAM\|SOCK_CLOEXEC, 0\) = (\d+)"),
-         re.compile(r"close\((\d+)\) = 0")]
-
-
-def without_where(texts):
-    """Without the first such two, after each execve."""
-    out, at, may = [], 0, True
-    while at < len(texts):
-        found = [a.fullmatch(b) for a, b in zip(WHERE, texts[at : at + 2])]
-        if may and len(found) == 2 and all(found) and len({f.group(1) for f in found}) == 1:
-            may = False
-            at += 2
-            continue
-        may = may or texts[at].startswith("execve(")
-        out.append(texts[at])
-        at += 1
+def without_questions(texts):
+    """One that asks in which network namespace it is needs a socket for that."""
+    texts = [text for text in texts if not QUESTIONS.match(text)]
+    out = []
+    for text in texts:
+        made = out and re.fullmatch(r"socket\(AF_UNIX, SOCK_DGRAM\|SOCK_CLOEXEC, 0\) = (\d+)",
+                                    out[-1])
+        if made and text == f"close({made.group(1)}) = 0":
+            out.pop()
+        else:
+            out.append(text)
     return out
 
 
-def processes(path):
+def processes(path, may_ask):
     """[[call...]...] by process, in no order of time: who runs first is chance."""
     order, lists, loading = {}, [], {}
-    for pid, name, arguments, result in calls(path):
+    for pid, name, arguments, result in calls_of(path):
         if pid not in order:
             order[pid] = len(lists)
             lists.append([])
             loading[pid] = set()
-        if NO_OPTION.match(f"{name}({arguments}"):
-            continue
         mine = loading[pid]
         first = arguments.split(",", 1)[0].strip()
         if name in ("openat", "open", "access", "faccessat2", "readlink", "newfstatat") \
@@ -100,7 +94,7 @@ def processes(path):
             if name == "close":
                 mine.discard(first)
             continue
-        if name in MEMORY or name in CHANGING or name in QUESTIONS:
+        if name in MEMORY or name in CHANGING:
             continue
         # The library looks at what stderr is when it is loaded, to know it again.
         if name in ("fstat", "newfstatat") and first == "2":
@@ -109,20 +103,23 @@ def processes(path):
             text = name + "(" + ("" if name == "wait4" else first)
         else:
             text = f"{name}({normal(arguments)}) = {result}"
-            for known in order:
-                text = re.sub(rf"\b{known}\b", "PROCESS", text)
+            if name not in NO_PROCESSES:
+                for known in order:
+                    text = re.sub(rf"\b{known}\b", "PROCESS", text)
             if name in ("clone", "clone3", "fork", "vfork"):
                 text = name
         own = lists[order[pid]]
         if not own or own[-1] != text or name not in TIMED:
             own.append(text)
-    return sorted(without_where(calls) for calls in lists)
+    return sorted(without_questions(calls) if may_ask else calls for calls in lists)
 
 
 def main():
-    middle = sys.argv.index("--")
-    wanted = [processes(path) for path in sys.argv[1:middle]]
-    got = [processes(path) for path in sys.argv[middle + 1 :]]
+    arguments = sys.argv[1:]
+    may_ask = arguments[0] == "--questions"
+    middle = arguments.index("--")
+    wanted = [processes(path, may_ask) for path in arguments[may_ask:middle]]
+    got = [processes(path, may_ask) for path in arguments[middle + 1 :]]
     n_calls = sum(len(process) for process in wanted[0])
     for one in got:
         if one in wanted:

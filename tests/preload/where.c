@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * where [PORT]: binds 0.0.0.0:7000 (or PORT), listens, and prints "own", or "grafted" when
- * the socket is in another network namespace than the process. Waits for the end of its
- * input before it ends. Compiled as 32-bit, static and musl program too.
+ * where [PORT]: binds 0.0.0.0:7000 (or PORT), listens, and prints "own", or "grafted"
+ * when the socket is in another network namespace than the process. Waits for the end of
+ * its input before it ends. Compiled as 32-bit, static and musl program too.
  */
 #include <arpa/inet.h>
 #include <stdio.h>

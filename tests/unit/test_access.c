@@ -30,8 +30,7 @@
 
 static struct self self = { .uid = 0, .netns = HOST };
 
-/* CHROOTED: on the host's network, with a root directory that nobody can tell to be
- * ours. */
+/* CHROOTED: on the host, with a root directory that is not known to be ours. */
 enum who { ROOT, USER, OTHER, BOXED, BOXED_ROOT, CHROOTED };
 
 static struct identity people[] = {

@@ -4,6 +4,8 @@
  */
 #include "kept.h"
 
+#include <sys/prctl.h>
+
 static int start_holder(int patience_ms, pid_t *ret_pid)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -14,7 +16,8 @@ static int start_holder(int patience_ms, pid_t *ret_pid)
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(fd, 4), 0);
 	*ret_pid = fork();
-	if (*ret_pid == 0)
+	/* Not to be left behind by a test that fails. */
+	if (*ret_pid == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
 		_exit(-holder_run(fd, dup(state), patience_ms));
 	fd_close(fd);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -74,7 +77,8 @@ static void test_newest(void **unused)
 {
 	pid_t pid;
 	int first = start_holder(3600 * 1000, &pid), second, ends[2], fd = -1;
-	char message[HOLDER_MESSAGE_MAX];
+	char message[HOLDER_MESSAGE_MAX + 1] = "";
+	ssize_t n;
 
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	kill(pid, SIGSTOP);
@@ -85,7 +89,9 @@ static void test_newest(void **unused)
 	assert_int_equal(fd_receive(second, message, sizeof(message), &fd, 1, NULL), 2);
 	assert_memory_equal(message, "hx", 2);
 	assert_same_pipe(ends[1], fd);
-	assert_true(fd_receive(second, message, sizeof(message) - 1, NULL, 0, NULL) > 1);
+	n = fd_receive(second, message, sizeof(message) - 1, NULL, 0, NULL);
+	assert_true(n > 1);
+	message[n] = '\0';
 	assert_int_equal(message[0], 'd');
 	assert_int_equal(atoi(message + 1), pid);
 	assert_int_equal(read(first, message, 1), 0);

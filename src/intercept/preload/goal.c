@@ -14,9 +14,9 @@
  *	policy						program's own affair
  *
  * A bind is always asked for, the program's socket with it: the broker carries its
- *options over, binds, and knows who is there. The exceptions are a UNIX path without a
- *run, and a socket that is in the host's stack already and needs no more right than it
- *has.
+ * options over, binds, and knows who is there. The exceptions are a UNIX path without a
+ * run, and a socket that is in the host's stack already and needs no more right than it
+ * has.
  */
 #include <errno.h>
 #include <linux/graft.h>

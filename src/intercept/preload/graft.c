@@ -24,8 +24,6 @@
 
 #define TYPE_FLAGS (SOCK_CLOEXEC | SOCK_NONBLOCK)
 
-#define INHERITED_GAP 8 /* free numbers after which no more are expected */
-
 enum kernel_has {
 	KERNEL_UNASKED,
 	KERNEL_WITHOUT,
@@ -35,21 +33,6 @@ enum kernel_has {
 atomic_bool graft_exists;
 
 static atomic_int kernel_has;
-
-void graft_start(void)
-{
-	struct member member;
-	int saved = errno, gap = 0;
-
-	errno = 0;
-	for (int fd = 0; gap < INHERITED_GAP; fd++) {
-		gap = kernel_option(fd, SO_TYPE, -1) < 0 && errno == EBADF ? gap + 1 : 0;
-		if (!gap && errno != ENOTSOCK)
-			member_find(fd, &member);
-		errno = 0;
-	}
-	errno = saved;
-}
 
 bool graft_concerns(int fd, const union address *asked)
 {

@@ -29,8 +29,6 @@ static inline bool graft_is_on(void)
 
 /* --- graft.c --- */
 
-/* Those that this process was started with. */
-void graft_start(void);
 /* Is @fd one, and hence the call that names @asked? */
 bool graft_concerns(int fd, const union address *asked);
 /* The calls. Return: as they do, with errno. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
+#include "intercept/preload/graft_member.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/kernel.h"
 #include "intercept/preload/notes.h"
@@ -85,37 +86,51 @@ static bool is_there(const struct place_there *place, const struct subject *subj
 	       (address_is_wildcard(&there) || reverse_is_same(&there, local));
 }
 
-/* Is there one such rule, and does nobody know better: who made the socket has notes? */
-static bool ask_bind(int fd, const union address *local, union address *ret)
+static bool ask_rules(const struct subject *subject, const union address *local,
+		      union address *ret)
 {
 	const struct rule *found = NULL;
 	struct place_there place;
-	struct subject subject;
 
-	if (subject_open(fd, &subject) < 0 || subject.is_known || subject.is_unix ||
-	    subject.place != PLACE_HOST)
-		return false;
 	for (size_t i = 0; i < n_rules(); i++) {
 		const struct rule *rule = policy_rule(state.policy, i);
 
-		if (!is_asked_about(rule) || !(rule->proto & (unsigned int)subject.proto))
+		if (!is_asked_about(rule) ||
+		    !(rule->proto & (unsigned int)subject->proto))
 			continue;
-		if (find_place(rule, &subject, &place) < 0)
+		if (find_place(rule, subject, &place) < 0)
 			return false;
-		if (!is_there(&place, &subject, local))
+		if (!is_there(&place, subject, local))
 			continue;
 		if (found)
 			return false;
 		found = rule;
 	}
 	if (found)
-		reverse_set_asked(found, subject.domain, ret);
+		reverse_set_asked(found, subject->domain, ret);
 	return found != NULL;
+}
+
+/* Who made the socket has notes, and knows better. */
+static bool ask_bind(int fd, const union address *local, union address *ret)
+{
+	struct sockaddr_gr name = { .sgr_family = AF_GRAFT };
+	struct subject subject;
+	struct member member;
+
+	if (subject_open(fd, &subject) < 0 || subject.is_known || subject.is_unix ||
+	    subject.place != PLACE_HOST)
+		return false;
+	if (!member_find(fd, &member))
+		return ask_rules(&subject, local, ret);
+	if (member.flags & MEMBER_TRANSPARENT)
+		return false;
+	memcpy(name.sgr_epname, member.name, sizeof(name.sgr_epname));
+	memcpy(ret, &name, sizeof(name));
+	return true;
 }
 
 void reverse_named_start(void)
 {
-	for (size_t i = 0; i < n_rules(); i++)
-		if (is_asked_about(policy_rule(state.policy, i)))
-			view_ask_bind = ask_bind;
+	view_ask_bind = ask_bind;
 }

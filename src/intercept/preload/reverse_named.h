@@ -6,5 +6,6 @@
  */
 #pragma once
 
-/* Does nothing when no rule for a bind names such an endpoint. */
+/* To be called when the policy is there. AF_GRAFT sockets that were inherited are told of
+ * as well. */
 void reverse_named_start(void);

@@ -27,7 +27,6 @@
 #include "base/fd.h"
 #include "intercept/preload/broker.h"
 #include "intercept/preload/calls.h"
-#include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/own.h"
 #include "intercept/preload/reverse_named.h"
@@ -204,7 +203,6 @@ static enum state_mode load(bool anyway)
 	guess_init();
 	view_start(policy);
 	reverse_named_start();
-	graft_start();
 	return STATE_ON;
 }
 

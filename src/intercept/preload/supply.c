@@ -5,9 +5,9 @@
  * children.
  *
  * The first socket of a kind that could be asked for by itself is not worth a queue,
- *which has the broker make a good many at once: many a program never wants a second. A
- *queue that is empty is not waited for. One that the broker refused is asked for again
- *after a while, for rules change.
+ * which has the broker make a good many at once: many a program never wants a second. A
+ * queue that is empty is waited for by who has no other way, and not for long. One that
+ * the broker refused is asked for again after a while, for rules change.
  *
  *	FREE -> BUSY -> READY		key and slot of an entry never change then
  */

@@ -6,8 +6,8 @@
  *
  *	native	in "the host", nothing preloaded: what is expected is what Linux does
  *	bare	in a container's namespace without the library: must fail if the case
- *needs a graft, so that the case is known to notice graft	there, with
- *libgraft-hijack.so and its rules
+ *		needs a graft, so that the case is known to notice
+ *	graft	there, with libgraft-hijack.so and its rules
  *
  * Sockets made by raw_*() or in the host's namespace by host_*() come straight from the
  * kernel: nothing that is preloaded sees them.

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where a socket ends up: other namespaces, datagrams to names, link-local addresses,
- *UNIX paths that mean something else to the program, the host's loopback.
+ * UNIX paths that mean something else to the program, the host's loopback.
  *
- *	192.0.2.2:9100	127.0.0.1:9100 of a third namespace (DEFECTS_THIRD), endpoint
- *"there" 0.0.0.0:7100	127.0.0.1:17100 there
+ *	192.0.2.2:9100	127.0.0.1:9100 of a third namespace (DEFECTS_THIRD): "there"
+ *	0.0.0.0:7100	127.0.0.1:17100 there
  */
 #include <arpa/inet.h>
 #include <net/if.h>
