@@ -39,6 +39,7 @@ start_good()
 {
 	exec 9<>"$T/fifo"
 	as_user 1001 "$HOSTILE" "$BROKER" "good" <&9 >"$T/good.log" 2>&1 9>&- &
+	# shellcheck disable=SC2154
 	PID_OF[good]=$!
 }
 
