@@ -457,7 +457,7 @@ int main(int argc, char **argv)
 		return crowd(atoi(argv[3]));
 	end = seconds() + (argc > 3 ? atof(argv[3]) : 1);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-		if (strcmp(argv[2], kinds[i].name))
+		if (strcmp(argv[2], kinds[i].name) != 0)
 			continue;
 		kinds[i].run();
 		printf("%s: %lu sent, %lu refused\n", argv[2], n_done, n_refused);

@@ -13,8 +13,6 @@
 #include "defects.h"
 #include "main.h"
 
-extern char **environ;
-
 /* All copies in the process are the grafted socket, whichever was bound. */
 static void dup_before(void)
 {
