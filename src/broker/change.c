@@ -292,9 +292,10 @@ int change_file(struct graftd *graftd, const struct policy *policy)
 	while ((entry = registry_next(graftd->registry, &cursor))) {
 		char name[POLICY_NAME_MAX + 1];
 
+		if (!(entry->flags & ENTRY_FILE))
+			continue;
 		entry_name(entry, name);
-		if (entry->flags & ENTRY_FILE &&
-		    (!policy || !policy_find_endpoint(policy, name)))
+		if (!policy || !policy_find_endpoint(policy, name))
 			change_drop(graftd, entry, NULL);
 	}
 	for (size_t i = 0; policy && i < policy_n_endpoints(policy); i++) {

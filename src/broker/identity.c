@@ -138,7 +138,7 @@ static bool is_of_our_userns(const struct identity *identity)
 	       st.st_ino == identity->self->user_ino && is_alive(identity);
 }
 
-/* Its file system may be one that the client itself serves, and then must not be asked. */
+/* Its file system may be one that the client itself serves, and must not be asked. */
 bool identity_shares_root(const struct identity *identity)
 {
 	struct statx st;

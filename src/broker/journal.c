@@ -34,7 +34,6 @@
 #include "base/event.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/number.h"
 #include "broker/hash.h"
 #include "broker/journal.h"
 
@@ -111,9 +110,30 @@ static int print_record(const struct record *record, char line[RECORD_SIZE_MAX])
 	return CHECKSUM_SIZE + n;
 }
 
+/* Digits as we write them, behind a blank. The general way costs a third of a restart. */
 static bool take_number(const char **at, uint64_t max, uint64_t *ret)
 {
-	return number_take(at, 16, ret) && *ret <= max && (**at == ' ' || **at == '\0');
+	const char *c = *at;
+	uint64_t value = 0;
+	int n = 0;
+
+	if (*c == ' ')
+		c++;
+	for (;; c++, n++) {
+		unsigned int digit = (unsigned int)(*c - '0');
+
+		if (digit > 9) {
+			if (*c < 'a' || *c > 'f')
+				break;
+			digit = (unsigned int)(*c - 'a') + 10;
+		}
+		value = value << 4 | digit;
+	}
+	if (n == 0 || n > 16 || value > max || (*c != ' ' && *c != '\0'))
+		return false;
+	*at = c;
+	*ret = value;
+	return true;
 }
 
 static bool take_u32(const char **at, uint32_t *ret)

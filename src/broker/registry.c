@@ -11,8 +11,8 @@
  *	heads[]   hash(namespace, name) -> slot -> slot ...
  *	tables    one for each namespace that has entries
  *
- * Names are chosen by users, so the hash is keyed. The number of heads doubles when there
- * is one entry for each.
+ * Names are chosen by users, so the hash is keyed. There are two heads or more for each
+ * entry.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -114,7 +114,7 @@ static void grow_heads(struct registry *registry)
 	uint32_t n = registry->n_heads * 2;
 	uint32_t *heads;
 
-	if (registry->n_entries < registry->n_heads)
+	if (registry->n_entries < registry->n_heads / 2)
 		return;
 	heads = malloc(n * sizeof(*heads));
 	if (!heads)
@@ -171,9 +171,8 @@ static void table_settle(struct registry *registry, struct table *table)
 }
 
 static struct entry *find(const struct registry *registry, uint64_t netns,
-			  const char *name, size_t size)
+			  const char *name, size_t size, uint32_t hash)
 {
-	uint32_t hash = hash_of(registry, netns, name, size);
 	uint32_t at = registry->heads[hash & (registry->n_heads - 1)];
 
 	while (at != NONE) {
@@ -190,7 +189,9 @@ static struct entry *find(const struct registry *registry, uint64_t netns,
 struct entry *registry_find(const struct registry *registry, uint64_t netns,
 			    const char *name)
 {
-	return find(registry, netns, name, strlen(name));
+	size_t size = strlen(name);
+
+	return find(registry, netns, name, size, hash_of(registry, netns, name, size));
 }
 
 static void take_slot(struct registry *registry, struct entry *entry)
@@ -211,10 +212,12 @@ int registry_add(struct registry *registry, uint64_t netns, const char *line, si
 	size_t name_size = strcspn(line, " ");
 	struct entry *entry;
 	struct table *table;
+	uint32_t hash;
 
 	if (name_size == 0 || name_size > 63 || name_size >= size || size > UINT16_MAX)
 		return -EINVAL;
-	if (find(registry, netns, line, name_size))
+	hash = hash_of(registry, netns, line, name_size);
+	if (find(registry, netns, line, name_size, hash))
 		return -EEXIST;
 	if (registry->n_entries >= REGISTRY_MAX)
 		return -E2BIG;
@@ -229,7 +232,7 @@ int registry_add(struct registry *registry, uint64_t netns, const char *line, si
 		return -ENOMEM;
 	}
 	*entry = (struct entry){ .table = table,
-				 .hash = hash_of(registry, netns, line, name_size),
+				 .hash = hash,
 				 .line_size = (uint16_t)size,
 				 .name_size = (uint8_t)name_size };
 	memcpy(entry->line, line, size);

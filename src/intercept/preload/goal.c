@@ -228,7 +228,9 @@ static void carry_binding(const struct subject *old, int new, bool to_own)
 		return;
 	address_set_port(local, 0);
 	address_set_wildcard(local);
-	bind(new, &local->any, bound.asked_size);
+	/* Without one, sending picks a port. */
+	if (bind(new, &local->any, bound.asked_size) < 0)
+		return;
 }
 
 int goal_return(struct subject *subject, struct route *route)

@@ -52,8 +52,10 @@ void graft_run_delayed(int fd, struct member *member);
 
 /* --- graft_member.c --- */
 
+/* The socket at @fd, now with cookie @now, took the place of @old. */
 void member_follow(int fd, uint64_t old, uint64_t now);
 void member_forget(int fd);
+/* Takes an inherited mark from an accepted socket. */
 void member_clean(int fd);
 
 /* --- what others call, which costs one branch where there are none --- */

@@ -55,11 +55,6 @@ struct member_option {
 bool member_find(int fd, struct member *ret);
 /* Writes note and mark. errno is kept. */
 void member_put(int fd, const struct member *member);
-/* The socket at @fd, now with cookie @now, took the place of @old. */
-void member_follow(int fd, uint64_t old, uint64_t now);
-void member_forget(int fd);
-/* Takes an inherited mark from an accepted socket. */
-void member_clean(int fd);
 /* Is the filter of @fd our mark, whoever's? */
 bool member_is_marked(int fd);
 

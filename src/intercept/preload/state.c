@@ -118,8 +118,10 @@ static void add_run(struct policy *policy)
 
 static void take_broker(const char *path)
 {
-	if (strlen(path) < sizeof(state.broker))
-		strcpy(state.broker, path);
+	const size_t size = strlen(path) + 1;
+
+	if (size <= sizeof(state.broker))
+		memcpy(state.broker, path, size);
 	else
 		say("%.60s...: too long for a socket", path);
 }

@@ -59,7 +59,7 @@ static void relate(struct related *related, int dir, const char *name,
 {
 	char link[64];
 	ssize_t size = readlinkat(dir, name, link, sizeof(link) - 1);
-	int fd = atoi(name);
+	int fd = (int)strtol(name, NULL, 10);
 
 	if (size <= 0)
 		return;
