@@ -42,7 +42,7 @@ static void start(void)
 	is_starting = false;
 }
 
-void *malloc(size_t size)
+static void *take(size_t size)
 {
 	size_t whole = (size + 16 + 15) & ~(size_t)15, at;
 
@@ -54,15 +54,20 @@ void *malloc(size_t size)
 	return pool + at + 16;
 }
 
+void *malloc(size_t size)
+{
+	return take(size);
+}
+
 void *calloc(size_t n, size_t size)
 {
 	/* The pool is zero, and nothing is used twice. */
-	return size && n > POOL / size ? NULL : malloc(n * size);
+	return size && n > POOL / size ? NULL : take(n * size);
 }
 
 void *realloc(void *old, size_t size)
 {
-	void *new = malloc(size);
+	void *new = take(size);
 	size_t had;
 
 	if (!old || !new)

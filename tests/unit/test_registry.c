@@ -157,6 +157,11 @@ static void test_size(void **state)
 	size_t before = mallinfo2().uordblks, each;
 	char line[64];
 
+	if (!before) {
+		print_message("# this allocator does not count: a sanitizer's\n");
+		registry_free(registry);
+		skip();
+	}
 	for (int i = 0; i < MANY; i++) {
 		snprintf(line, sizeof(line), "endpoint-%d ipv4 127.0.0.1:%d", i,
 			 i % 65536);
