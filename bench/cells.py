@@ -35,6 +35,7 @@ class Cell:
     question, answer = b"c", b"c"
     server_cpus = client_cpus = None  # None: wherever the scheduler puts them
     default = True
+    uses_load = False  # and no program of somebody else's
 
     def __init__(self, name, direction, rows):
         self.name, self.direction = name, direction
@@ -49,8 +50,8 @@ class Cell:
     def prepare(self, host):
         pass
 
-    def server(self, host):
-        return [host.load, "serve", "0.0.0.0", str(PORT)]
+    def server(self, host, listens):
+        return [host.load, "serve", listens, str(PORT)]
 
     def client(self, host, address, seconds):
         raise NotImplementedError
@@ -68,7 +69,7 @@ class Cell:
         with contextlib.ExitStack() as stack:
             self.prepare(host)
             place = inside.place(stack, host, "serving", PORT, self.server_cpus)
-            server = host.start(stack, [*place.prefix, *self.server(host)],
+            server = host.start(stack, [*place.prefix, *self.server(host, place.listens)],
                                 self.server_cpus)
             until(place.ready or (lambda: answers(place.address, PORT, self.question,
                                                   self.answer)), server.check)
@@ -85,6 +86,8 @@ class Cell:
 
 class Bulk(Cell):
     """One stream, as iperf3 does. The CPU per byte is the whole machine's (load)."""
+
+    uses_load = True
 
     def __init__(self, direction, reverse=False):
         self.reverse = reverse
@@ -117,6 +120,7 @@ class Pinned(Cell):
     """
 
     mode = ""
+    uses_load = True
 
     def __init__(self, name, direction, cores, rows):
         self.cores = cores
@@ -129,8 +133,8 @@ class Pinned(Cell):
             return "needs two CPUs"
         return None
 
-    def server(self, host):
-        return [*super().server(host), "--pin", "1" if self.cores == 2 else "0"]
+    def server(self, host, listens):
+        return [*super().server(host, listens), "--pin", "1" if self.cores == 2 else "0"]
 
     def client(self, host, address, seconds):
         return [host.load, self.mode, address, str(PORT), str(seconds), "--pin", "0"]
@@ -198,7 +202,7 @@ class Nginx(Cell):
                     server {{ listen 0.0.0.0:{PORT}; root {base}/www; }} }}""")
         os.chown(base, host.user.pw_uid, host.user.pw_gid)
 
-    def server(self, host):
+    def server(self, host, _listens):
         return ["nginx", "-p", host.path("nginx"), "-e", "stderr", "-c",
                 host.path("nginx/nginx.conf")]
 
@@ -227,7 +231,7 @@ class Redis(Cell):
                           Row("get", f"redis-benchmark GET, {direction}", "/s", "high")])
         self.default = direction != "connecting"
 
-    def server(self, host):
+    def server(self, host, _listens):
         return ["redis-server", "--port", str(PORT), "--bind", "0.0.0.0", "--save", "",
                 "--protected-mode", "no", "--dir", host.path("home")]
 

@@ -28,6 +28,7 @@ from host import OUT, OUT_NET, Failure, run, until
 class Place:
     prefix: list
     address: str
+    listens: str = "0.0.0.0"  # what a server there is told to
     ready: Callable[[], bool] = None  # whether the server is there, if it cannot be asked
 
 
@@ -35,6 +36,7 @@ class Way:
     name = title = ""
     program, package = None, None
     directions = "serving", "connecting"  # those that say something about this way
+    only_load = False  # other programs cannot be told to go this way
 
     def unavailable(self, _host):
         """Why this way cannot be measured here, or None."""
@@ -202,6 +204,20 @@ class GraftDaemon(Way):
                       f"GRAFT_POLICY={policy}", f"LD_PRELOAD={self.library}"], OUT)
 
 
+class Path(Way):
+    """Client and server speak AF_UNIX themselves: what no way onto it can beat."""
+
+    name, title, directions = "unix", "AF_UNIX by itself", ("both",)
+    only_load = True
+
+    def place(self, stack, host, direction, port, cpus):
+        path = host.path("run/own.sock")
+        if direction == "serving":
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        return Place(host.as_user(), path, path, ready=lambda: os.path.exists(path))
+
+
 class Unix(Way):
     """Client and server ask for TCP, and meet on a UNIX path."""
 
@@ -222,7 +238,7 @@ class Unix(Way):
                       "--rule", f"endpoint bench unix {path}",
                       "--rule", f"bind tcp 0.0.0.0:{port} = bench",
                       "--rule", f"connect tcp {OUT}:{port} = bench", "--"], OUT,
-                     lambda: os.path.exists(path))
+                     ready=lambda: os.path.exists(path))
 
 
 def ways(graft, build):
@@ -230,4 +246,4 @@ def ways(graft, build):
     return [Native("native", "host-native"), Native("native2", "host-native again"),
             Bridge(), Pasta(), Slirp(), Graft("notify", graft),
             Graft.to_anywhere("notify", graft), Graft("preload", graft),
-            GraftDaemon(build), Unix(graft)]
+            GraftDaemon(build), Unix(graft), Path()]

@@ -14,6 +14,7 @@ static const char usage[] =
 	"       load bulk|rr|crr ADDR PORT SECONDS [--reverse]\n"
 	"       load idle SECONDS [ADDR]\n"
 	"       load await ADDR PORT PROGRAM [ARG...]\n"
+	"ADDR may be the path of a UNIX socket; PORT means nothing then\n"
 	"options, after the mode: [--pin CPU] [--cc NAME (cubic)] [--json (always)]\n";
 
 /* What each mode takes after its name. */

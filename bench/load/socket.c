@@ -10,9 +10,23 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "load.h"
+
+static int path_parse(const char *path, struct options *options)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&options->address;
+	size_t len = strlen(path);
+
+	if (len >= sizeof(un->sun_path))
+		return -ENAMETOOLONG;
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, path, len + 1);
+	options->address_size = sizeof(*un);
+	return 0;
+}
 
 int address_parse(const char *address, const char *port, struct options *options)
 {
@@ -21,6 +35,8 @@ int address_parse(const char *address, const char *port, struct options *options
 	unsigned long number;
 	char *end;
 
+	if (address[0] == '/')
+		return path_parse(address, options);
 	number = strtoul(port, &end, 10);
 	if (end == port || *end || number > 65535)
 		return -EINVAL;
