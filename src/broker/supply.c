@@ -16,8 +16,10 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/event.h"
 #include "base/fd.h"
@@ -50,8 +52,6 @@ static int make_socket(const struct supply_request *request)
 
 	if (fd < 0)
 		return fd_steal(&fd);
-	if (request->uid != OURSELVES)
-		(void)!fchown(fd, request->uid, request->gid);
 	if (request->source.len)
 		r = grant_bind_source(fd, &request->source);
 	return r < 0 ? r : fd_steal(&fd);
@@ -142,6 +142,30 @@ static void end_pause(struct supply *self)
 	self->is_pausing = false;
 }
 
+/*
+ * A socket belongs to the file identity of who makes it, which shows in ss(8) and in
+ * netfilter's owner match. Changing ours once for many costs less than fchown() of each.
+ * Capabilities for files are away meanwhile, those for the network are not.
+ */
+static void be_owner(const struct supply_request *request)
+{
+	if (request->uid == OURSELVES)
+		return;
+	setfsgid(request->gid);
+	setfsuid(request->uid);
+}
+
+static void be_ourselves(const struct supply_request *request)
+{
+	if (request->uid == OURSELVES)
+		return;
+	setfsuid(geteuid());
+	setfsgid(getegid());
+	if (setfsuid((uid_t)-1) != (int)geteuid() ||
+	    setfsgid((gid_t)-1) != (int)getegid())
+		abort();
+}
+
 /* Return: 0 when it is full or pauses, or -errno when it is over. */
 static int fill(struct supply *self)
 {
@@ -154,8 +178,10 @@ static int fill(struct supply *self)
 	room = count_room(self);
 	if (room < 0)
 		return room;
+	be_owner(&self->request);
 	for (r = 0; room && r == 0; room--)
 		r = add_one(self);
+	be_ourselves(&self->request);
 	if (is_shortage(r)) {
 		pause_filling(self);
 		return 0;

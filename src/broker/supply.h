@@ -27,7 +27,7 @@ struct supply_request {
 	struct stack *stack; /* stays the caller's, and longer than the supply */
 	int family, type, protocol;
 	struct wire_address source; /* WIRE_OP_FROM: each is bound to it; len 0: none */
-	uid_t uid;                  /* whose they are (fchown), as far as we may say so */
+	uid_t uid;                  /* whose they are, as far as we may say so */
 	gid_t gid;
 	int end; /* ours of the pair; taken over on success */
 	supply_allow *allow;

@@ -9,6 +9,7 @@
  * AF_UNIX has no TCP_NODELAY) is left behind. What the kernel does not tell: multicast
  * memberships, TCP_MD5SIG keys, SO_MARK without privilege.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <netinet/tcp.h>
@@ -287,9 +288,8 @@ bool carry_one(int level, int name, int from, int to)
 	return false;
 }
 
-void carry_flags(int from, int to)
+static void carry_signal(int from, int to)
 {
-	int flags = fcntl(from, F_GETFL);
 	struct f_owner_ex owner;
 	int signal = fcntl(from, F_GETSIG);
 
@@ -297,6 +297,30 @@ void carry_flags(int from, int to)
 		fcntl(to, F_SETOWN_EX, &owner);
 	if (signal > 0)
 		fcntl(to, F_SETSIG, signal);
+}
+
+/* Return: those of @from that are carried, or -errno. */
+static int flags_of(int from)
+{
+	int flags = fcntl(from, F_GETFL);
+
+	return flags < 0 ? -errno : flags & (O_NONBLOCK | O_ASYNC | O_APPEND);
+}
+
+void carry_flags(int from, int to)
+{
+	int flags = flags_of(from);
+
+	carry_signal(from, to);
 	if (flags >= 0)
-		fcntl(to, F_SETFL, flags & (O_NONBLOCK | O_ASYNC | O_APPEND));
+		fcntl(to, F_SETFL, flags);
+}
+
+void carry_flags_to_new(int from, int to)
+{
+	int flags = flags_of(from);
+
+	carry_signal(from, to);
+	if (flags > 0)
+		fcntl(to, F_SETFL, flags);
 }

@@ -15,3 +15,5 @@ bool carry_has(int level, int name);
 bool carry_one(int level, int name, int from, int to);
 /* O_NONBLOCK, O_ASYNC and who is signalled. Not close-on-exec, which is of a number. */
 void carry_flags(int from, int to);
+/* The same where @to is fresh from socket() and has none of them. */
+void carry_flags_to_new(int from, int to);

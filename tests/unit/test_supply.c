@@ -2,7 +2,9 @@
 #include "sockets.h"
 
 #include <signal.h>
+#include <sys/fsuid.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "broker/supply.h"
 #include "stack/stack.h"
@@ -319,6 +321,32 @@ static void test_source(void **state)
 	supply_free(supply);
 }
 
+/* They are their user's, and we are who we were. */
+static void test_owner(void **state)
+{
+	struct supply_request request;
+	struct supply *supply;
+	struct stat st;
+	int pair[2], fd;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	request = request_for(pair[1]);
+	request.uid = 61234;
+	request.gid = 61235;
+	assert_int_equal(supply_new(&supply, &request), 0);
+	assert_int_equal(setfsuid((uid_t)-1), geteuid());
+	assert_int_equal(setfsgid((gid_t)-1), getegid());
+	fd = take(pair[0]);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_uid, 61234);
+	assert_int_equal(st.st_gid, 61235);
+	fd_close(fd);
+	fd_close(pair[0]);
+	supply_free(supply);
+}
+
 /* The program shares its end with children and is killed with sockets on their way. */
 static void test_killed(void **state)
 {
@@ -354,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_shortage),
 		cmocka_unit_test(test_too_many_on_their_way),
 		cmocka_unit_test(test_source),
+		cmocka_unit_test(test_owner),
 		cmocka_unit_test(test_killed),
 	};
 	int r = enter_namespace();

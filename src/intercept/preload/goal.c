@@ -165,20 +165,23 @@ static int bind_own_path(struct subject *subject, struct route *route)
 		      verdict->address_len);
 	if (r < 0)
 		return r;
-	return swap(subject, fd_steal(&new), place_own(), SWAP_OPTIONS, &route->moving);
+	return swap(subject, fd_steal(&new), AF_UNIX, place_own(), SWAP_OPTIONS,
+		    &route->moving);
 }
 
 static int bind_by_broker(struct subject *subject, struct route *route)
 {
 	struct wire_ask what;
 	struct grant grant;
-	int r;
+	int domain, r;
 
 	fill_ask(subject, route, &what);
 	r = ask(&what, subject->number, &grant);
 	if (r < 0)
 		return r;
-	r = swap(subject, fd_steal(&grant.fd), grant.netns, SWAP_NOTHING, &route->moving);
+	domain = kernel_option(grant.fd, SO_DOMAIN, subject->domain);
+	r = swap(subject, fd_steal(&grant.fd), domain, grant.netns, SWAP_NOTHING,
+		 &route->moving);
 	grant_release(&grant);
 	return r;
 }
@@ -248,7 +251,8 @@ int goal_return(struct subject *subject, struct route *route)
 	if (new < 0)
 		return -errno;
 	carry_binding(subject, new, true);
-	return swap(subject, new, place_own(), SWAP_OPTIONS, &route->moving);
+	return swap(subject, new, subject->domain, place_own(), SWAP_OPTIONS,
+		    &route->moving);
 }
 
 /*
@@ -282,7 +286,7 @@ static int become_unix(struct subject *subject, struct route *route, int new,
 		close(new);
 		return r;
 	}
-	return swap(subject, new, netns, SWAP_OPTIONS, &route->moving);
+	return swap(subject, new, AF_UNIX, netns, SWAP_OPTIONS, &route->moving);
 }
 
 static int connect_own_path(struct subject *subject, struct route *route)
@@ -316,7 +320,7 @@ static void set_path(struct route *route, struct grant *grant)
 static int use_grant(struct subject *subject, struct route *route, struct grant *grant)
 {
 	bool is_unix = grant->said.family == AF_UNIX;
-	int r;
+	int domain, r;
 
 	if (route->goal.op == WIRE_OP_CONNECT && grant->said.address.len) {
 		route->address.storage = grant->said.address.address;
@@ -340,7 +344,8 @@ static int use_grant(struct subject *subject, struct route *route, struct grant 
 		return r;
 	if (route->goal.op == WIRE_OP_CONNECT)
 		carry_binding(subject, grant->fd, false);
-	return swap(subject, fd_steal(&grant->fd), grant->netns, SWAP_OPTIONS,
+	domain = kernel_option(grant->fd, SO_DOMAIN, subject->domain);
+	return swap(subject, fd_steal(&grant->fd), domain, grant->netns, SWAP_OPTIONS,
 		    &route->moving);
 }
 
@@ -446,7 +451,8 @@ static int connect_in_host(struct subject *subject, struct route *route)
 	if (r < 0)
 		return r;
 	carry_binding(subject, grant.fd, false);
-	r = swap(subject, fd_steal(&grant.fd), grant.netns, SWAP_OPTIONS, &route->moving);
+	r = swap(subject, fd_steal(&grant.fd), subject->domain, grant.netns, SWAP_OPTIONS,
+		 &route->moving);
 	grant_release(&grant);
 	return r;
 }

@@ -68,7 +68,7 @@ static int take_family(struct subject *subject, struct route *route, int family)
 	new = socket(family, subject->type | SOCK_CLOEXEC, subject->protocol);
 	if (new < 0)
 		return -errno;
-	return swap(subject, new, place_own(), SWAP_OPTIONS, &route->moving);
+	return swap(subject, new, family, place_own(), SWAP_OPTIONS, &route->moving);
 }
 
 static int tell(int r)

@@ -181,11 +181,17 @@ static void put_elsewhere(const struct subject *subject, int new, struct moving 
 			put(new, related.copies[i]);
 }
 
+static bool may_have_options(const struct subject *subject)
+{
+	const struct known *known = &subject->known;
+
+	return !subject->is_known || known->marks & KNOWN_OPTION || known->n_options;
+}
+
 static void carry(const struct subject *subject, int from, int new)
 {
 	const struct known *known = &subject->known;
 
-	carry_flags(from, new);
 	if (!subject->is_known || known->marks & KNOWN_OPTION) {
 		carry_options(from, new);
 		return;
@@ -233,14 +239,14 @@ static void carry_late(struct subject *subject, int old)
 	    now.changes == subject->known.changes)
 		return;
 	subject->known = now;
+	carry_flags(old, subject->number);
 	carry(subject, old, subject->number);
 }
 
-int swap(struct subject *subject, int new, uint64_t netns, enum swap_carries carries,
-	 struct moving *moving)
+int swap(struct subject *subject, int new, int domain, uint64_t netns,
+	 enum swap_carries carries, struct moving *moving)
 {
 	const unsigned int spread = KNOWN_COPIED | KNOWN_WATCHED;
-	int domain = kernel_option(new, SO_DOMAIN, 0);
 	bool is_unix = domain == AF_UNIX;
 	int flags = fcntl(subject->number, F_GETFD);
 	uint64_t cookie = subject->cookie;
@@ -250,9 +256,11 @@ int swap(struct subject *subject, int new, uint64_t netns, enum swap_carries car
 		close(new);
 		return -EBADF;
 	}
-	if (carries == SWAP_OPTIONS)
+	if (carries == SWAP_OPTIONS) {
+		carry_flags_to_new(subject->number, new);
 		carry(subject, subject->number, new);
-	if (is_unix && !subject->is_unix)
+	}
+	if (is_unix && !subject->is_unix && may_have_options(subject))
 		unix_options_carry(subject->number, new);
 	if (!subject->is_known || subject->known.marks & spread)
 		put_elsewhere(subject, new, moving);
