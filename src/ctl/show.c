@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * graft show: the endpoints, one a line as `ip graft show` had them. graftd tells them in
- * no order, so they are kept until the last one and sorted by name.
+ * graft show: the endpoints, one a line as `ip graft show` had them, or an array of
+ * objects. Each is printed as graftd tells it and none is kept, so what this takes does
+ * not depend on how many there are.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,26 +20,20 @@
 
 #define LINE_MAX_SIZE 2048
 
-struct shown {
-	char *name;
-	char *text;
-};
-
 struct listing {
 	struct talk talk;
 	char **names; /* only these */
 	size_t n_names;
 	bool *found; /* for each of them */
 	bool json;
-	struct shown *shown;
-	size_t n_shown, room;
+	size_t n_shown;
 };
 
 static void usage(FILE *to)
 {
 	fprintf(to,
 		"Usage: graft show [--json] [NAME...]\n\n"
-		"Lists the endpoints one may see, or those named, sorted by name.\n"
+		"Lists the endpoints one may see, or those named, as graftd has them.\n"
 		"The sockets a run has are listed by `graft ps --sockets`.\n\n"
 		"  --json         print an array of objects\n" TALK_OPTIONS_HELP
 		"  -h, --help     show this help\n\n"
@@ -58,52 +53,45 @@ static bool is_wanted(struct listing *listing, const char *name)
 	return wanted;
 }
 
-/* Return: the line, the caller's; NULL: no memory. */
-static char *line_of(const struct wire_endpoint *message, const struct endpoint *endpoint)
+static int print_line(const struct wire_endpoint *message,
+		      const struct endpoint *endpoint)
 {
 	char text[LINE_MAX_SIZE];
-	size_t len = endpoint_print_graft(endpoint, text, sizeof(text));
 
-	if (endpoint->dynamic && message->port && len < sizeof(text))
-		snprintf(text + len, sizeof(text) - len, "bound %u ", message->port);
-	return strdup(text);
+	endpoint_print_graft(endpoint, text, sizeof(text));
+	fputs(text, stdout);
+	if (endpoint->dynamic && message->port)
+		printf("bound %u ", message->port);
+	return putchar('\n') == EOF ? -errno : 0;
 }
 
-/* As line_of(). */
-static char *object_of(const struct wire_endpoint *message,
-		       const struct endpoint *endpoint)
+/* After @n others of the array. */
+static int print_object(const struct wire_endpoint *message,
+			const struct endpoint *endpoint, size_t n)
 {
 	struct json_object *object = json_from_endpoint(message, endpoint);
 	const char *text =
 		json_object_to_json_string_ext(object,
 					       JSON_C_TO_STRING_SPACED |
 						       JSON_C_TO_STRING_NOSLASHESCAPE);
-	char *copy = text ? strdup(text) : NULL;
+	int r = -ENOMEM;
 
+	if (text)
+		r = printf("%s\n  %s", n ? "," : "[", text) < 0 ? -errno : 0;
 	json_object_put(object);
-	return copy;
+	return r;
 }
 
-/* Return: 0 or -ENOMEM. */
-static int keep(struct listing *listing, const struct wire_endpoint *message,
-		const struct endpoint *endpoint)
+static int print(struct listing *listing, const struct wire_endpoint *message,
+		 const struct endpoint *endpoint)
 {
-	struct shown item;
+	int r = listing->json ? print_object(message, endpoint, listing->n_shown)
+			      : print_line(message, endpoint);
 
-	if (listing->n_shown == listing->room) {
-		size_t room = listing->room ? 2 * listing->room : 64;
-		struct shown *bigger = realloc(listing->shown, room * sizeof(*bigger));
-
-		if (!bigger)
-			return -ENOMEM;
-		listing->shown = bigger;
-		listing->room = room;
-	}
-	item.name = strdup(endpoint->name);
-	item.text =
-		listing->json ? object_of(message, endpoint) : line_of(message, endpoint);
-	listing->shown[listing->n_shown++] = item;
-	return item.name && item.text ? 0 : -ENOMEM;
+	listing->n_shown++;
+	if (r < 0)
+		fprintf(stderr, "graft show: cannot print: %s\n", strerror(-r));
+	return r;
 }
 
 static int take(void *context, const struct wire_endpoint *message)
@@ -115,41 +103,22 @@ static int take(void *context, const struct wire_endpoint *message)
 
 	r = endpoint_parse(&endpoint, "graft show", message->line, strlen(message->line),
 			   &problem);
-	if (r == 0) {
-		if (is_wanted(listing, endpoint.name))
-			r = keep(listing, message, &endpoint);
-		endpoint_release(&endpoint);
-	}
-	if (r < 0)
+	if (r < 0) {
 		fprintf(stderr, "%s\n",
 			r == -EINVAL ? problem.text : "graft show: out of memory");
+		return r;
+	}
+	if (is_wanted(listing, endpoint.name))
+		r = print(listing, message, &endpoint);
+	endpoint_release(&endpoint);
 	return r;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	const struct shown *x = a, *y = b;
-
-	return strcmp(x->name, y->name);
-}
-
 /* Return: 0 or an exit status. */
-static int print(struct listing *listing)
+static int finish(const struct listing *listing)
 {
-	const char *end = listing->json ? "" : "\n";
-
-	if (listing->n_shown)
-		qsort(listing->shown, listing->n_shown, sizeof(*listing->shown), by_name);
 	if (listing->json)
-		printf("[");
-	for (size_t i = 0; i < listing->n_shown; i++)
-		printf("%s%s%s",
-		       !listing->json ? ""
-		       : i            ? ",\n  "
-				      : "\n  ",
-		       listing->shown[i].text, end);
-	if (listing->json)
-		printf("%s]\n", listing->n_shown ? "\n" : "");
+		printf("%s]\n", listing->n_shown ? "\n" : "[");
 	if (fflush(stdout) != EOF && !ferror(stdout))
 		return 0;
 	fprintf(stderr, "graft show: cannot print: %s\n", strerror(errno));
@@ -164,7 +133,7 @@ static int show(struct listing *listing)
 		status = talk_walk(&listing->talk, WIRE_ASK_ENDPOINTS, take, listing);
 	if (status < 0)
 		return 1;
-	status = print(listing);
+	status = finish(listing);
 	for (size_t i = 0; i < listing->n_names; i++) {
 		if (listing->found[i])
 			continue;
@@ -176,11 +145,6 @@ static int show(struct listing *listing)
 
 static void release(struct listing *listing)
 {
-	for (size_t i = 0; i < listing->n_shown; i++) {
-		free(listing->shown[i].name);
-		free(listing->shown[i].text);
-	}
-	free(listing->shown);
 	free(listing->found);
 	fd_close(listing->talk.fd);
 }
