@@ -117,7 +117,8 @@ wait "${PID_OF[graftd]}" 2>/dev/null
 START=$EPOCHREALTIME
 start_graftd
 comment "restart with $N: $(awk -v a="$START" -v b="$EPOCHREALTIME" \
-	'BEGIN { printf "%.0f", (b - a) * 1000 }') ms"
+	'BEGIN { printf "%.0f", (b - a) * 1000 }') ms until it answers, of which $(
+	sed -n 's/.*restored in //p' "$T/graftd.log" | tail -n 1) to read its journal"
 equal "after a kill all are there" $((N + 10)) "$("$GRAFT" show | wc -l)"
 check "they are deleted" delete_all
 equal "and gone" 10 "$("$GRAFT" show | wc -l)"
