@@ -61,8 +61,9 @@ static int journal_entry(struct journal *journal, const struct entry *entry,
 int change_insert(struct graftd *graftd, const struct change_owner *owner,
 		  const char *line, size_t size, bool force, struct entry **ret)
 {
-	struct user *user =
-		quota_ref(graftd->quota, owner->uid, owner->flags & ENTRY_ADMIN);
+	const struct quota_who who =
+		quota_who(owner->uid, owner->flags & ENTRY_ADMIN, owner->netns);
+	struct user *user = quota_ref(graftd->quota, &who);
 	struct entry *entry;
 	int r;
 
@@ -250,7 +251,7 @@ static int replace(struct graftd *graftd, struct entry *old,
 	if (!(old->flags & ENTRY_FILE))
 		log_warning("'%s', added by uid %u, gives way to the configuration file's",
 			    endpoint->name, (unsigned int)old->uid);
-	else if (old->user->uid == owner->uid && is_same_place(old, endpoint))
+	else if (old->user->who.uid == owner->uid && is_same_place(old, endpoint))
 		use_move(&kept, old);
 	change_drop(graftd, old, NULL);
 	r = add(graftd, owner, line, size, NULL);

@@ -5,8 +5,10 @@
  * that is there already.
  *
  * The administrator has no limit but what is good for all (REGISTRY_MAX, descriptors),
- * unless the configuration gives his uid one. Root in a container is not him: the two are
- * counted apart.
+ * unless the configuration gives his uid one. Root in a container is not him, nor root in
+ * another container, although their uid may be the same: each is counted by its network
+ * namespace, and without CAP_SYS_ADMIN it gets no second one. Other users are not told
+ * apart by namespace: in user namespaces of theirs they could have any number.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -116,26 +118,35 @@ int quota_set(struct quota *quota, uid_t uid, enum quota_kind kind, uint32_t max
 uint32_t quota_max(const struct quota *quota, const struct user *user,
 		   enum quota_kind kind)
 {
-	const struct limited *limited = find_limited(quota, user->uid);
+	const struct limited *limited = find_limited(quota, user->who.uid);
 
 	if (limited && limited->is_set[kind])
 		return limited->limits.max[kind];
-	return user->is_admin ? QUOTA_UNLIMITED : quota->defaults.max[kind];
+	return user->who.is_admin ? QUOTA_UNLIMITED : quota->defaults.max[kind];
 }
 
-struct user *quota_ref(struct quota *quota, uid_t uid, bool is_admin)
+static struct user **bucket_of(struct quota *quota, const struct quota_who *who)
 {
-	struct user **bucket = &quota->users[uid % QUOTA_BUCKETS];
+	return &quota->users[(who->uid + who->netns) % QUOTA_BUCKETS];
+}
+
+static bool is_same(const struct quota_who *a, const struct quota_who *b)
+{
+	return a->uid == b->uid && a->is_admin == b->is_admin && a->netns == b->netns;
+}
+
+struct user *quota_ref(struct quota *quota, const struct quota_who *who)
+{
+	struct user **bucket = bucket_of(quota, who);
 	struct user *user = *bucket;
 
-	while (user && (user->uid != uid || user->is_admin != is_admin))
+	while (user && !is_same(&user->who, who))
 		user = user->next;
 	if (!user) {
 		user = calloc(1, sizeof(*user));
 		if (!user)
 			return NULL;
-		user->uid = uid;
-		user->is_admin = is_admin;
+		user->who = *who;
 		user->next = *bucket;
 		*bucket = user;
 	}
@@ -145,7 +156,7 @@ struct user *quota_ref(struct quota *quota, uid_t uid, bool is_admin)
 
 void quota_unref(struct quota *quota, struct user *user)
 {
-	struct user **at = &quota->users[user->uid % QUOTA_BUCKETS];
+	struct user **at = bucket_of(quota, &user->who);
 
 	if (--user->n_references)
 		return;

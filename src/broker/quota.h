@@ -25,10 +25,21 @@ struct quota_limits {
 
 #define QUOTA_UNLIMITED UINT32_MAX
 
-/* One user, while he has anything. */
-struct user {
+/* Who is counted for: a user, or root of one container. */
+struct quota_who {
 	uid_t uid;
 	bool is_admin;
+	uint64_t netns; /* of root that is not the administrator; else 0 */
+};
+
+static inline struct quota_who quota_who(uid_t uid, bool is_admin, uint64_t netns)
+{
+	return (struct quota_who){ uid, is_admin, uid == 0 && !is_admin ? netns : 0 };
+}
+
+/* One of them, while there is anything to count. */
+struct user {
+	struct quota_who who;
 	uint32_t n[QUOTA_N];
 	unsigned int n_references;
 	uint64_t turn;       /* of the server, that @budget is for */
@@ -53,7 +64,7 @@ void quota_set_default(struct quota *quota, enum quota_kind kind, uint32_t max);
 int quota_set(struct quota *quota, uid_t uid, enum quota_kind kind, uint32_t max);
 
 /* Return: the user, with a reference that quota_unref() gives back; NULL: no memory. */
-struct user *quota_ref(struct quota *quota, uid_t uid, bool is_admin);
+struct user *quota_ref(struct quota *quota, const struct quota_who *who);
 void quota_unref(struct quota *quota, struct user *user);
 
 /* Counts one more. Return: 0, or -EDQUOT and nothing is counted. Each one taken holds a

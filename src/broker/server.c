@@ -319,6 +319,7 @@ struct connection *server_adopt(struct server *server, int fd)
 {
 	struct quota *quota = server->graftd->quota;
 	struct identity identity;
+	struct quota_who who;
 	struct user *user;
 	int r = identity_read(&identity, fd, &server->graftd->self);
 
@@ -327,7 +328,8 @@ struct connection *server_adopt(struct server *server, int fd)
 		turn_away(fd, -r, "graftd cannot tell who you are");
 		return NULL;
 	}
-	user = quota_ref(quota, identity.uid, identity.is_admin);
+	who = quota_who(identity.uid, identity.is_admin, identity.netns);
+	user = quota_ref(quota, &who);
 	r = user ? quota_take(quota, user, QUOTA_CONNECTIONS, false) : -ENOMEM;
 	if (r < 0) {
 		log_limited(LOG_LEVEL_WARNING, "uid %u has too many connections",
