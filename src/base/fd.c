@@ -8,7 +8,8 @@
 
 union control {
 	struct cmsghdr head;
-	char space[CMSG_SPACE(FD_MESSAGE_MAX * sizeof(int))];
+	char space[CMSG_SPACE(FD_MESSAGE_MAX * sizeof(int)) +
+		   CMSG_SPACE(sizeof(struct ucred))];
 };
 
 static int send_with(int via, const void *data, size_t size, const int *fds, size_t n_fds,
@@ -69,8 +70,26 @@ static void take_fds(struct msghdr *msg, int *ret_fds, size_t max_fds, size_t *n
 	}
 }
 
+/* Return: 0 when it is not told. */
+static pid_t sender_of(struct msghdr *msg)
+{
+	struct ucred sender = { .pid = 0 };
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS &&
+		    c->cmsg_len == CMSG_LEN(sizeof(sender)))
+			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+	return sender.pid;
+}
+
 ssize_t fd_receive(int via, void *data, size_t size, int *ret_fds, size_t max_fds,
 		   size_t *ret_n_fds)
+{
+	return fd_receive_from(via, data, size, ret_fds, max_fds, ret_n_fds, NULL);
+}
+
+ssize_t fd_receive_from(int via, void *data, size_t size, int *ret_fds, size_t max_fds,
+			size_t *ret_n_fds, pid_t *ret_sender)
 {
 	union control control;
 	struct iovec iov = { data, size };
@@ -96,6 +115,8 @@ ssize_t fd_receive(int via, void *data, size_t size, int *ret_fds, size_t max_fd
 	}
 	if (ret_n_fds)
 		*ret_n_fds = n_fds;
+	if (ret_sender)
+		*ret_sender = sender_of(&msg);
 	return n;
 }
 

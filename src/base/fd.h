@@ -55,6 +55,10 @@ int fd_send_now(int via, const void *data, size_t size, const int *fds, size_t n
  */
 ssize_t fd_receive(int via, void *data, size_t size, int *ret_fds, size_t max_fds,
 		   size_t *ret_n_fds);
+/* The same, and which process sent it, as far as the kernel tells (SO_PASSCRED on @via);
+ * else 0. */
+ssize_t fd_receive_from(int via, void *data, size_t size, int *ret_fds, size_t max_fds,
+			size_t *ret_n_fds, pid_t *ret_sender);
 
 /* Reads or writes all of @size bytes. Return: bytes moved (short only at end of file)
  * or -errno. */

@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "broker/ask.h"
 #include "broker/asked.h"
 #include "broker/change.h"
@@ -180,10 +181,21 @@ static int dispatch(struct asked *asked, enum wire_type type, int *last)
 	}
 }
 
+/* The process that sent it; or the one it speaks for, if that has a number here. */
+static pid_t who_has_it(const struct connection *connection, int pidfd)
+{
+	pid_t pid = pidfd < 0 ? 0 : process_of(pidfd);
+
+	if (!pid)
+		pid = connection->sender;
+	return pid ? pid : connection->identity.pid;
+}
+
 int ask_take(struct connection *connection, const struct wire_message *message, int *fds,
 	     size_t n_fds)
 {
 	bool has_reply = message->ask.flags & WIRE_F_REPLY;
+	bool has_for = message->type == WIRE_ASK && message->ask.flags & WIRE_F_FOR;
 	bool has_socket =
 		message->type == WIRE_ASK_SUPPLY ||
 		(message->type == WIRE_ASK && message->ask.flags & WIRE_F_SOCKET);
@@ -198,7 +210,7 @@ int ask_take(struct connection *connection, const struct wire_message *message, 
 	int r;
 
 	connection->is_greeted = true;
-	if (n_fds != (size_t)has_reply + has_socket ||
+	if (n_fds != (size_t)has_reply + has_for + has_socket ||
 	    (has_reply && !is_pair_end(fds[0]))) {
 		connection->is_ending = true;
 		return connection_refuse(connection, EPROTO,
@@ -208,6 +220,7 @@ int ask_take(struct connection *connection, const struct wire_message *message, 
 		asked.reply = fds[0];
 	if (has_socket)
 		asked.socket = fds[n_fds - 1];
+	asked.pid = who_has_it(connection, has_for ? fds[has_reply] : -1);
 	r = dispatch(&asked, message->type, has_socket ? &fds[n_fds - 1] : NULL);
 	asked_release(&asked);
 	return r;

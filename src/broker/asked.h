@@ -21,6 +21,7 @@ struct asked {
 	const struct wire_ask *ask;
 	int reply;           /* where to answer, or -1: the connection */
 	int socket;          /* the one to replace, or the end of a supply; or -1 */
+	pid_t pid;           /* who will have the socket, as far as we are told */
 	struct entry *entry; /* NULL: the host's stack */
 	struct endpoint endpoint;
 	struct stack *stack;

@@ -157,24 +157,32 @@ int broker_open(const char *path)
 	return r < 0 ? r : fd_steal(&via);
 }
 
-static int send_ask(int via, const struct wire_ask *ask, int socket)
+static int send_ask(int via, const struct wire_ask *ask, int socket, int whom)
 {
 	struct wire_message message = { .type = WIRE_ASK, .ask = *ask };
+	size_t n = 0;
+	int fds[2];
 
-	message.ask.flags &= ~(uint32_t)(WIRE_F_REPLY | WIRE_F_SOCKET);
-	if (socket >= 0)
+	message.ask.flags &= ~(uint32_t)(WIRE_F_REPLY | WIRE_F_SOCKET | WIRE_F_FOR);
+	if (whom >= 0) {
+		message.ask.flags |= WIRE_F_FOR;
+		fds[n++] = whom;
+	}
+	if (socket >= 0) {
 		message.ask.flags |= WIRE_F_SOCKET;
-	return broker_send(via, &message, &socket, socket >= 0);
+		fds[n++] = socket;
+	}
+	return broker_send(via, &message, fds, n);
 }
 
-int broker_ask(int via, const struct wire_ask *ask, int socket, struct wire_grant *ret,
-	       int *ret_path)
+int broker_ask(int via, const struct wire_ask *ask, int socket, int whom,
+	       struct wire_grant *ret, int *ret_path)
 {
 	struct wire_message answer;
 	int fds[ANSWER_FDS], r;
 	size_t n_fds = 0;
 
-	r = send_ask(via, ask, socket);
+	r = send_ask(via, ask, socket, whom);
 	if (r == -EINVAL || r == -EMSGSIZE) /* a message that cannot be */
 		return r;
 	if (r == 0)

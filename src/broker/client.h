@@ -36,7 +36,8 @@ int broker_receive(int via, struct wire_message *ret, int timeout_ms, int *ret_f
 
 /*
  * Asks for a socket over a connection of the caller's own (no WIRE_F_REPLY). @socket: the
- * one to replace, whose options count, or -1. @ret_path, or NULL: a second descriptor
+ * one to replace, whose options count, or -1. @whom: a pidfd of the process that will have
+ * it, or -1 for ourselves. @ret_path, or NULL: a second descriptor
  * beside the grant, O_PATH, by which a UNIX socket is reached whatever the caller's mount
  * namespace is; -1 when there is none.
  *
@@ -45,5 +46,5 @@ int broker_receive(int via, struct wire_message *ret, int timeout_ms, int *ret_f
  * After that the connection is of no use: a late answer would be taken for the next
  * one's.
  */
-int broker_ask(int via, const struct wire_ask *ask, int socket, struct wire_grant *ret,
-	       int *ret_path);
+int broker_ask(int via, const struct wire_ask *ask, int socket, int whom,
+	       struct wire_grant *ret, int *ret_path);

@@ -48,6 +48,7 @@ struct connection {
 	struct identity identity;
 	struct user *user;
 	int fd;
+	pid_t sender;      /* of the message in hand; 0: not known */
 	uint64_t since_ns; /* what its time limit counts from */
 	struct packets out;
 	struct packets later; /* events that come after the listing */

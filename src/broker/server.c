@@ -191,7 +191,8 @@ static int take_one(struct connection *connection)
 	ssize_t n;
 	int r;
 
-	n = fd_receive(connection->fd, data, sizeof(data), fds, MESSAGE_FDS, &n_fds);
+	n = fd_receive_from(connection->fd, data, sizeof(data), fds, MESSAGE_FDS, &n_fds,
+			    &connection->sender);
 	if (n == -EAGAIN)
 		return 0;
 	if (n == 0)
@@ -321,6 +322,7 @@ struct connection *server_adopt(struct server *server, int fd)
 	struct identity identity;
 	struct quota_who who;
 	struct user *user;
+	int on = 1;
 	int r = identity_read(&identity, fd, &server->graftd->self);
 
 	if (r < 0) {
@@ -341,6 +343,8 @@ struct connection *server_adopt(struct server *server, int fd)
 		turn_away(fd, -r, "too many connections of this user");
 		return NULL;
 	}
+	/* A connection may have several senders: forked children share it. */
+	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
 	return begin(server, fd, &identity, user);
 }
 

@@ -138,7 +138,7 @@ static int take_held(struct asked *asked, const struct grant_request *request,
 	struct hold *hold = asked->entry->use->hold;
 	int fd;
 
-	if (!request->shares && hold_is_taken(hold, asked->who->pid))
+	if (!request->shares && hold_is_taken(hold, asked->pid))
 		return asked_deny(asked, -EADDRINUSE, "it has a server");
 	fd = hold_grant(hold, request, ret);
 	if (fd == -ESTALE)
@@ -161,7 +161,7 @@ static int bind_held(struct asked *asked, const struct grant_request *request,
 		ret->flags |= WIRE_F_HELD;
 	}
 	if (fd >= 0)
-		hold_note(use->hold, asked->who->pid);
+		hold_note(use->hold, asked->pid);
 	return fd_steal(&fd);
 }
 
@@ -194,7 +194,7 @@ static void note(struct asked *asked, const struct wire_grant *grant)
 				    strerror(-r));
 	}
 	use->cookie = grant->cookie;
-	use->pid = (uint32_t)asked->who->pid;
+	use->pid = (uint32_t)asked->pid;
 	use->family = grant->family;
 	use->type = ask->type;
 	use->protocol = ask->protocol;

@@ -61,6 +61,8 @@ int run_broker_listen(char ret_name[RUN_BROKER_NAME_SIZE])
 	memcpy(address.sun_path, ret_name, size);
 	address.sun_path[0] = '\0';
 	size += offsetof(struct sockaddr_un, sun_path);
+	/* Who asks: inherited by connections, which forked children share. */
+	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
 	if (bind(fd, (struct sockaddr *)&address, (socklen_t)size) < 0 ||
 	    listen(fd, BACKLOG) < 0)
 		return -errno;
@@ -159,13 +161,13 @@ static int sort_descriptors(struct request *request, int *fds, size_t n)
 /* Reads one message. Return: 0, or -errno: -EAGAIN when there is none. */
 static int peer_read(struct peer *peer)
 {
-	struct request request = { peer->broker, peer, NULL, -1, -1 };
+	struct request request = { peer->broker, peer, NULL, -1, -1, 0 };
 	int fds[MESSAGE_FDS_MAX];
 	struct wire_message message;
 	char data[WIRE_MAX];
 	size_t n_fds = 0;
-	ssize_t n =
-		fd_receive(peer->fd, data, sizeof(data), fds, MESSAGE_FDS_MAX, &n_fds);
+	ssize_t n = fd_receive_from(peer->fd, data, sizeof(data), fds, MESSAGE_FDS_MAX,
+				    &n_fds, &request.sender);
 	int r;
 
 	if (n <= 0)

@@ -64,8 +64,9 @@ struct request {
 	struct run_broker *broker;
 	struct peer *peer;
 	const struct wire_message *message;
-	int reply;  /* where to answer, or -1: the connection */
-	int socket; /* beside the ask: to be replaced, or the end of a supply; or -1 */
+	int reply;    /* where to answer, or -1: the connection */
+	int socket;   /* beside the ask: to be replaced, or the end of a supply; or -1 */
+	pid_t sender; /* of the message; 0: not known */
 };
 
 /* What an ask comes to. */

@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "broker/client.h"
 #include "run/broker_parts.h"
 
@@ -35,6 +36,7 @@ struct relay {
 	struct peer *peer; /* waits for it; or NULL */
 	int reply;         /* where the answer goes in the end */
 	int socket;        /* beside the ask, or -1 */
+	int whom;          /* pidfd of the process it is for, or -1 */
 	int end;           /* ours of the pair for the answer, or -1 */
 	unsigned int n_tries;
 	/* What is passed on at the end of the pair, n_fds descriptors beside it. */
@@ -61,6 +63,7 @@ static struct relay *relay_end(struct relay *relay)
 		fd_close(relay->fds[--relay->n_fds]);
 	fd_close(relay->end);
 	fd_close(relay->socket);
+	fd_close(relay->whom);
 	fd_close(relay->reply);
 	free(relay);
 	return NULL;
@@ -68,7 +71,9 @@ static struct relay *relay_end(struct relay *relay)
 
 static struct request request_of(const struct relay *relay)
 {
-	return (struct request){ relay->broker, NULL, &relay->message, relay->reply, -1 };
+	return (struct request){
+		relay->broker, NULL, &relay->message, relay->reply, -1, 0
+	};
 }
 
 static void relay_fail(struct relay *relay, int error)
@@ -97,16 +102,21 @@ static int link_up(struct run_broker *broker)
 static int relay_send(struct relay *relay, int answer_to)
 {
 	struct run_broker *broker = relay->broker;
-	int fds[2] = { answer_to, relay->socket };
+	int fds[3] = { answer_to };
 	char data[WIRE_MAX];
 	ssize_t n = wire_write(&relay->message, data, sizeof(data));
+	size_t n_fds = 1;
 	int r = n < 0 ? (int)n : 0;
+
+	if (relay->whom >= 0)
+		fds[n_fds++] = relay->whom;
+	if (relay->socket >= 0)
+		fds[n_fds++] = relay->socket;
 
 	for (int i = 0; i < 2 && n > 0; i++) {
 		r = link_up(broker);
 		if (r == 0)
-			r = fd_send_now(broker->graftd, data, (size_t)n, fds,
-					relay->socket >= 0 ? 2 : 1);
+			r = fd_send_now(broker->graftd, data, (size_t)n, fds, n_fds);
 		if (r == 0 || r == -ENETDOWN)
 			break;
 		broker->graftd = fd_close(broker->graftd);
@@ -263,6 +273,19 @@ static int take_reply(struct relay *relay, struct request *request)
 	return 0;
 }
 
+/* graftd is to know who has the socket of a held endpoint. */
+static void take_whom(struct relay *relay, pid_t sender)
+{
+	if (relay->message.type != WIRE_ASK)
+		return;
+	relay->message.ask.flags &= ~(uint32_t)WIRE_F_FOR;
+	if (relay->message.ask.op != WIRE_OP_BIND || !sender)
+		return;
+	relay->whom = process_open(sender);
+	if (relay->whom >= 0)
+		relay->message.ask.flags |= WIRE_F_FOR;
+}
+
 void relay_start(struct request *request, const struct rule *rule)
 {
 	struct run_broker *broker = request->broker;
@@ -280,6 +303,7 @@ void relay_start(struct request *request, const struct rule *rule)
 				 .rule = rule,
 				 .reply = -1,
 				 .socket = -1,
+				 .whom = -1,
 				 .end = -1,
 				 .until_ns = event_now_ns() + PATIENCE_NS };
 	if (relay->message.type != WIRE_ASK_PAGE)
@@ -291,6 +315,7 @@ void relay_start(struct request *request, const struct rule *rule)
 		return;
 	}
 	relay->socket = fd_steal(&request->socket);
+	take_whom(relay, request->sender);
 	relay->at = &broker->relays;
 	relay->next = broker->relays;
 	if (relay->next)

@@ -117,17 +117,17 @@ static int get_link(struct registry *registry, bool renew)
 }
 
 int registry_ask(struct registry *registry, const struct wire_ask *ask, int socket,
-		 struct wire_grant *ret)
+		 int whom, struct wire_grant *ret)
 {
 	uint64_t start = event_now_ns();
 	int link = get_link(registry, false);
-	int r = link < 0 ? link : broker_ask(link, ask, socket, ret, NULL);
+	int r = link < 0 ? link : broker_ask(link, ask, socket, whom, ret, NULL);
 
 	if (r != -ENETDOWN || link < 0)
 		return r;
 	if (event_now_ns() - start < AT_ONCE_NS) {
 		link = get_link(registry, true);
-		r = link < 0 ? link : broker_ask(link, ask, socket, ret, NULL);
+		r = link < 0 ? link : broker_ask(link, ask, socket, whom, ret, NULL);
 	}
 	/* A late answer would be taken for the next one's. */
 	if (r == -ENETDOWN) {

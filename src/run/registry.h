@@ -17,7 +17,7 @@ struct wire_grant;
 int registry_new(struct registry **ret);
 /* As broker_ask(); a connection that died is made anew, once. */
 int registry_ask(struct registry *registry, const struct wire_ask *ask, int socket,
-		 struct wire_grant *ret);
+		 int whom, struct wire_grant *ret);
 /* Return: the number that changes with the registry; 0 when it is not known. */
 uint64_t registry_generation(struct registry *registry);
 

@@ -179,12 +179,12 @@ static void note_graft(void *context, uint64_t cookie, const struct rule *rule)
 		    event_now_ns());
 }
 
-static int ask_registry(void *context, const struct wire_ask *ask, int socket,
+static int ask_registry(void *context, const struct wire_ask *ask, int socket, int whom,
 			struct wire_grant *ret)
 {
 	struct supervisor *self = context;
 
-	return registry_ask(self->registry, ask, socket, ret);
+	return registry_ask(self->registry, ask, socket, whom, ret);
 }
 
 static uint64_t registry_now(void *context)

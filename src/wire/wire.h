@@ -24,13 +24,16 @@
  * one connection; the first descriptor beside an ask with WIRE_F_REPLY is where the
  * answer goes, so that threads and processes may share a connection without a lock:
  *
- *	ask                        ->        [+ reply] [+ the socket to replace]
+ *	ask                        ->        [+ reply] [+ for] [+ the socket to replace]
  *	                           <-  grant + socket [+ path], or error
  *	ask-supply                 ->        [+ reply] + one end of a SOCK_SEQPACKET pair
  *	                           <-  bye, or error; then sockets arrive on the pair,
  *	                               each beside one byte, made ahead of need
  *	ask-policy | ask-page      ->        [+ reply]
  *	                           <-  policy | page + memfd, or error
+ *
+ * Who asks is the process that sent the message; who asks for another passes a pidfd of
+ * that one (WIRE_F_FOR), which counts for who has a held socket and for nothing else.
  *
  * The page is one uint64_t, mapped read-only: a number that changes whenever something in
  * the registry does. What a grant said holds as long as its generation is the page's.
@@ -135,6 +138,7 @@ enum wire_flag {
 	WIRE_F_BOUND = 1 << 3,  /* grant: bound already; address is its local one */
 	WIRE_F_HELD = 1 << 4,   /* grant: the broker keeps it open */
 	WIRE_F_LOCAL = 1 << 5,  /* grant: the UNIX path means the same to the asker */
+	WIRE_F_FOR = 1 << 6,    /* ask: beside it, a pidfd of who will have the socket */
 };
 
 /* The name that asks for a socket of the host's stack instead of an endpoint. */

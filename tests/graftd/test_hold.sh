@@ -184,6 +184,70 @@ first, second = bind(a), bind(b)
 a.close()
 print(first, second, bind(c))'
 
+# One server at a time has a held socket: not only the process that talked to graftd counts.
+test_one_server()
+{
+	local way
+	"$GRAFT" add one ipv4 127.0.0.1:8083 hold owner any
+	"$GRAFT" add other ipv4 127.0.0.1:dynamic owner any
+	printf '%s\n' 'bind tcp 0.0.0.0:8000 = one' 'bind tcp 0.0.0.0:8001 = other' \
+		>"$T/one.policy"
+	for way in forked preload notify; do
+		serve_one "$way" first
+		await first grep -q ^ok "$T/first.log" || return
+		serve_one "$way" second
+		status_of second
+		equal "$way: a second one is refused, and not only at first" EADDRINUSE \
+			"$(<"$T/second.log")"
+		kill "${PID_OF[first]}"
+		status_of first
+		serve_one "$way" third
+		await third grep -q . "$T/third.log" || return
+		equal "$way: when it is gone the next one may" ok "$(<"$T/third.log")"
+		kill "${PID_OF[third]}"
+		status_of third
+	done
+	"$GRAFT" del one other
+}
+
+serve_one() # WAY NAME
+{
+	local -A prefix=(
+		[forked]="in_box box env LD_PRELOAD=$HIJACK GRAFT_POLICY=$T/one.policy"
+		[preload]="$GRAFT run --engine preload -i 0.0.0.0:8000=one --"
+		[notify]="$GRAFT run --engine notify -i 0.0.0.0:8000=one --")
+	# shellcheck disable=SC2086 # a command's words
+	spawn "$2" ${prefix[$1]} "$PYTHON" -c "$PY_ONE" "$1" "$2"
+}
+
+# Binds and keeps it. The second tries for longer than a socket may be under way to
+# its server. "forked": the parent has the connection to graftd, a child the socket.
+PY_ONE='import errno, os, signal, socket, sys, time
+way, name = sys.argv[1:]
+def bind(port):
+    s = socket.socket()
+    try:
+        s.bind(("0.0.0.0", port))
+        s.listen()
+        return s, "ok"
+    except OSError as e:
+        return s, errno.errorcode[e.errno]
+if way == "forked":
+    first = bind(8001)
+    child = os.fork()
+    if child:
+        signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
+        os.waitpid(child, 0)
+        sys.exit()
+until = time.monotonic() + (0.4 if name == "second" else 0)
+while True:
+    kept, outcome = bind(8000)
+    if outcome == "ok" or time.monotonic() >= until:
+        break
+print(outcome, flush=True)
+if outcome == "ok":
+    signal.pause()'
+
 test_share()
 {
 	local i
@@ -258,6 +322,7 @@ start_graftd
 test_without
 test_restarts
 test_backlog
+test_one_server
 test_share
 test_dynamic
 finish

@@ -108,7 +108,7 @@ static void test_ask(void **state)
 	assert_int_equal(fcntl(via, F_GETFD), FD_CLOEXEC);
 	old = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	set_on(old, SOL_SOCKET, SO_KEEPALIVE);
-	fd = broker_ask(via, &ask, old, &grant, &place);
+	fd = broker_ask(via, &ask, old, -1, &grant, &place);
 	assert_true(fd >= 0);
 	assert_int_equal(grant.cookie, cookie_of(fd));
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
@@ -116,13 +116,13 @@ static void test_ask(void **state)
 	assert_int_equal(fcntl(place, F_GETFD), FD_CLOEXEC);
 	fd_close(place);
 	fd_close(fd);
-	assert_int_equal(broker_ask(via, &ask, -1, &grant, NULL), -EACCES);
-	fd = broker_ask(via, &ask, -1, &grant, NULL);
+	assert_int_equal(broker_ask(via, &ask, -1, -1, &grant, NULL), -EACCES);
+	fd = broker_ask(via, &ask, -1, -1, &grant, NULL);
 	assert_true(fd >= 0);
 	fd_close(fd);
 	assert_exits(child, 0);
 	/* It is gone. */
-	assert_int_equal(broker_ask(via, &ask, -1, &grant, NULL), -ENETDOWN);
+	assert_int_equal(broker_ask(via, &ask, -1, -1, &grant, NULL), -ENETDOWN);
 	fd_close(old);
 	fd_close(via);
 	assert_int_equal(n_descriptors(), before);
@@ -169,7 +169,7 @@ static void test_bad_answers(void **state)
 		int via = broker_connect(path);
 
 		assert_true(via >= 0);
-		assert_int_equal(broker_ask(via, &ask, -1, &grant, NULL), -ENETDOWN);
+		assert_int_equal(broker_ask(via, &ask, -1, -1, &grant, NULL), -ENETDOWN);
 		fd_close(via);
 		assert_exits(child, 0);
 	}

@@ -178,6 +178,8 @@ int target_write(const struct call *call, uint64_t address, const void *data,
 		 size_t size);
 /* Duplicates descriptor @number of the program. Return: descriptor or -errno (-EBADF). */
 int target_get_fd(const struct call *call, int number);
+/* Return: a pidfd of its process, the caller's, or -errno. */
+int target_open_process(const struct call *call);
 int target_signal(const struct call *call, int signal);
 /* Reads the address argument of a call, as the kernel would.
  * Return: 0, -EINVAL (length), -EFAULT. */

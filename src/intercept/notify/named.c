@@ -212,12 +212,15 @@ static int ask_registry(struct call *call, const struct subject *subject,
 			const struct wire_ask *ask, struct wire_grant *ret)
 {
 	const struct notify_config *config = &call->notify->config;
+	_cleanup_fd_ int whom = -1;
 	int fd;
 
 	if (!config->ops->ask)
 		return -ENETDOWN;
+	if (ask->op == WIRE_OP_BIND)
+		whom = target_open_process(call);
 	call_enter_blocking(call);
-	fd = config->ops->ask(config->context, ask, subject->fd, ret);
+	fd = config->ops->ask(config->context, ask, subject->fd, whom, ret);
 	call_leave_blocking(call);
 	if (fd < 0) {
 		log_limited(LOG_LEVEL_INFO, "endpoint '%s': graftd: %s", ask->name,

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/process.h"
 #include "intercept/notify/engine.h"
 #include "intercept/notify/kernel.h"
 
@@ -77,12 +78,16 @@ static uint64_t status_number(const char *text, const char *key, int base)
 static int open_process(pid_t thread)
 {
 	char text[4096];
-	int fd, r = read_status(thread, text, sizeof(text));
+	int r = read_status(thread, text, sizeof(text));
 
 	if (r < 0)
 		return r;
-	fd = (int)syscall(SYS_pidfd_open, (pid_t)status_number(text, "\nTgid:", 10), 0);
-	return fd < 0 ? -errno : fd;
+	return process_open((pid_t)status_number(text, "\nTgid:", 10));
+}
+
+int target_open_process(const struct call *call)
+{
+	return open_process(call->pid);
 }
 
 static int open_thread(pid_t thread)

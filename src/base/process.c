@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/number.h"
+#include "base/process.h"
+
+int process_open(pid_t pid)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+pid_t process_of(int pidfd)
+{
+	_cleanup_fd_ int info = -1;
+	char path[40], text[512];
+	const char *at;
+	uint64_t pid = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	n = info < 0 ? -1 : fd_read_all(info, text, sizeof(text) - 1);
+	if (n < 0)
+		return 0;
+	text[n] = '\0';
+	at = strstr(text, "\nPid:");
+	if (!at || !number_skip_word(&at, "Pid:") || !number_take(&at, 10, &pid))
+		return 0; /* "-1": it has ended */
+	return (pid_t)pid;
+}

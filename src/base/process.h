@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Handles on processes (pidfd_open(2)).
+ */
+#pragma once
+
+#include <sys/types.h>
+
+/* Return: a pidfd, close-on-exec and the caller's, or -errno. */
+int process_open(pid_t pid);
+/* Return: the process, as our PID namespace numbers it; 0 when @pidfd is none, or the
+ * process has ended or has no number here. */
+pid_t process_of(int pidfd);
