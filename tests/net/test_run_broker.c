@@ -27,6 +27,7 @@
 #include "base/address.h"
 #include "base/event.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "broker/client.h"
 #include "policy/policy.h"
 #include "run/broker.h"
@@ -413,7 +414,15 @@ static int graftd_take(int connection, struct wire_message *ret)
 	*ret = receive(connection, fds, &n);
 	assert_int_equal(ret->type, WIRE_ASK);
 	assert_true(ret->ask.flags & WIRE_F_REPLY);
-	assert_int_equal(n, 1);
+	/* A bind names the process that it is for. */
+	if (ret->ask.op == WIRE_OP_BIND) {
+		assert_true(ret->ask.flags & WIRE_F_FOR);
+		assert_int_equal(n, 2);
+		assert_int_equal(process_of(fds[1]), getpid());
+		fd_close(fds[1]);
+	} else {
+		assert_int_equal(n, 1);
+	}
 	return fds[0];
 }
 
