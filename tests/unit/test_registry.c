@@ -160,7 +160,7 @@ static void test_size(void **state)
 	if (!before) {
 		print_message("# this allocator does not count: a sanitizer's\n");
 		registry_free(registry);
-		skip();
+		return;
 	}
 	for (int i = 0; i < MANY; i++) {
 		snprintf(line, sizeof(line), "endpoint-%d ipv4 127.0.0.1:%d", i,
