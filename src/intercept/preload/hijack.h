@@ -109,6 +109,8 @@ bool subject_is_v6only(const struct subject *subject);
 uint16_t subject_local(const struct subject *subject, union address *ret,
 		       socklen_t *ret_size);
 enum place subject_place(uint64_t netns);
+/* Is it in the host's stack, or granted at all as long as that is not known? */
+bool subject_is_in_host(const struct subject *subject);
 /* Whether the socket can still change places. Return: 0 or -errno. */
 int subject_can_move(const struct subject *subject, enum policy_op op);
 bool subject_is_listening(const struct subject *subject);
@@ -186,7 +188,7 @@ ssize_t conclude(const struct subject *subject, struct route *route, ssize_t res
 bool route_take(struct route *route, int fd, const struct sockaddr *address,
 		socklen_t len);
 
-/* --- goal.c --- */
+/* --- goal.c, goal_bind.c, goal_connect.c --- */
 
 /* The socket has to be replaced for it: see goal_move(). */
 #define GOAL_E_FAR 1
