@@ -157,10 +157,10 @@ enum swap_carries {
 };
 
 /*
- * Puts @new, of @domain and @netns, under the number of @subject and every other number this process
- * has for the same socket, and makes @subject name it. @new is consumed. Registrations
- * with epoll follow in swap_finish(), once the new socket is on its way: a fresh one
- * would report a hang-up that the old one never had. Return: 0 or -errno.
+ * Puts @new, of @domain and @netns, under the number of @subject and every other number
+ * this process has for the same socket, and makes @subject name it. @new is consumed.
+ * Registrations with epoll follow in swap_finish(), once the new socket is on its way: a
+ * fresh one would report a hang-up that the old one never had. Return: 0 or -errno.
  */
 int swap(struct subject *subject, int new, int domain, uint64_t netns,
 	 enum swap_carries carries, struct moving *moving);
