@@ -8,26 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum record_kind {
-	RECORD_BOOT = 'g',  /* first: which boot, which namespace wrote this */
-	RECORD_ADD = 'a',   /* netns, uid, gid, flags, text: the line */
-	RECORD_DEL = 'd',   /* netns, text: the name */
-	RECORD_BOUND = 'b', /* netns, what is bound, text: the name */
-	RECORD_NSID = 'n',  /* netns, nsid */
-};
-
-struct record {
-	enum record_kind kind;
-	uint64_t netns;
-	uint32_t uid, gid, flags;
-	int nsid;
-	struct {
-		uint64_t cookie, start;
-		uint32_t pid, port, family, type, protocol, is_held;
-	} bound;
-	const char *text; /* without newline */
-	size_t text_size;
-};
+#include "broker/record.h"
 
 struct journal;
 

@@ -6,10 +6,10 @@
  *	                                │ GREETING_NS                         │ STUCK_NS
  *	                                └──────────────> closed <─────────────┘
  *
- * One turn of the loop: messages are received, at most BATCH from a connection and BUDGET
- * from a user, and acted on; then server_settle() writes what they changed to the journal
- * and sends the answers. epoll hands out ready descriptors in turns, so nobody is passed
- * over.
+ * One turn of the loop: messages are received (server_client.c), at most BATCH from a
+ * connection and BUDGET from a user, and acted on; then server_settle() writes what they
+ * changed to the journal and sends the answers. epoll hands out ready descriptors in
+ * turns, so nobody is passed over.
  *
  * Nothing here waits for a client. While answers to it are left over it is not read from,
  * so what it can make us queue is one batch of answers. If it takes none of them for
@@ -18,9 +18,6 @@
  *
  * Each connection is in one of three rings: greeting, stuck, settled. The time limit of a
  * ring is one, so its first member is the first to be due, and one timer serves all.
- *
- * A message that is none, descriptors where none belong or more than MESSAGE_FDS end the
- * connection.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,6 +33,7 @@
 #include "broker/metrics.h"
 #include "broker/quota.h"
 #include "broker/server.h"
+#include "broker/server_internal.h"
 
 #define NS_PER_S 1000000000ull
 /* The tests, which cannot wait that long, build this file with their own. */
@@ -44,25 +42,7 @@
 #	define STUCK_NS    (10 * NS_PER_S)
 #endif
 #define PAUSE_NS     (NS_PER_S / 10)
-#define BATCH        64
-#define BUDGET       128
 #define ACCEPT_BATCH 32
-#define SEND_BATCH   1024
-#define MESSAGE_FDS  3
-#define SEND_BUFFER  65536
-
-struct server {
-	struct event_source source;
-	struct event_timer timer;
-	struct graftd *graftd;
-	int fd;
-	bool is_paused;
-	uint64_t resume_ns;
-	uint64_t turn;
-	size_t n_connections;
-	struct link greeting, stuck, settled; /* rings of connection.link */
-	struct link dirty, watchers;
-};
 
 int server_fd(const struct server *server)
 {
@@ -94,7 +74,7 @@ void server_mark(struct connection *connection)
 	link_join(&connection->dirty, &connection->server->dirty);
 }
 
-static void arm(struct server *server)
+void server_arm(struct server *server)
 {
 	uint64_t deadline = server->is_paused ? server->resume_ns : EVENT_NEVER;
 	struct link *const rings[] = { &server->greeting, &server->stuck };
@@ -108,197 +88,6 @@ static void arm(struct server *server)
 			deadline = first->since_ns + limits[i];
 	}
 	server->timer.deadline_ns = deadline;
-}
-
-static void end(struct connection *connection)
-{
-	struct server *server = connection->server;
-
-	event_loop_del(&server->graftd->loop, connection->fd, &connection->source);
-	talk_end(connection);
-	link_leave(&connection->link);
-	link_leave(&connection->dirty);
-	link_leave(&connection->watching);
-	packets_clear(&connection->out);
-	packets_clear(&connection->later);
-	identity_deinit(&connection->identity);
-	fd_close(connection->fd);
-	quota_give(server->graftd->quota, connection->user, QUOTA_CONNECTIONS);
-	quota_unref(server->graftd->quota, connection->user);
-	server->n_connections--;
-	free(connection);
-}
-
-static void listen_to(struct connection *connection, uint32_t events)
-{
-	if (connection->events == events)
-		return;
-	connection->events = events;
-	event_loop_mod(&connection->server->graftd->loop, connection->fd, events,
-		       &connection->source);
-}
-
-/* Into the ring it belongs to now. @moved: some of what waited went. */
-static void settle_ring(struct connection *connection, bool moved)
-{
-	struct server *server = connection->server;
-	bool was_stuck = connection->events & EPOLLOUT;
-
-	if (connection->out.first || connection->listing != LISTING_NONE) {
-		if (moved || !was_stuck || !connection->out.first) {
-			connection->since_ns = event_now_ns();
-			link_join(&connection->link, &server->stuck);
-		}
-		listen_to(connection, EPOLLOUT);
-		return;
-	}
-	if (was_stuck || connection->is_greeted)
-		link_join(&connection->link, &server->settled);
-	listen_to(connection, connection->is_ending ? 0 : EPOLLIN);
-}
-
-/* Sends what can be sent. Return: 0, or -errno: it is over. */
-static int flush(struct connection *connection)
-{
-	bool moved = false;
-	int r;
-
-	r = packets_send(&connection->out, connection->fd, SEND_BATCH, &moved);
-	if (r == 0 && connection->listing != LISTING_NONE)
-		r = talk_list(connection);
-	if (r < 0)
-		return r;
-	if (!connection->out.first && connection->is_ending &&
-	    connection->listing == LISTING_NONE)
-		return -ENOTCONN;
-	settle_ring(connection, moved);
-	return 0;
-}
-
-static void close_fds(int *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		fds[i] = fd_close(fds[i]);
-}
-
-/* Return: 1 when a message was taken, 0 when there is none, or -errno. */
-static int take_one(struct connection *connection)
-{
-	int fds[MESSAGE_FDS] = { -1, -1, -1 };
-	struct wire_message message;
-	char data[WIRE_MAX];
-	size_t n_fds = 0;
-	ssize_t n;
-	int r;
-
-	n = fd_receive_from(connection->fd, data, sizeof(data), fds, MESSAGE_FDS, &n_fds,
-			    &connection->sender);
-	if (n == -EAGAIN)
-		return 0;
-	if (n == 0)
-		r = -ENOTCONN;
-	else if (n < 0 && n != -EMSGSIZE)
-		r = (int)n;
-	else
-		r = n < 0 ? -EBADMSG : wire_parse(data, (size_t)n, &message);
-	if (r == 0) {
-		r = talk_take(connection, &message, fds, n_fds);
-	} else if (r == -EBADMSG || r == -EPROTONOSUPPORT) {
-		log_limited(LOG_LEVEL_INFO, "uid %u, pid %d: not a message",
-			    (unsigned int)connection->identity.uid,
-			    (int)connection->identity.pid);
-		r = connection_refuse(connection, -r,
-				      r == -EBADMSG ? "not a message"
-						    : "graftd is of another version");
-		connection->is_ending = true;
-		metrics_count(connection->server->graftd->metrics, METRICS_VIOLATED);
-	}
-	close_fds(fds, n_fds);
-	return r < 0 ? r : 1;
-}
-
-static unsigned int *budget(struct connection *connection)
-{
-	struct user *user = connection->user;
-
-	if (user->turn != connection->server->turn) {
-		user->turn = connection->server->turn;
-		user->budget = BUDGET;
-	}
-	return &user->budget;
-}
-
-static int take_many(struct connection *connection)
-{
-	unsigned int *left = budget(connection);
-	int r = 1;
-
-	for (int i = 0; i < BATCH && *left && r == 1; i++) {
-		if (connection->is_ending || connection->listing != LISTING_NONE)
-			return 0;
-		r = take_one(connection);
-		if (r == 1)
-			(*left)--;
-	}
-	return r < 0 ? r : 0;
-}
-
-static void connection_ready(struct event_source *source, uint32_t events)
-{
-	struct connection *connection = container_of(source, struct connection, source);
-	struct server *server = connection->server;
-	int r = 0;
-
-	if (events & EPOLLIN && !connection->is_ending)
-		r = take_many(connection);
-	else if (events & (EPOLLERR | EPOLLHUP))
-		r = -ENOTCONN;
-	if (r < 0) {
-		end(connection);
-	} else if (link_is_alone(&connection->dirty) &&
-		   (events & EPOLLOUT || connection->is_ending ||
-		    connection->listing != LISTING_NONE)) {
-		server_mark(connection);
-	} else if (link_is_alone(&connection->dirty)) {
-		settle_ring(connection, false);
-	}
-	arm(server);
-}
-
-static struct connection *begin(struct server *server, int fd,
-				const struct identity *identity, struct user *user)
-{
-	struct connection *connection = calloc(1, sizeof(*connection));
-	const int size = SEND_BUFFER;
-	struct identity spare = *identity;
-
-	if (!connection ||
-	    event_loop_add(&server->graftd->loop, fd, EPOLLIN, &connection->source) < 0) {
-		free(connection);
-		identity_deinit(&spare);
-		fd_close(fd);
-		quota_give(server->graftd->quota, user, QUOTA_CONNECTIONS);
-		quota_unref(server->graftd->quota, user);
-		return NULL;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	connection->source.ready = connection_ready;
-	connection->server = server;
-	connection->identity = *identity;
-	connection->user = user;
-	connection->fd = fd;
-	connection->since_ns = event_now_ns();
-	connection->events = EPOLLIN;
-	packets_init(&connection->out);
-	packets_init(&connection->later);
-	link_init(&connection->link);
-	link_init(&connection->dirty);
-	link_init(&connection->watching);
-	link_init(&connection->supplies);
-	link_join(&connection->link, &server->greeting);
-	server->n_connections++;
-	metrics_count(server->graftd->metrics, METRICS_CONNECTIONS);
-	return connection;
 }
 
 /* What is said to a client that cannot stay; if it does not fit it is not heard. */
@@ -345,7 +134,7 @@ struct connection *server_adopt(struct server *server, int fd)
 	}
 	/* A connection may have several senders: forked children share it. */
 	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
-	return begin(server, fd, &identity, user);
+	return server_begin(server, fd, &identity, user);
 }
 
 static void pause_accept(struct server *server)
@@ -374,7 +163,7 @@ static void server_ready(struct event_source *source, uint32_t events)
 		}
 		break;
 	}
-	arm(server);
+	server_arm(server);
 }
 
 static void end_due(struct link *ring, uint64_t limit_ns, uint64_t now_ns)
@@ -388,7 +177,7 @@ static void end_due(struct link *ring, uint64_t limit_ns, uint64_t now_ns)
 		log_limited(LOG_LEVEL_INFO, "uid %u, pid %d: silent for too long",
 			    (unsigned int)first->identity.uid, (int)first->identity.pid);
 		metrics_count(first->server->graftd->metrics, METRICS_SLOW);
-		end(first);
+		server_end(first);
 	}
 }
 
@@ -403,14 +192,14 @@ static void server_expired(struct event_timer *timer, uint64_t now_ns)
 						   EPOLLIN, &server->source) < 0;
 		server->resume_ns = now_ns + PAUSE_NS;
 	}
-	arm(server);
+	server_arm(server);
 }
 
 /* What was to be answered may not be true: silence is. */
 static void end_dirty(struct server *server)
 {
 	while (!link_is_alone(&server->dirty))
-		end(container_of(server->dirty.next, struct connection, dirty));
+		server_end(container_of(server->dirty.next, struct connection, dirty));
 }
 
 void server_settle(struct server *server)
@@ -429,10 +218,10 @@ void server_settle(struct server *server)
 			container_of(now.next, struct connection, dirty);
 
 		link_leave(&connection->dirty);
-		if (flush(connection) < 0)
-			end(connection);
+		if (server_flush(connection) < 0)
+			server_end(connection);
 	}
-	arm(server);
+	server_arm(server);
 }
 
 int server_new(struct server **ret, struct graftd *graftd, int fd)
@@ -466,7 +255,7 @@ int server_new(struct server **ret, struct graftd *graftd, int fd)
 static void end_all(struct link *ring)
 {
 	while (!link_is_alone(ring))
-		end(container_of(ring->next, struct connection, link));
+		server_end(container_of(ring->next, struct connection, link));
 }
 
 struct server *server_free(struct server *server)

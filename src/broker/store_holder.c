@@ -8,24 +8,13 @@
  * question, asked once: what there is. If it is lost, stops reading or makes no sense it
  * is killed, the next one is started, and that is given everything again; between two
  * tries that failed some time is left.
- *
- * The holder is this very program under another name, executed anew so that nothing of
- * graftd's memory and descriptors goes with it, in a session of its own. What binds the
- * socket and connects to it before the holder runs is graftd, so nobody waits for a
- * process to start.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,17 +23,12 @@
 #include "base/log.h"
 #include "broker/holder.h"
 #include "broker/store_backend.h"
+#include "broker/store_process.h"
 
-#define NS_PER_MS        1000000ull
-#define HEALTHY_NS       (1000 * NS_PER_MS)
-#define RETRY_MIN_NS     (100 * NS_PER_MS)
-#define RETRY_MAX_NS     (60000 * NS_PER_MS)
-#define SPARE_DESCRIPTOR 10 /* the first number that means nothing to the holder */
-
-/* With a holder that is busy; the tests have less. */
-#ifndef PATIENCE_MS
-#	define PATIENCE_MS 2000
-#endif
+#define NS_PER_MS    1000000ull
+#define HEALTHY_NS   (1000 * NS_PER_MS)
+#define RETRY_MIN_NS (100 * NS_PER_MS)
+#define RETRY_MAX_NS (60000 * NS_PER_MS)
 
 struct holder_store {
 	struct store store;
@@ -63,142 +47,13 @@ static struct holder_store *holder_store_of(struct store *store)
 	return container_of(store, struct holder_store, store);
 }
 
-/* --- the process --- */
-
-/* Through the descriptor: the directory's path may be longer than an address. */
-static struct sockaddr_un address_in(int state)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-
-	snprintf(address.sun_path, sizeof(address.sun_path),
-		 "/proc/self/fd/%d/" HOLDER_SOCKET, state);
-	return address;
-}
-
-static int open_socket(void)
-{
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static int listen_in(int state)
-{
-	struct sockaddr_un address = address_in(state);
-	_cleanup_fd_ int fd = open_socket();
-	mode_t mask;
-	int r;
-
-	if (fd < 0)
-		return fd_steal(&fd);
-	unlinkat(state, HOLDER_SOCKET, 0);
-	mask = umask(0177);
-	r = bind(fd, (struct sockaddr *)&address, sizeof(address));
-	umask(mask);
-	if (r < 0 || listen(fd, 4) < 0)
-		return -errno;
-	return fd_steal(&fd);
-}
-
-static int connect_in(int state)
-{
-	const struct timeval limit = { .tv_sec = PATIENCE_MS / 1000,
-				       .tv_usec = PATIENCE_MS % 1000 * 1000 };
-	struct sockaddr_un address = address_in(state);
-	_cleanup_fd_ int fd = open_socket();
-
-	if (fd < 0)
-		return fd_steal(&fd);
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
-	return fd_steal(&fd);
-}
-
-/* Returns only if it fails; both numbers are out of the way of what they become. */
-static void become_holder(int listener, int state)
-{
-	char *const argv[] = { (char *)HOLDER_PROCESS_NAME, NULL };
-	char *const environment[] = { NULL };
-	sigset_t none;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	/* Again, so that the next graftd is told this process as its peer's. */
-	listen(listener, 4);
-	setsid();
-	(void)!chdir("/");
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int fd = 0; fd <= 2; fd++)
-		dup2(null, fd);
-	if (dup2(listener, HOLDER_FD_LISTENER) < 0 || dup2(state, HOLDER_FD_STATE) < 0)
-		return;
-	syscall(SYS_close_range, HOLDER_FD_STATE + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-	execve("/proc/self/exe", argv, environment);
-}
-
-static pid_t start_process(int listener, int state)
-{
-	_cleanup_fd_ int high_listener =
-		fcntl(listener, F_DUPFD_CLOEXEC, SPARE_DESCRIPTOR);
-	_cleanup_fd_ int high_state = fcntl(state, F_DUPFD_CLOEXEC, SPARE_DESCRIPTOR);
-	pid_t pid;
-
-	if (high_listener < 0 || high_state < 0)
-		return -errno;
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0) {
-		become_holder(high_listener, high_state);
-		_exit(127);
-	}
-	return pid;
-}
-
-/* Of a holder that another graftd started we know the number alone: what it said, or the
- * kernel, who knows who listened last. */
-static void kill_other(const struct holder_store *self)
-{
-	struct pollfd poll_fd = { .fd = self->fd };
-	_cleanup_fd_ int process = (int)syscall(SYS_pidfd_open, self->pid, 0);
-	_cleanup_fd_ int comm = -1;
-	char path[32], name[32] = "";
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", self->pid);
-	comm = open(path, O_RDONLY | O_CLOEXEC);
-	if (process < 0 || comm < 0 || read(comm, name, sizeof(name) - 1) < 0 ||
-	    strcmp(name, HOLDER_PROCESS_NAME "\n") != 0)
-		return;
-	/* Its connection is there still: so is it. */
-	if (self->fd >= 0 && poll(&poll_fd, 1, 0) == 0)
-		syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
-}
-
-static void end_process(struct holder_store *self)
-{
-	pid_t pid = self->pid;
-
-	if (!pid)
-		return;
-	switch (waitpid(pid, NULL, WNOHANG)) {
-	case 0:
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-		break;
-	case -1: /* no child of ours */
-		kill_other(self);
-		break;
-	}
-	self->pid = 0;
-}
-
 /* --- the connection --- */
 
 static void leave(struct holder_store *self)
 {
-	end_process(self);
+	if (self->pid)
+		store_process_end(self->pid, self->fd);
+	self->pid = 0;
 	if (self->fd < 0)
 		return;
 	event_loop_del(self->loop, self->fd, &self->source);
@@ -218,15 +73,16 @@ static int adopt(struct holder_store *self, int fd, pid_t pid)
 
 static int start(struct holder_store *self)
 {
-	_cleanup_fd_ int listener = listen_in(self->state);
-	_cleanup_fd_ int fd = listener < 0 ? listener : connect_in(self->state);
+	_cleanup_fd_ int listener = store_process_listen(self->state);
+	_cleanup_fd_ int fd =
+		listener < 0 ? listener : store_process_connect(self->state);
 	pid_t pid;
 	int r;
 
 	self->started_ns = event_now_ns();
 	if (fd < 0)
 		return fd_steal(&fd);
-	pid = start_process(listener, self->state);
+	pid = store_process_start(listener, self->state);
 	r = pid < 0 ? (int)pid : adopt(self, fd, pid);
 	if (r == 0)
 		fd_steal(&fd);
@@ -236,7 +92,7 @@ static int start(struct holder_store *self)
 static int wait_for_room(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
-	int n = poll(&poll_fd, 1, PATIENCE_MS);
+	int n = poll(&poll_fd, 1, STORE_PATIENCE_MS);
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
@@ -254,7 +110,7 @@ static int say(struct holder_store *self, enum holder_op op, const char *name, i
 		r = fd_send_now(self->fd, message, (size_t)n, &fd, fd >= 0);
 		if (r == -EAGAIN && wait_for_room(self->fd) < 0)
 			return -ETIMEDOUT;
-		if (r == -ETOOMANYREFS && ++n_waits < PATIENCE_MS) {
+		if (r == -ETOOMANYREFS && ++n_waits < STORE_PATIENCE_MS) {
 			poll(NULL, 0, 1);
 			r = -EAGAIN;
 		}
@@ -375,7 +231,7 @@ static int take_all(struct holder_store *self)
 static void take(struct store *store)
 {
 	struct holder_store *self = holder_store_of(store);
-	_cleanup_fd_ int fd = connect_in(self->state);
+	_cleanup_fd_ int fd = store_process_connect(self->state);
 	pid_t pid = 0;
 	int r;
 

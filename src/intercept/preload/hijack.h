@@ -109,6 +109,8 @@ bool subject_is_v6only(const struct subject *subject);
 uint16_t subject_local(const struct subject *subject, union address *ret,
 		       socklen_t *ret_size);
 enum place subject_place(uint64_t netns);
+/* Is it in the host's stack, or granted at all as long as that is not known? */
+bool subject_is_in_host(const struct subject *subject);
 /* Whether the socket can still change places. Return: 0 or -errno. */
 int subject_can_move(const struct subject *subject, enum policy_op op);
 bool subject_is_listening(const struct subject *subject);
@@ -155,10 +157,10 @@ enum swap_carries {
 };
 
 /*
- * Puts @new, of @domain and @netns, under the number of @subject and every other number this process
- * has for the same socket, and makes @subject name it. @new is consumed. Registrations
- * with epoll follow in swap_finish(), once the new socket is on its way: a fresh one
- * would report a hang-up that the old one never had. Return: 0 or -errno.
+ * Puts @new, of @domain and @netns, under the number of @subject and every other number
+ * this process has for the same socket, and makes @subject name it. @new is consumed.
+ * Registrations with epoll follow in swap_finish(), once the new socket is on its way: a
+ * fresh one would report a hang-up that the old one never had. Return: 0 or -errno.
  */
 int swap(struct subject *subject, int new, int domain, uint64_t netns,
 	 enum swap_carries carries, struct moving *moving);
@@ -186,7 +188,7 @@ ssize_t conclude(const struct subject *subject, struct route *route, ssize_t res
 bool route_take(struct route *route, int fd, const struct sockaddr *address,
 		socklen_t len);
 
-/* --- goal.c --- */
+/* --- goal.c, goal_bind.c, goal_connect.c --- */
 
 /* The socket has to be replaced for it: see goal_move(). */
 #define GOAL_E_FAR 1

@@ -233,6 +233,15 @@ static int can_move_stream(const struct subject *subject, enum policy_op op)
 	return tcp_state == TCP_CLOSE ? 0 : -EISCONN;
 }
 
+bool subject_is_in_host(const struct subject *subject)
+{
+	uint64_t netns = place_host();
+
+	if (subject->is_unix)
+		return false;
+	return netns ? subject->netns == netns : subject->place == PLACE_HOST;
+}
+
 int subject_can_move(const struct subject *subject, enum policy_op op)
 {
 	union address local;

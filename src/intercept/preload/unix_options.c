@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A table says of each option what values it takes, and what it reads as until it is
- * set. What was set is kept in a note under the socket's cookie: it changes nothing, a
- * UNIX socket has no segments to delay and no congestion to control. Options that would
- * have to do something are refused, so that the program does without them.
+ * What was set is kept in a note under the socket's cookie: it changes nothing, a UNIX
+ * socket has no segments to delay and no congestion to control. What there is to be set,
+ * and what it reads as until then, is in a table (option_row.h).
  *
  * SOL_SOCKET options are the kernel's own affair, SO_PEERCRED included; only SO_DOMAIN
  * and SO_PROTOCOL answer as for the socket that the program asked for.
@@ -14,120 +13,19 @@
 /* In this order: the others fill in what the first lacks. */
 #include <netinet/in.h>
 
-#include <linux/in6.h>
 #include <linux/tcp.h>
-#include <linux/udp.h>
 
 #include "base/cleanup.h"
 #include "intercept/preload/kernel.h"
 #include "intercept/preload/memory.h"
 #include "intercept/preload/notes.h"
+#include "intercept/preload/option_row.h"
 #include "intercept/preload/unix_options.h"
 
-enum option_kind {
-	OPTION_INT,  /* from low to high; others are EINVAL */
-	OPTION_HOPS, /* the same, and -1 for what it was */
-	OPTION_TOS,  /* a byte; of a stream without the bits of congestion */
-	OPTION_FLAG, /* any int, reads as 0 or 1 */
-	OPTION_TEXT, /* TCP_CONGESTION */
-	OPTION_NONE, /* reads as nothing */
-	OPTION_MAXSEG,
-	OPTION_INFO,
-};
-
-struct option_row {
-	int level, name;
-	enum option_kind kind;
-	int low, high, unset;
-};
-
-#define ANY INT32_MIN, INT32_MAX
-
 /* What the loopback interface makes of TCP. */
-#define LOOPBACK_MTU       65535
 #define LOOPBACK_MSS       65483
 #define DEFAULT_MSS        536
 #define DEFAULT_CONGESTION "cubic"
-
-/* Numbers of the kernel's that some of its headers lack. */
-enum {
-	OPT_IP_MTU = 14,
-	OPT_IP_LOCAL_PORT_RANGE = 51,
-	OPT_TCP_TX_DELAY = 37,
-	OPT_UDP_GRO = 104,
-};
-
-static const struct option_row rows[] = {
-	{ IPPROTO_TCP, TCP_NODELAY, OPTION_FLAG },
-	{ IPPROTO_TCP, TCP_MAXSEG, OPTION_MAXSEG, 0, 32767, 0 },
-	{ IPPROTO_TCP, TCP_CORK, OPTION_FLAG },
-	{ IPPROTO_TCP, TCP_KEEPIDLE, OPTION_INT, 1, 32767, 7200 },
-	{ IPPROTO_TCP, TCP_KEEPINTVL, OPTION_INT, 1, 32767, 75 },
-	{ IPPROTO_TCP, TCP_KEEPCNT, OPTION_INT, 1, 127, 9 },
-	{ IPPROTO_TCP, TCP_SYNCNT, OPTION_INT, 1, 127, 6 },
-	{ IPPROTO_TCP, TCP_LINGER2, OPTION_INT, ANY, 60 },
-	{ IPPROTO_TCP, TCP_DEFER_ACCEPT, OPTION_INT, ANY, 0 },
-	{ IPPROTO_TCP, TCP_WINDOW_CLAMP, OPTION_INT, ANY, 0 },
-	{ IPPROTO_TCP, TCP_INFO, OPTION_INFO },
-	{ IPPROTO_TCP, TCP_QUICKACK, OPTION_FLAG, .unset = 1 },
-	{ IPPROTO_TCP, TCP_CONGESTION, OPTION_TEXT },
-	{ IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, OPTION_INT, 0, 1, 0 },
-	{ IPPROTO_TCP, TCP_THIN_DUPACK, OPTION_INT, 0, 1, 0 },
-	{ IPPROTO_TCP, TCP_USER_TIMEOUT, OPTION_INT, 0, INT32_MAX, 0 },
-	{ IPPROTO_TCP, TCP_FASTOPEN, OPTION_INT, 0, INT32_MAX, 0 },
-	{ IPPROTO_TCP, TCP_FASTOPEN_CONNECT, OPTION_INT, 0, 1, 0 },
-	{ IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, OPTION_INT, 0, 1, 0 },
-	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, OPTION_INT, ANY, 0 },
-	{ IPPROTO_TCP, TCP_SAVE_SYN, OPTION_INT, 0, 2, 0 },
-	{ IPPROTO_TCP, TCP_SAVED_SYN, OPTION_NONE },
-	{ IPPROTO_TCP, TCP_INQ, OPTION_INT, 0, 1, 0 },
-	{ IPPROTO_TCP, OPT_TCP_TX_DELAY, OPTION_INT, ANY, 0 },
-
-	{ IPPROTO_UDP, UDP_CORK, OPTION_FLAG },
-	{ IPPROTO_UDP, UDP_NO_CHECK6_TX, OPTION_FLAG },
-	{ IPPROTO_UDP, UDP_NO_CHECK6_RX, OPTION_FLAG },
-	{ IPPROTO_UDP, OPT_UDP_GRO, OPTION_FLAG },
-
-	{ IPPROTO_IP, IP_TOS, OPTION_TOS, ANY, 0 },
-	{ IPPROTO_IP, IP_TTL, OPTION_HOPS, 1, 255, 64 },
-	{ IPPROTO_IP, IP_OPTIONS, OPTION_NONE },
-	{ IPPROTO_IP, IP_RECVOPTS, OPTION_FLAG },
-	{ IPPROTO_IP, IP_RETOPTS, OPTION_FLAG },
-	{ IPPROTO_IP, IP_PKTINFO, OPTION_FLAG },
-	{ IPPROTO_IP, IP_RECVERR, OPTION_FLAG },
-	{ IPPROTO_IP, IP_RECVTTL, OPTION_FLAG },
-	{ IPPROTO_IP, IP_RECVTOS, OPTION_FLAG },
-	{ IPPROTO_IP, IP_RECVORIGDSTADDR, OPTION_FLAG },
-	{ IPPROTO_IP, IP_MTU_DISCOVER, OPTION_INT, 0, 5, 1 },
-	{ IPPROTO_IP, OPT_IP_MTU, OPTION_INT, 0, -1, LOOPBACK_MTU },
-	{ IPPROTO_IP, IP_FREEBIND, OPTION_FLAG },
-	{ IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, OPTION_FLAG },
-	{ IPPROTO_IP, IP_MINTTL, OPTION_INT, 0, 255, 0 },
-	{ IPPROTO_IP, IP_MULTICAST_TTL, OPTION_HOPS, 0, 255, 1 },
-	{ IPPROTO_IP, IP_MULTICAST_LOOP, OPTION_FLAG, .unset = 1 },
-	{ IPPROTO_IP, IP_MULTICAST_ALL, OPTION_FLAG, .unset = 1 },
-	{ IPPROTO_IP, IP_UNICAST_IF, OPTION_INT, ANY, 0 },
-	{ IPPROTO_IP, OPT_IP_LOCAL_PORT_RANGE, OPTION_INT, ANY, 0 },
-
-	{ IPPROTO_IPV6, IPV6_V6ONLY, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_TCLASS, OPTION_TOS, -1, 255, 0 },
-	{ IPPROTO_IPV6, IPV6_UNICAST_HOPS, OPTION_HOPS, 0, 255, 64 },
-	{ IPPROTO_IPV6, IPV6_MULTICAST_HOPS, OPTION_HOPS, 0, 255, 1 },
-	{ IPPROTO_IPV6, IPV6_MULTICAST_LOOP, OPTION_INT, 0, 1, 1 },
-	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, OPTION_INT, 0, 5, 1 },
-	{ IPPROTO_IPV6, IPV6_MTU, OPTION_INT, 0, -1, LOOPBACK_MTU },
-	{ IPPROTO_IPV6, IPV6_RECVPKTINFO, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_RECVHOPLIMIT, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_RECVTCLASS, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_RECVERR, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_DONTFRAG, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_FREEBIND, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_FLOWINFO_SEND, OPTION_FLAG },
-	{ IPPROTO_IPV6, IPV6_UNICAST_IF, OPTION_INT, ANY, 0 },
-	{ IPPROTO_IPV6, IPV6_ADDR_PREFERENCES, OPTION_INT, ANY, 0 },
-};
 
 struct option_key {
 	uint64_t cookie;
@@ -140,14 +38,6 @@ struct option_value {
 };
 
 static struct notes values = NOTES_OF(struct option_key, struct option_value, 6, 8);
-
-static const struct option_row *row_of(int level, int name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].level == level && rows[i].name == name)
-			return &rows[i];
-	return NULL;
-}
 
 static bool is_stream(int fd)
 {
@@ -250,7 +140,7 @@ int unix_options_set(int fd, int level, int name, const void *value, socklen_t s
 
 	if (!view_unix_local(fd, &local))
 		return fail(refused);
-	row = row_of(level, name);
+	row = option_row_find(level, name);
 	if (!row || !has_level(fd, &local, level))
 		return fail(ENOPROTOOPT);
 	switch (row->kind) {
@@ -397,7 +287,7 @@ int unix_options_get(int fd, int r, int level, int name, void *value, socklen_t 
 	if (level == SOL_SOCKET)
 		return give_int(NULL, is_stream(fd) ? IPPROTO_TCP : IPPROTO_UDP, value,
 				size);
-	row = row_of(level, name);
+	row = option_row_find(level, name);
 	return row && has_level(fd, &local, level) ? get_row(fd, row, value, size)
 						   : fail(ENOPROTOOPT);
 }
@@ -414,7 +304,8 @@ void unix_options_carry(int from, int to)
 	int number, saved = errno;
 
 	for (size_t i = 0; i < ARRAY_SIZE(carried); i++) {
-		const struct option_row *row = row_of(carried[i].level, carried[i].name);
+		const struct option_row *row =
+			option_row_find(carried[i].level, carried[i].name);
 		socklen_t size = sizeof(number);
 
 		if (getsockopt(from, row->level, row->name, &number, &size) == 0 &&

@@ -19,7 +19,7 @@
 #include "intercept/preload/reverse.h"
 #include "intercept/preload/unix_name.h"
 #include "intercept/preload/view.h"
-#include "intercept/preload/view_unix.h"
+#include "intercept/preload/view_internal.h"
 
 #define PATH_OFFSET offsetof(struct sockaddr_un, sun_path)
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What view.c and view_unix.c share.
+ * What view.c shares with view_inet.c and view_unix.c.
  */
 #pragma once
 
 #include <stdbool.h>
 
 #include "base/address.h"
+
+struct rule;
 
 /* An address a program asked for, as a note; AF_UNSPEC: it is shown what the kernel says.
  */
@@ -19,6 +21,17 @@ union address asked_address(const struct asked *asked);
 /* Return: 0 for a family that no program asks for. */
 socklen_t view_address_len(const union address *address);
 void view_turn_on(unsigned int uses);
+
+/* @rule ends in an endpoint. */
+void view_inet_start(const struct rule *rule);
+/* There are rules to be read backwards. */
+void view_inet_read_back(void);
+void view_note_inet_bind(int fd, const union address *local, const union address *asked);
+void view_note_inet_peer(int fd, const union address *actual, const union address *asked);
+/* What the program sees of inet socket @fd, and of its peer or who sent a datagram.
+ * Return: false for: what the kernel says. */
+bool view_inet_local_of(int fd, const union address *local, union address *ret);
+bool view_inet_peer_of(int fd, const union address *actual, union address *ret);
 
 void view_note_unix_bind(int fd, const union address *local, socklen_t len,
 			 const union address *asked);

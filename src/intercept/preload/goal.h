@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What goal.c, goal_bind.c and goal_connect.c share.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "intercept/preload/hijack.h"
+
+/* Is it an endpoint of the policy with an IPv4 or IPv6 address? */
+bool goal_is_inet(const struct goal *goal);
+/* The program's own rights and its own root directory count for a path. In a run, binds
+ * are told to the broker all the same, for `bound` endpoints. */
+bool goal_is_own_path(const struct goal *goal);
+/* Without a run nobody but the program knows of the endpoints in its policy. */
+bool goal_is_plain_host(const struct goal *goal);
+
+void goal_set_address(struct wire_address *to, const void *address, socklen_t len);
+/* The path of a grant as this process can name it; its descriptor becomes @route's. */
+void goal_set_path(struct route *route, struct grant *grant);
+
+/* What the broker is asked for when @subject goes where route->goal leads. */
+void goal_fill_ask(const struct subject *subject, const struct route *route,
+		   struct wire_ask *ask);
+/* As channel_ask(); takes note of the namespace it was granted in. */
+int goal_ask(const struct wire_ask *what, int socket, struct grant *ret);
+
+/* goal_reach() and goal_move() for binds, and for all else. */
+int goal_bind_reach(struct subject *subject, struct route *route);
+int goal_bind_move(struct subject *subject, struct route *route);
+int goal_connect_reach(struct subject *subject, struct route *route);
+int goal_connect_move(struct subject *subject, struct route *route);
