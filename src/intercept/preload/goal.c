@@ -25,12 +25,6 @@
 #include "intercept/preload/goal.h"
 #include "intercept/preload/state.h"
 
-bool goal_is_inet(const struct goal *goal)
-{
-	return goal->endpoint && (goal->endpoint->kind == ENDPOINT_IPV4 ||
-				  goal->endpoint->kind == ENDPOINT_IPV6);
-}
-
 bool goal_is_own_path(const struct goal *goal)
 {
 	return goal->endpoint && goal->endpoint->kind == ENDPOINT_UNIX &&

@@ -9,7 +9,12 @@
 #include "intercept/preload/hijack.h"
 
 /* Is it an endpoint of the policy with an IPv4 or IPv6 address? */
-bool goal_is_inet(const struct goal *goal);
+static inline bool goal_is_inet(const struct goal *goal)
+{
+	return goal->endpoint && (goal->endpoint->kind == ENDPOINT_IPV4 ||
+				  goal->endpoint->kind == ENDPOINT_IPV6);
+}
+
 /* The program's own rights and its own root directory count for a path. In a run, binds
  * are told to the broker all the same, for `bound` endpoints. */
 bool goal_is_own_path(const struct goal *goal);
