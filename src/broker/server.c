@@ -35,12 +35,9 @@
 #include "broker/server.h"
 #include "broker/server_internal.h"
 
-#define NS_PER_S 1000000000ull
-/* The tests, which cannot wait that long, build this file with their own. */
-#ifndef GREETING_NS
-#	define GREETING_NS (5 * NS_PER_S)
-#	define STUCK_NS    (10 * NS_PER_S)
-#endif
+#define NS_PER_S     1000000000ull
+#define GREETING_NS  (5 * NS_PER_S)
+#define STUCK_NS     (10 * NS_PER_S)
 #define PAUSE_NS     (NS_PER_S / 10)
 #define ACCEPT_BATCH 32
 
