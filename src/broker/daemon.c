@@ -272,9 +272,7 @@ static void reload_now(struct graftd *graftd)
 	char text[256] = "";
 
 	graftd->wants_reload = false;
-	notify_reloading();
-	reload(graftd, text, sizeof(text));
-	notify_ready(registry_n(graftd->registry));
+	reload_ready(graftd, text, sizeof(text));
 }
 
 static int turns(struct daemon *daemon)
