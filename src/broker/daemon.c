@@ -256,7 +256,7 @@ static void say_ready(struct daemon *daemon)
 	double ms = (double)(event_now_ns() - daemon->started_ns) / 1e6;
 	size_t n = registry_n(daemon->graftd.registry);
 
-	notify_init(&daemon->notify, &daemon->graftd.loop);
+	notify_init(&daemon->notify, &daemon->graftd.loop, daemon->graftd.registry);
 	notify_ready(n);
 	if (!daemon->options->foreground)
 		return;
