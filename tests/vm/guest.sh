@@ -5,143 +5,11 @@
 # runs there, so it is all the script's: the network, /run, the users root and alice.
 #
 #	host				graftd.socket, graftd.service, peer
-#	+-- box, later			network namespaces made after graftd was started
+#	+-- box				a network namespace made after graftd was started
 #
 # Environment: PREFIX, where graft is installed. Output is TAP; the journal has what is said
 # on stderr.
-. "${0%/*}/../lib.sh"
-T=/run/test
-PATH=$PREFIX/bin:$PREFIX/sbin:$PATH
-PEER=/checks/peer
-HIJACK=$(find "$PREFIX" -name libgraft-hijack.so)
-ALICE=/home/${USER_NAME=alice}
-DROP_IN=/run/systemd/system/graftd.service.d/test.conf
-SOCKET_DROP_IN=/run/systemd/system/graftd.socket.d
-CONF=/etc/graft/graftd.conf
-mkdir -p $T "${DROP_IN%/*}" "$ALICE"
-chown "$USER_NAME:" "$ALICE"
-chmod 700 "$ALICE"
-
-# --- what the kernel and systemd say ---------------------------------------------------
-
-property() # NAME [UNIT]
-{
-	systemctl show -P "$1" "${2-graftd.service}"
-}
-
-graftd_pid()
-{
-	property MainPID
-}
-
-is_in() # PROPERTY VALUE: the service
-{
-	[ "$(property "$1")" = "$2" ]
-}
-
-# of PID FIELD: from its status
-of()
-{
-	sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
-}
-
-listeners() # PORT: "accepted-not-yet" of each listener of this network namespace
-{
-	awk -v port="$(printf ':%04X' "$1")" '
-		index($2, port) == length($2) - 4 && $4 == "0A" {
-			split($5, queues, ":"); print queues[2] }' /proc/net/tcp
-}
-
-is_listening() # tcp PORT
-{
-	[ -n "$(listeners "$2")" ]
-}
-
-not_listening() # PORT
-{
-	[ -z "$(listeners "$1")" ]
-}
-
-waits_in_backlog() # PORT
-{
-	[ "$(listeners "$1")" -ge 1 ]
-}
-
-holders()
-{
-	pidof graft-holder
-	grep -l '^Name:[[:space:]]graft-holder' /proc/[0-9]*/status 2>/dev/null
-}
-
-# In the words of the unit or a drop-in; takes effect with the next start.
-drop_in() # SECTION LINE...
-{
-	local section=$1
-	shift
-	printf '%s\n' "[$section]" "$@" >"$DROP_IN"
-	systemctl daemon-reload
-}
-
-no_drop_in()
-{
-	rm -f "$DROP_IN"
-	systemctl daemon-reload
-}
-
-# --- programs ----------------------------------------------------------------------------
-
-# at PLACE USER COMMAND... -> CMD: "host" or the name of a namespace
-at()
-{
-	CMD=()
-	# By their paths: busybox has its own of these names, and prefers them.
-	[ "$1" = host ] || CMD+=(/usr/bin/nsenter "--net=/run/netns/$1" --)
-	[ "$2" = root ] || CMD+=(/usr/bin/setpriv --reuid=1000 --regid=1000 --clear-groups --)
-	CMD+=("${@:3}")
-}
-
-run_at() # PLACE USER COMMAND...
-{
-	at "$@"
-	timeout "$LIMIT" "${CMD[@]}" 2>&1
-}
-
-# serve NAME PLACE USER PAIR ADDRESS [N]: a peer with the library, until it listens. It
-# answers with its own name.
-serve()
-{
-	at "$2" "$3" env LD_PRELOAD="$HIJACK" GRAFT_CONV_PAIRS="$4" \
-		"$PEER" serve "$5" "$1" "${@:6}"
-	spawn "$1" "${CMD[@]}"
-	await "$1" grep -qx up "$T/$1.log"
-}
-
-ask() # PLACE USER PAIR ADDRESS: with the library
-{
-	run_at "$1" "$2" env LD_PRELOAD="$HIJACK" GRAFT_CONV_PAIRS="$3" "$PEER" ask "$4"
-}
-
-plain() # PLACE ADDRESS: without it
-{
-	run_at "$1" root "$PEER" ask "$2"
-}
-
-make_box() # NAME
-{
-	ip netns add "$1" && ip -n "$1" link set lo up || die "cannot make the namespace $1"
-}
-
-state_of() # ENDPOINT
-{
-	graft show --json "$1" | sed -n 's/.*"state": *"\([a-z]*\)".*/\1/p'
-}
-
-forget()
-{
-	graft show | cut -d' ' -f1 | xargs -r graft del
-}
-
-# --- the points -----------------------------------------------------------------------
+. "${0%/*}/lib_guest.sh"
 
 activation()
 {
@@ -160,37 +28,6 @@ activation()
 		"$(systemctl -q enable graftd && systemctl is-enabled graftd.service \
 			graftd.socket | xargs)"
 	systemctl -q disable graftd
-}
-
-# The bits that systemd's names stand for, as in /proc.
-capability_mask() # NAME...
-{
-	local all i name mask=0
-	mapfile -t all < <(setpriv --list-caps)
-	for name; do
-		for i in "${!all[@]}"; do
-			[ "cap_${all[i]}" != "$name" ] || mask=$((mask | 1 << i))
-		done
-	done
-	printf '%016x\n' "$mask"
-}
-
-# mode PATH: of the mount it is on, in graftd's eyes
-mode()
-{
-	local flags
-	flags=$(awk -v path="$1" '$5 == path { flags = $6 } END { print flags }' \
-		"/proc/$(graftd_pid)/mountinfo")
-	echo "${flags%%,*}"
-}
-
-namespaces_of_its_own()
-{
-	local name
-	for name in cgroup ipc mnt net pid user uts; do
-		[ "$(readlink "/proc/$1/ns/$name")" = "$(readlink "/proc/1/ns/$name")" ] ||
-			echo "$name"
-	done
 }
 
 sandbox()
@@ -226,21 +63,6 @@ sandbox()
 		"$(systemd-analyze --man=no verify graftd.service graftd.socket 2>&1)"
 	comment "systemd-analyze security:$(systemd-analyze security graftd --no-pager |
 		sed -n 's/.*Overall exposure level for graftd.service: \([0-9.]*\).*/ \1/p')"
-}
-
-# no_modules COMMAND...: while the kernel loads none
-no_modules()
-{
-	local modprobe
-	modprobe=$(</proc/sys/kernel/modprobe)
-	echo >/proc/sys/kernel/modprobe
-	"$@"
-	echo "$modprobe" >/proc/sys/kernel/modprobe
-}
-
-loaded()
-{
-	cut -d' ' -f1 /proc/modules | sort | xargs
 }
 
 # Whether a port is somebody's the kernel is asked, which takes a module.
@@ -371,22 +193,24 @@ reloads()
 kills()
 {
 	local pid shown restarts
-	drop_in Service RestartSec=2s
+	drop_in Service RestartSec=4s
 	graft add web ipv4 127.0.0.1:8080 hold owner any
 	graft add other ipv4 127.0.0.1:8081 owner any
 	serve web box root 0.0.0.0:80=web 0.0.0.0:80 1 || return
 	serve other box root 0.0.0.0:80=other 0.0.0.0:80 || return
+	graft add busy ipv4 127.0.0.1:8082 hold owner any
+	serve busy box alice 0.0.0.0:82=busy 0.0.0.0:82 || return
 	equal "kill: a held endpoint, and its server" web "$(plain host 127.0.0.1:8080)"
 	status_of web
-	within 10 is_state web held
+	within "$LIMIT" is_state web held
 	shown=$(graft show)
 	pid=$(graftd_pid) restarts=$(property NRestarts)
 	check "kill: systemctl kill -s KILL" systemctl kill -s KILL graftd
-	check "kill: systemd waits to start it again" within 10 is_in SubState auto-restart
+	check "kill: systemd waits to start it again" within "$LIMIT" is_in SubState auto-restart
 	equal "kill: graftd is gone, its descriptors are in systemd's store, no holder" \
-		"gone 1 " "$(is_gone "$pid" && echo gone) $(property NFileDescriptorStore) $(holders)"
+		"gone 2 " "$(is_gone "$pid" && echo gone) $(property NFileDescriptorStore) $(holders)"
 	spawn early "$PEER" ask 127.0.0.1:8080
-	check "kill: a connection is taken nevertheless" within 10 waits_in_backlog 8080
+	check "kill: a connection is taken nevertheless" within "$LIMIT" waits_in_backlog 8080
 	equal "kill: a socket that was handed out serves" other "$(plain host 127.0.0.1:8081)"
 	spawn show graft show
 	check "kill: it is still dead by then" is_in SubState auto-restart
@@ -396,26 +220,37 @@ kills()
 	equal "kill: started again, once, another process" "active $((restarts + 1)) other" \
 		"$(systemctl is-active graftd) $(property NRestarts) $([ "$(graftd_pid)" = \
 			"$pid" ] || echo other)"
-	equal "kill: it has the socket again, which systemd keeps, too" "held 1 " \
-		"$(state_of web) $(property NFileDescriptorStore) $(holders)"
+	equal "kill: it has the sockets again, which systemd keeps, too" "held held 2 " \
+		"$(state_of web) $(state_of busy) $(property NFileDescriptorStore) $(holders)"
+	equal "kill: it knows whose server lives" "busy EADDRINUSE" \
+		"$(plain host 127.0.0.1:8082) $(run_at box alice env LD_PRELOAD="$HIJACK" \
+			GRAFT_CONV_PAIRS=0.0.0.0:82=busy "$PEER" serve 0.0.0.0:82 second)"
 	serve web box root 0.0.0.0:80=web 0.0.0.0:80 || return
 	status_of early
 	equal "kill: who connected meanwhile is served" "0 web" "$STATUS $(cat "$T/early.log")"
 	no_drop_in
 	stop_all
+	graft del busy
 }
 
-is_state() # ENDPOINT STATE
+# As when systemd itself is upgraded: it takes what it keeps along.
+upgrade()
 {
-	[ "$(state_of "$1")" = "$2" ]
-}
-
-# is_new PID: another graftd is ready
-is_new()
-{
-	local state
-	state=$(systemctl show -p MainPID -p ActiveState graftd)
-	[[ $state$'\n' = *ActiveState=active* && $state$'\n' != *MainPID=$1$'\n'* ]]
+	local pid
+	spawn early "$PEER" ask 127.0.0.1:8080
+	within "$LIMIT" waits_in_backlog 8080
+	pid=$(graftd_pid)
+	check "upgrade: systemctl daemon-reexec" systemctl daemon-reexec
+	equal "upgrade: graftd is the one it was" "active $pid 1" \
+		"$(systemctl is-active graftd) $(graftd_pid) $(property NFileDescriptorStore)"
+	systemctl kill -s KILL graftd
+	check "upgrade: killed, it is started again" within "$LIMIT" is_new "$pid"
+	equal "upgrade: with what was kept" "held 1" \
+		"$(state_of web) $(property NFileDescriptorStore)"
+	serve web box root 0.0.0.0:80=web 0.0.0.0:80 || return
+	status_of early
+	equal "upgrade: who had connected is served" "0 web" "$STATUS $(cat "$T/early.log")"
+	stop_all
 }
 
 # One after the other, a client each time.
@@ -459,18 +294,13 @@ failures()
 	stop_all
 }
 
-has_restarted() # N
-{
-	[ "$(property NRestarts)" -ge "$1" ]
-}
-
 # The clients and the sockets wait in the state of before.
 restarts()
 {
 	local pid
 	pid=$(graftd_pid)
 	spawn early "$PEER" ask 127.0.0.1:8080
-	within 10 waits_in_backlog 8080
+	within "$LIMIT" waits_in_backlog 8080
 	check "restart: systemctl restart" systemctl restart graftd
 	equal "restart: endpoints and the held socket are there" "other web held other" \
 		"$(graft show | cut -d' ' -f1 | xargs) $(state_of web) $([ "$(graftd_pid)" = \
@@ -504,17 +334,22 @@ stops()
 	equal "start: the socket unit comes with it, and the endpoints are there" \
 		"active active other web" "$(systemctl is-active graftd.service graftd.socket |
 			xargs) $(graft show | cut -d' ' -f1 | xargs)"
+	equal "start: sockets that were lost are missed once" 1 "$(journalctl -u graftd -o cat \
+		--no-pager | grep -c 'held sockets are lost')"
 	forget
 }
 
 watchdog()
 {
 	local pid
-	drop_in Service WatchdogSec=1s
+	drop_in Service WatchdogSec=2s
 	systemctl restart graftd
+	graft add one ipv4 127.0.0.1:8080
+	check "watchdog: the status line follows it" within "$LIMIT" is_in StatusText "1 endpoints"
+	graft del one
 	pid=$(graftd_pid)
 	kill -STOP "$pid"
-	check "watchdog: one that hangs is replaced" within 20 is_new "$pid"
+	check "watchdog: one that hangs is replaced" within "$LIMIT" is_new "$pid"
 	equal "watchdog: and that is why" watchdog "$(journalctl -u graftd -o cat --no-pager |
 		sed -n "s/.*Failed with result '\(.*\)'.*/\1/p" | tail -n 1)"
 	no_drop_in
@@ -539,6 +374,7 @@ part unix_paths
 part reloads
 part kills
 part many_kills
+part upgrade
 part restarts
 part stops
 part watchdog

@@ -42,7 +42,7 @@ if ! download; then
 	mkdir -p "$work/lists/partial"
 	lists="-o Dir::State::lists=$work/lists"
 	if ! { apt apt-get update >>"$work/log" && download; }; then
-		echo "cannot download $meta: $(grep -E '^(E|W):' "$work/log" | tail -n 1)"
+		echo "cannot download $meta: $(grep -E '^(E|W):.* fetch ' "$work/log" | tail -n 1)"
 		exit 1
 	fi
 fi

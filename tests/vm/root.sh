@@ -10,7 +10,7 @@
 #	/image			systemd as PID 1, what its sandbox, graft and the checks need
 #	/image/PREFIX		`meson install`
 #	/image/lib/modules	those of the kernel, for it to load by itself
-#	/image/checks		lib.sh, guest.sh, peer
+#	/image/checks		lib.sh, guest.sh and its library, peer
 #
 # and starts the checks as a service, after whose end the machine is at its end, too.
 # Everything in it is root's, so an ordinary user can make one.
@@ -115,7 +115,7 @@ put_graft()
 	done < <(find "$IMAGE$PREFIX" -type f -perm -100)
 	mkdir -p "$IMAGE/checks/tests/vm"
 	cp "$HERE/../lib.sh" "$IMAGE/checks/tests/"
-	cp "$HERE/guest.sh" "$IMAGE/checks/tests/vm/"
+	cp "$HERE/guest.sh" "$HERE/lib_guest.sh" "$IMAGE/checks/tests/vm/"
 	cp "$PEER" "$IMAGE/checks/peer"
 	put_libraries "$PEER"
 }
