@@ -113,6 +113,12 @@ put_graft()
 	while IFS= read -r file; do
 		put_libraries "$file"
 	done < <(find "$IMAGE$PREFIX" -type f -perm -100)
+	# Elsewhere systemd does not look for units. Not links: those `systemctl disable`
+	# takes away.
+	case $PREFIX in
+	/usr | /usr/local) ;;
+	*) cp "$IMAGE$PREFIX"/lib/systemd/system/graftd.* "$IMAGE/etc/systemd/system/" ;;
+	esac
 	mkdir -p "$IMAGE/checks/tests/vm"
 	cp "$HERE/../lib.sh" "$IMAGE/checks/tests/"
 	cp "$HERE/guest.sh" "$HERE/lib_guest.sh" "$IMAGE/checks/tests/vm/"
