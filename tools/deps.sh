@@ -23,7 +23,8 @@ demo="$build bash python3 iproute2 util-linux procps nginx-light iperf3 curl"
 test="$demo redis-server redis-tools memcached postgresql haproxy
 	openssh-server openssh-client golang-go clang libclang-rt-14-dev clang-format
 	clang-tidy shellcheck mandoc codespell git strace
-	socat libc6-dev-i386 gcc-multilib musl-tools binutils wrk"
+	socat libc6-dev-i386 gcc-multilib musl-tools binutils wrk
+	systemd qemu-system-x86 cpio busybox-static"
 bench="$demo wrk redis-server redis-tools passt slirp4netns uidmap"
 dev="$test $bench gdb valgrind"
 

@@ -7,10 +7,11 @@
  * Sockets that share a port are one place: the kernel names any of them. When not all of
  * them are noted (BINDERS_MAX), one that is unknown may be one of those.
  *
- * For protocols that the kernel cannot be asked about (all but TCP and UDP), and for
- * Multipath TCP, whose listener has another cookie inside, the newest note is believed.
- * For a UNIX path its inode is asked with a datagram socket (see path.c), which an
- * abstract name does not answer: there each type of socket has names of its own.
+ * For protocols that the kernel cannot be asked about (all but TCP and UDP, and these
+ * where it lacks sock_diag), and for Multipath TCP, whose listener has another cookie
+ * inside, the newest note is believed. For a UNIX path its inode is asked with a datagram
+ * socket (see path.c), which an abstract name does not answer: there each type of socket
+ * has names of its own.
  */
 #include <errno.h>
 #include <netinet/in.h>

@@ -256,7 +256,7 @@ static void say_ready(struct daemon *daemon)
 	double ms = (double)(event_now_ns() - daemon->started_ns) / 1e6;
 	size_t n = registry_n(daemon->graftd.registry);
 
-	notify_init(&daemon->notify, &daemon->graftd.loop);
+	notify_init(&daemon->notify, &daemon->graftd.loop, daemon->graftd.registry);
 	notify_ready(n);
 	if (!daemon->options->foreground)
 		return;
@@ -272,9 +272,7 @@ static void reload_now(struct graftd *graftd)
 	char text[256] = "";
 
 	graftd->wants_reload = false;
-	notify_reloading();
-	reload(graftd, text, sizeof(text));
-	notify_ready(registry_n(graftd->registry));
+	reload_ready(graftd, text, sizeof(text));
 }
 
 static int turns(struct daemon *daemon)

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "broker/notify.h"
+#include "broker/registry.h"
 
 #define NS_PER_US 1000ull
 
@@ -10,16 +11,20 @@ static void feed(struct event_timer *timer, uint64_t now_ns)
 {
 	struct notify *notify = container_of(timer, struct notify, timer);
 
-	sd_notify(false, "WATCHDOG=1");
+	sd_notifyf(false, "WATCHDOG=1\nSTATUS=%zu endpoints",
+		   registry_n(notify->registry));
 	timer->deadline_ns = now_ns + notify->period_ns;
 }
 
-void notify_init(struct notify *notify, struct event_loop *loop)
+void notify_init(struct notify *notify, struct event_loop *loop,
+		 const struct registry *registry)
 {
 	uint64_t limit_us = 0;
 
 	*notify = (struct notify){
-		.loop = loop, .timer = { .expired = feed, .deadline_ns = EVENT_NEVER }
+		.loop = loop,
+		.timer = { .expired = feed, .deadline_ns = EVENT_NEVER },
+		.registry = registry,
 	};
 	if (sd_watchdog_enabled(false, &limit_us) > 0 && limit_us) {
 		notify->period_ns = limit_us * NS_PER_US / 2;

@@ -9,7 +9,9 @@
 #include "broker/exporter.h"
 #include "broker/graftd.h"
 #include "broker/metrics.h"
+#include "broker/notify.h"
 #include "broker/page.h"
+#include "broker/registry.h"
 #include "broker/reload.h"
 #include "broker/watch.h"
 
@@ -111,4 +113,14 @@ int reload(struct graftd *graftd, char *text, size_t size)
 	}
 	metrics_count(graftd->metrics, METRICS_RELOADS);
 	return 0;
+}
+
+int reload_ready(struct graftd *graftd, char *text, size_t size)
+{
+	int r;
+
+	notify_reloading();
+	r = reload(graftd, text, size);
+	notify_ready(registry_n(graftd->registry));
+	return r;
 }

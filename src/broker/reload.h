@@ -15,3 +15,6 @@ struct graftd;
  * the first is in @text. Return: 0 or -errno, and everything is as before.
  */
 int reload(struct graftd *graftd, char *text, size_t size);
+
+/* The same of one that is ready, whose service manager hears of it. */
+int reload_ready(struct graftd *graftd, char *text, size_t size);

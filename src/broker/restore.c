@@ -183,8 +183,11 @@ void restore_held(struct graftd *graftd, struct restore_kept *kept)
 	while (graftd->registry && (entry = registry_next(graftd->registry, &cursor)))
 		if (entry->use && !restore_entry(graftd, kept, entry))
 			n_lost++;
-	if (n_lost)
+	if (n_lost) {
 		log_warning("%zu held sockets are lost: nobody kept them", n_lost);
+		/* The next one is to miss them no more. */
+		change_compact(graftd);
+	}
 	for (size_t i = 0; i < kept->n; i++) {
 		struct restore_socket *socket = &kept->sockets[i];
 

@@ -94,7 +94,7 @@ static int take_reload(struct connection *connection)
 	if (!connection->identity.is_admin)
 		return connection_refuse(connection, EPERM,
 					 "only the administrator reloads");
-	r = reload(graftd_of(connection), text, sizeof(text));
+	r = reload_ready(graftd_of(connection), text, sizeof(text));
 	return r < 0 ? connection_refuse(connection, -r, "%s", text)
 		     : connection_bye(connection);
 }

@@ -3,10 +3,12 @@
  * The program closes sockets without telling us, so a record only says that a socket was
  * bound once. Whether somebody is there now the kernel is asked (sock_diag): who holds
  * the address, and its socket cookie is compared with the records, so a stranger who took
- * the port over is never mistaken for the program.
+ * the port over is never mistaken for the program. Where the kernel cannot be asked, the
+ * newest record is believed.
  *
  * Records live in a ring; the oldest gives way.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -110,8 +112,10 @@ bool bound_is_live(struct bound *bound, struct stack *stack,
 {
 	struct bound_socket record;
 	uint64_t cookie = 0;
+	int r;
 
-	return latest(bound, endpoint, &record) && address_is_inet(&record.address) &&
-	       diag_holder(stack, record.protocol, &record.address, &cookie) == 0 &&
-	       bound_has(bound, cookie);
+	if (!latest(bound, endpoint, &record) || !address_is_inet(&record.address))
+		return false;
+	r = diag_holder(stack, record.protocol, &record.address, &cookie);
+	return r == -EOPNOTSUPP || (r == 0 && bound_has(bound, cookie));
 }

@@ -5,11 +5,16 @@
  * The two families of answers read a request differently: for TCP the source is the
  * socket's own address; for UDP source and destination are those of a packet on its way
  * to the socket, so its own address is the destination.
+ *
+ * A kernel that lacks the module of a protocol, and may not load it, has the same answer
+ * as one that knows no such socket. So where that is the answer, it is asked for a list
+ * of nothing, once: that only who has the module can do.
  */
 #include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,6 +26,11 @@
 struct request {
 	struct nlmsghdr head;
 	struct inet_diag_req_v2 body;
+};
+
+union answer {
+	struct nlmsghdr head;
+	char space[1024];
 };
 
 static void put_address(const union address *address, __be32 *ret_address,
@@ -48,26 +58,59 @@ static void start_request(struct request *request, int protocol, int family)
 	};
 }
 
-/* Return: 0 or -errno (-ENOENT: no such socket). */
-static int ask(struct stack *stack, const struct request *request,
-	       struct inet_diag_msg *ret)
+/* Return: the size of what @ret then starts with, or -errno. */
+static ssize_t exchange(struct stack *stack, const struct request *request,
+			union answer *ret)
 {
 	_cleanup_fd_ int fd =
 		stack_socket(stack, AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG);
-	union {
-		struct nlmsghdr head;
-		char space[1024];
-	} answer;
 	ssize_t n;
 
 	if (fd < 0)
 		return fd;
 	if (send(fd, request, sizeof(*request), 0) < 0)
 		return -errno;
-	n = recv(fd, &answer, sizeof(answer), 0);
+	n = recv(fd, ret, sizeof(*ret), 0);
+	return n < 0 ? -errno : n;
+}
+
+/* Can this kernel be asked about sockets of @protocol? */
+static bool is_known(struct stack *stack, int protocol)
+{
+	static atomic_uint known;
+	unsigned int bit = protocol == IPPROTO_TCP ? 1 : 2;
+	struct request request;
+	union answer answer;
+	int error;
+
+	if (atomic_load(&known) & bit)
+		return true;
+	start_request(&request, protocol, AF_INET);
+	request.head.nlmsg_flags |= NLM_F_DUMP;
+	request.body.idiag_states = 0;
+	if (exchange(stack, &request, &answer) < (ssize_t)NLMSG_LENGTH(sizeof(error)) ||
+	    answer.head.nlmsg_type != NLMSG_DONE)
+		return false;
+	memcpy(&error, NLMSG_DATA(&answer.head), sizeof(error));
+	if (error < 0)
+		return false;
+	atomic_fetch_or(&known, bit);
+	return true;
+}
+
+/* Return: 0 or -errno (-ENOENT: no such socket; -EOPNOTSUPP: nobody to ask). */
+static int ask(struct stack *stack, const struct request *request,
+	       struct inet_diag_msg *ret)
+{
+	union answer answer;
+	ssize_t n = exchange(stack, request, &answer);
+
+	if (n < 0)
+		return (int)n;
 	if (n < (ssize_t)NLMSG_LENGTH(sizeof(*ret)) ||
 	    answer.head.nlmsg_type != SOCK_DIAG_BY_FAMILY)
-		return -ENOENT;
+		return is_known(stack, request->body.sdiag_protocol) ? -ENOENT
+								     : -EOPNOTSUPP;
 	memcpy(ret, NLMSG_DATA(&answer.head), sizeof(*ret));
 	return 0;
 }

@@ -12,7 +12,7 @@
 struct stack;
 
 /* The socket that listens (or receives, UDP) at @local. Return: 0 or -errno (-ENOENT:
- * nobody). */
+ * nobody; -EOPNOTSUPP: this kernel cannot be asked). */
 int diag_holder(struct stack *stack, int protocol, const union address *local,
 		uint64_t *ret_cookie);
 /* Is there a UDP socket at @peer that is connected to port @port of ours? */

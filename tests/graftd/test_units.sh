@@ -6,13 +6,15 @@
 SERVICE=${SERVICE-$SOURCE_DIR/build/packaging/systemd/graftd.service}
 SOCKET=$SOURCE_DIR/packaging/systemd/graftd.socket
 GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
+GRAFT=${GRAFT-$SOURCE_DIR/build/src/ctl/graft}
 
-# The program is where the build has it.
+# The programs are where the build has them.
 verify()
 {
 	local directory status
 	directory=$(mktemp -d) || return 1
-	sed "s,^ExecStart=.*,ExecStart=$GRAFTD," "$SERVICE" >"$directory/graftd.service"
+	sed "s,^ExecStart=.*,ExecStart=$GRAFTD,;s,^ExecReload=[^ ]*,ExecReload=$GRAFT," \
+		"$SERVICE" >"$directory/graftd.service"
 	sed "/^Documentation=/d" -i "$directory/graftd.service"
 	sed "/^Documentation=/d" "$SOCKET" >"$directory/graftd.socket"
 	SYSTEMD_UNIT_PATH=$directory: systemd-analyze verify --recursive-errors=no \

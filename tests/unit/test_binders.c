@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sockets.h"
 
+#include <linux/netlink.h>
 #include <stdlib.h>
 
 #include "broker/binders.h"
@@ -27,6 +28,43 @@ static int bind_noted(struct binders *binders, int type, const char *text, uint1
 	grant.cookie = cookie_of(fd);
 	assert_int_equal(binders_note(binders, &grant, type, 0), 0);
 	return fd;
+}
+
+/* What a kernel says that lacks the module, to the question and to the one after it. */
+static int mute_socket(struct stack *stack, int family, int type, int protocol)
+{
+	static bool is_second;
+	static int other = -1;
+	struct {
+		struct nlmsghdr head;
+		int error;
+	} answer = { .head = { .nlmsg_len = sizeof(answer),
+			       .nlmsg_type = is_second ? NLMSG_DONE : NLMSG_ERROR },
+		     .error = -ENOENT };
+	int pair[2];
+
+	is_second = !is_second;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(write(pair[1], &answer, sizeof(answer)), sizeof(answer));
+	fd_close(other);
+	other = pair[1];
+	return pair[0];
+}
+
+/* To be the first of all: where it was answered once, it is not asked again. */
+static void test_mute_kernel(void **state)
+{
+	static const struct stack_ops ops = { .name = "mute", .socket = mute_socket };
+	struct stack mute = { .ops = &ops };
+	struct binders binders = { 0 };
+	int fd = bind_noted(&binders, SOCK_STREAM, "127.0.0.1", 0, false);
+
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(binders_port(&binders, &mute), local_port(fd));
+	assert_int_equal(binders.n, 1);
+	fd_close(fd);
+	assert_int_equal(binders_port(&binders, host), 0);
+	binders_clear(&binders);
 }
 
 static void test_nobody(void **state)
@@ -301,12 +339,19 @@ static void test_no_leaks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nobody),   cmocka_unit_test(test_stream),
-		cmocka_unit_test(test_datagram), cmocka_unit_test(test_v6),
-		cmocka_unit_test(test_newest),   cmocka_unit_test(test_stranger),
-		cmocka_unit_test(test_shared),   cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_believed), cmocka_unit_test(test_unix),
-		cmocka_unit_test(test_mixed),    cmocka_unit_test(test_other_namespace),
+		cmocka_unit_test(test_mute_kernel),
+		cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_datagram),
+		cmocka_unit_test(test_v6),
+		cmocka_unit_test(test_newest),
+		cmocka_unit_test(test_stranger),
+		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_believed),
+		cmocka_unit_test(test_unix),
+		cmocka_unit_test(test_mixed),
+		cmocka_unit_test(test_other_namespace),
 		cmocka_unit_test(test_no_leaks),
 	};
 	int r = enter_namespace();
