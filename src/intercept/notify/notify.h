@@ -33,8 +33,8 @@ struct notify_ops {
 	void (*grafted)(void *context, uint64_t cookie, const struct rule *rule);
 	/*
 	 * Asks the registry for a socket of an endpoint that the policy only names, in
-	 * the place of @socket; @whom is a pidfd of the program's process, or -1. May take
-	 * a while. Return: the new one, close-on-exec and the caller's, or -errno.
+	 * the place of @socket; @whom is a pidfd of the program's process, or -1. May
+	 * take a while. Return: the new one, close-on-exec and the caller's, or -errno.
 	 */
 	int (*ask)(void *context, const struct wire_ask *ask, int socket, int whom,
 		   struct wire_grant *ret);
