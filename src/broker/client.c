@@ -16,6 +16,7 @@
 #define NS_PER_MS  1000000ull
 #define ERRNO_MAX  4095
 #define ANSWER_FDS 2 /* socket, path */
+#define RELEASE_MS 100
 
 const char *broker_path(void)
 {
@@ -157,13 +158,14 @@ int broker_open(const char *path)
 	return r < 0 ? r : fd_steal(&via);
 }
 
-static int send_ask(int via, const struct wire_ask *ask, int socket, int whom)
+static int send_ask(int via, const struct wire_ask *ask, int reply, int socket, int whom)
 {
 	struct wire_message message = { .type = WIRE_ASK, .ask = *ask };
-	size_t n = 0;
-	int fds[2];
+	int fds[3] = { reply };
+	size_t n = 1;
 
-	message.ask.flags &= ~(uint32_t)(WIRE_F_REPLY | WIRE_F_SOCKET | WIRE_F_FOR);
+	message.ask.flags &= ~(uint32_t)(WIRE_F_SOCKET | WIRE_F_FOR);
+	message.ask.flags |= WIRE_F_REPLY;
 	if (whom >= 0) {
 		message.ask.flags |= WIRE_F_FOR;
 		fds[n++] = whom;
@@ -175,6 +177,32 @@ static int send_ask(int via, const struct wire_ask *ask, int socket, int whom)
 	return broker_send(via, &message, fds, n);
 }
 
+/*
+ * The answer comes to an end of a pair that the broker closes after what it sent: until
+ * then it has the socket, too, and the address would be in use if we closed ours.
+ */
+static int exchange(int via, const struct wire_ask *ask, int socket, int whom,
+		    struct wire_message *ret, int *ret_fds, size_t *ret_n_fds)
+{
+	_cleanup_fd_ int ours = -1;
+	struct pollfd release = { .events = POLLIN };
+	int pair[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	release.fd = ours = pair[0];
+	r = send_ask(via, ask, pair[1], socket, whom);
+	fd_close(pair[1]);
+	if (r == -EINVAL || r == -EMSGSIZE) /* a message that cannot be */
+		return r;
+	if (r == 0)
+		r = broker_receive(ours, ret, BROKER_PATIENCE_MS, ret_fds, ANSWER_FDS,
+				   ret_n_fds);
+	if (r == 0 && *ret_n_fds)
+		poll(&release, 1, RELEASE_MS);
+	return r < 0 ? -ENETDOWN : 0;
+}
+
 int broker_ask(int via, const struct wire_ask *ask, int socket, int whom,
 	       struct wire_grant *ret, int *ret_path)
 {
@@ -182,14 +210,9 @@ int broker_ask(int via, const struct wire_ask *ask, int socket, int whom,
 	int fds[ANSWER_FDS], r;
 	size_t n_fds = 0;
 
-	r = send_ask(via, ask, socket, whom);
-	if (r == -EINVAL || r == -EMSGSIZE) /* a message that cannot be */
-		return r;
-	if (r == 0)
-		r = broker_receive(via, &answer, BROKER_PATIENCE_MS, fds, ANSWER_FDS,
-				   &n_fds);
+	r = exchange(via, ask, socket, whom, &answer, fds, &n_fds);
 	if (r < 0)
-		return -ENETDOWN;
+		return r;
 	if (answer.type == WIRE_GRANT && n_fds) {
 		*ret = answer.grant;
 		if (ret_path)

@@ -7,9 +7,9 @@
  * is killed with an ask in hand, the other end of that pair closes with it, and the ask
  * is sent once more: the next graftd may be there already.
  *
- * A socket that is bound is passed on when graftd has closed its own end of the pair, for
- * then it has let go of the socket. The program is told in the same way by ours: until
- * then it might close the socket and find its address in use.
+ * A socket is passed on when graftd has closed its own end of the pair, for then it has
+ * let go of the socket. The program is told in the same way by ours: until then it might
+ * close the socket and find its address in use, or hear of it from epoll.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -184,11 +184,6 @@ static void relay_deliver(struct relay *relay)
 	relay_end(relay);
 }
 
-static bool is_bind(const struct relay *relay)
-{
-	return relay->answer.type == WIRE_GRANT && relay->message.ask.op == WIRE_OP_BIND;
-}
-
 static void relay_take(struct relay *relay, const char *data, size_t size)
 {
 	if (relay->has_answer || wire_parse(data, size, &relay->answer) < 0 ||
@@ -197,7 +192,7 @@ static void relay_take(struct relay *relay, const char *data, size_t size)
 		return;
 	}
 	relay->has_answer = true;
-	if (!is_bind(relay))
+	if (relay->answer.type != WIRE_GRANT)
 		relay_deliver(relay);
 }
 

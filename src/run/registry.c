@@ -129,7 +129,6 @@ int registry_ask(struct registry *registry, const struct wire_ask *ask, int sock
 		link = get_link(registry, true);
 		r = link < 0 ? link : broker_ask(link, ask, socket, whom, ret, NULL);
 	}
-	/* A late answer would be taken for the next one's. */
 	if (r == -ENETDOWN) {
 		fd_close((int)(intptr_t)pthread_getspecific(registry->link) - 1);
 		set_link(registry, -1);

@@ -60,6 +60,13 @@ bench()
 	equal "$name: the books balance" "400 t t" "$sums"
 }
 
+# It listens before it lets clients in.
+is_ready() # PROCESS PORT
+{
+	wait_for_port "$1" "$HOST4" "$2" &&
+		await "$1" host "$PGBIN/pg_isready" -q -h "$HOST4" -p "$2" -U bench
+}
+
 has_done() # TRANSACTIONS COMMAND...
 {
 	local wanted=$1 output
@@ -73,7 +80,7 @@ test_postgres()
 {
 	prepare_cluster "cluster.$WHO" "$(inside 6432 5432)" || return
 	start server -p 6432:5432 -- "${SERVER[@]}"
-	if wait_for_port server "$HOST4" 6432; then
+	if is_ready server 6432; then
 		bench "serving, $WHO" 6432 host
 	fi
 	check "serving, $WHO: ends on SIGTERM" stop server
@@ -84,7 +91,7 @@ if [ "$GRAFT_TEST_CAPABLE" = root ]; then WHO=root; else WHO=user USERS=user; fi
 prepare_cluster host_cluster 6500 || finish
 identity "$WHO"
 spawn host_server "${IDENTITY[@]}" "${SERVER[@]}"
-wait_for_port host_server "$HOST4" 6500 || finish
+is_ready host_server 6500 || finish
 for WHO in $USERS; do
 	test_postgres
 done

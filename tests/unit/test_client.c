@@ -58,6 +58,20 @@ static void receive(int via, enum wire_type type, struct wire_message *ret, int 
 		*ret_fd = fds[0];
 }
 
+/* Takes one ask. Return: where to answer. */
+static int take_ask(int via, struct wire_message *ret, int *ret_socket)
+{
+	size_t n_fds = 0;
+	int fds[2] = { -1, -1 };
+
+	if (broker_receive(via, ret, DEADLINE_MS, fds, 2, &n_fds) < 0 ||
+	    ret->type != WIRE_ASK || !(ret->ask.flags & WIRE_F_REPLY))
+		_exit(2);
+	if (ret_socket)
+		*ret_socket = fds[1];
+	return fds[0];
+}
+
 static void say_hello(int via)
 {
 	struct wire_message message;
@@ -70,26 +84,28 @@ static void say_hello(int via)
 static void talk_well(int via)
 {
 	struct wire_message message, grant = { .type = WIRE_GRANT };
-	int fds[2], old = -1;
+	int fds[2], old = -1, reply;
 
 	say_hello(via);
-	receive(via, WIRE_ASK, &message, &old);
-	if (strcmp(message.ask.name, "ep") != 0 || message.ask.flags != WIRE_F_SOCKET ||
+	reply = take_ask(via, &message, &old);
+	if (strcmp(message.ask.name, "ep") != 0 ||
+	    message.ask.flags != (WIRE_F_REPLY | WIRE_F_SOCKET) ||
 	    option_of(old, SOL_SOCKET, SO_KEEPALIVE) != 1)
 		_exit(3);
 	fds[0] = socket(AF_INET, SOCK_DGRAM, 0);
 	fds[1] = open("/", O_PATH);
 	grant.grant.cookie = cookie_of(fds[0]);
 	grant.grant.family = AF_INET;
-	send_message(via, &grant, fds, 2);
-	receive(via, WIRE_ASK, &message, NULL);
-	if (message.ask.flags != 0)
+	send_message(reply, &grant, fds, 2);
+	fd_close(reply);
+	reply = take_ask(via, &message, NULL);
+	if (message.ask.flags != WIRE_F_REPLY)
 		_exit(4);
-	send_message(via,
+	send_message(reply,
 		     &(struct wire_message){ .type = WIRE_ERROR, .error.number = EACCES },
 		     NULL, 0);
-	receive(via, WIRE_ASK, &message, NULL);
-	send_message(via, &grant, fds, 2);
+	reply = take_ask(via, &message, NULL);
+	send_message(reply, &grant, fds, 2);
 }
 
 static void test_ask(void **state)
@@ -132,7 +148,7 @@ static void talk_without_socket(int via)
 {
 	struct wire_message message;
 
-	receive(via, WIRE_ASK, &message, NULL);
+	via = take_ask(via, &message, NULL);
 	send_message(via, &(struct wire_message){ .type = WIRE_GRANT }, NULL, 0);
 }
 
@@ -141,7 +157,7 @@ static void talk_garbage(int via)
 	int fd = open("/", O_PATH);
 	struct wire_message message;
 
-	receive(via, WIRE_ASK, &message, NULL);
+	via = take_ask(via, &message, NULL);
 	(void)!fd_send(via, "garbage", 7, &fd, 1);
 }
 
@@ -149,7 +165,7 @@ static void talk_big_number(int via)
 {
 	struct wire_message message;
 
-	receive(via, WIRE_ASK, &message, NULL);
+	via = take_ask(via, &message, NULL);
 	send_message(via,
 		     &(struct wire_message){ .type = WIRE_ERROR,
 					     .error.number = UINT32_MAX },

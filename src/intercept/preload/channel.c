@@ -33,7 +33,6 @@ struct packet {
 	const struct wire_message *message;
 	int fds[FDS_MAX]; /* those sent along, after the reply end */
 	size_t n_fds;
-	bool is_bind;
 };
 
 struct answer {
@@ -189,8 +188,8 @@ static int receive(int fd, struct answer *answer)
 
 /*
  * Waits until the broker let go of what it sent, which it does before it lets go of the
- * reply end: as long as it has a socket that is bound, the program could close its own
- * and find the address in use.
+ * reply end: as long as it has the socket too, the program could close its own and find
+ * the address in use, or hear of the socket from epoll.
  */
 static void wait_for_release(int fd)
 {
@@ -212,7 +211,7 @@ static int ask_once(const struct packet *packet, struct answer *answer)
 	close(pair[1]);
 	if (r == 0)
 		r = receive(pair[0], answer);
-	if (r == 0 && packet->is_bind)
+	if (r == 0 && answer->n_fds)
 		wait_for_release(pair[0]);
 	close(pair[0]);
 	if (r == -EPIPE || r == -ENOTCONN || r == -ECONNREFUSED)
@@ -268,8 +267,7 @@ static int ask(const struct packet *packet, enum wire_type wanted, struct answer
 int channel_ask(const struct wire_ask *what, int socket, struct grant *ret)
 {
 	struct wire_message message = { .type = WIRE_ASK, .ask = *what };
-	struct packet packet = { .message = &message,
-				 .is_bind = what->op == WIRE_OP_BIND };
+	struct packet packet = { .message = &message };
 	struct answer answer;
 	int r;
 
