@@ -35,10 +35,10 @@ int broker_receive(int via, struct wire_message *ret, int timeout_ms, int *ret_f
 		   size_t max_fds, size_t *ret_n_fds);
 
 /*
- * Asks for a socket. @socket: the one to replace, whose options count, or -1. @whom: a pidfd of the process that will
- * have it, or -1 for ourselves. @ret_path, or NULL: a second descriptor beside the grant,
- * O_PATH, by which a UNIX socket is reached whatever the caller's mount namespace is; -1
- * when there is none.
+ * Asks for a socket. @socket: the one to replace, whose options count, or -1. @whom: a
+ * pidfd of the process that will have it, or -1 for ourselves. @ret_path, or NULL: a
+ * second descriptor beside the grant, O_PATH, by which a UNIX socket is reached whatever
+ * the caller's mount namespace is; -1 when there is none.
  *
  * Return: the new descriptor, close-on-exec and the caller's, with the rest in @ret; or
  * -errno as the broker said it; -ENETDOWN when there is no broker or it does not answer,
