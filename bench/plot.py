@@ -20,7 +20,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import report
 
-WIDTH, LEFT, RIGHT, TOP, STEP = 920, 325, 30, 104, 25
+WIDTH, LEFT, RIGHT, STEP = 920, 325, 30, 25
+LEGEND, LEGEND_STEP = 58, 20  # its first line
 TICKS = [0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10]
 
 # Colours that stand apart for the colour-blind (Okabe and Ito); graft's come last, on top.
@@ -29,8 +30,14 @@ STYLES = {
     "veth": ("#0072b2", "square"),
     "pasta": ("#cc79a7", "diamond"),
     "slirp4netns": ("#e69f00", "triangle"),
+    "unix": ("#8a8a8a", "diamond"),
+    "graft-notify": ("#009e73", "circle"),
+    "graft-notify-any": ("#d55e00", "circle"),
+    "graft-preload": ("#56b4e9", "circle"),
+    "graftd": ("#7a3fbf", "circle"),
+    "graft-unix": ("#009e73", "square"),
 }
-GRAFT_STYLES = [("#009e73", "circle"), ("#d55e00", "circle"), ("#56b4e9", "circle")]
+OTHER = "#d55e00", "triangle"
 
 STYLE = """
   .card { fill: #ffffff } .text { fill: #24292f } .faint { fill: #57606a }
@@ -75,7 +82,9 @@ class Plot:
                   for value in self.figures(row, way)]
         self.low = max(TICKS[0], min([0.5, *values]) * 0.9)
         self.high = min(TICKS[-1], max([1.5, *values]) * 1.1)
-        self.bottom = TOP + STEP * len(self.rows)
+        self.places, lines = self.place_legend()
+        self.top = LEGEND + LEGEND_STEP * lines + 26
+        self.bottom = self.top + STEP * len(self.rows)
 
     @staticmethod
     def figures(row, way):
@@ -89,24 +98,31 @@ class Plot:
         return three
 
     def style(self, way):
-        if way in STYLES:
-            return STYLES[way]
-        others = [name for name in self.ways if name not in STYLES]
-        return GRAFT_STYLES[others.index(way) % len(GRAFT_STYLES)]
+        return STYLES.get(way, OTHER)
 
     def x(self, ratio):
         ratio = min(max(ratio, self.low), self.high)
         part = math.log(ratio / self.low) / math.log(self.high / self.low)
         return LEFT + part * (WIDTH - LEFT - RIGHT)
 
-    def legend(self):
-        x, out = 30, []
+    def place_legend(self):
+        """{way: (x, y)} of its marks, and how many lines they take."""
+        x, y, places = 30, LEGEND, {}
         for way in self.ways:
+            width = 30 + 6.9 * len(self.results["ways"][way]["title"])
+            if x + width > WIDTH - RIGHT:
+                x, y = 30, y + LEGEND_STEP
+            places[way] = x, y
+            x += width
+        return places, (y - LEGEND) // LEGEND_STEP + 1
+
+    def legend(self):
+        out = []
+        for way, (x, y) in self.places.items():
             colour, shape = self.style(way)
-            title = self.results["ways"][way]["title"]
-            out.append(mark(shape, x, 58, colour))
-            out.append(f'<text class="text" x="{x + 12}" y="62">{escape(title)}</text>')
-            x += 30 + 6.9 * len(title)
+            out.append(mark(shape, x, y, colour))
+            out.append(f'<text class="text" x="{x + 12}" y="{y + 4}">'
+                       f'{escape(self.results["ways"][way]["title"])}</text>')
         return out
 
     def axis(self):
@@ -115,15 +131,15 @@ class Plot:
             if not self.low <= tick <= self.high:
                 continue
             x, kind = self.x(tick), "one" if tick == 1 else "grid"
-            out.append(f'<line class="{kind}" x1="{x:.1f}" y1="{TOP - 14}" x2="{x:.1f}" '
+            out.append(f'<line class="{kind}" x1="{x:.1f}" y1="{self.top - 14}" x2="{x:.1f}" '
                        f'y2="{self.bottom}"/>')
             label = f"{tick:g}×" if tick != 1 else "host"
-            out.append(f'<text class="text small" x="{x:.1f}" y="{TOP - 19}" '
+            out.append(f'<text class="text small" x="{x:.1f}" y="{self.top - 19}" '
                        f'text-anchor="middle">{label}</text>')
         return out
 
     def row(self, index, row):
-        y = TOP + STEP * index + STEP / 2
+        y = self.top + STEP * index + STEP / 2
         out = [f'<text class="text" x="{LEFT - 14}" y="{y + 4:.1f}" text-anchor="end">'
                f'{escape(row["title"])}</text>',
                f'<line class="grid" x1="{LEFT}" y1="{y + STEP / 2:.1f}" '

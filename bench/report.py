@@ -78,10 +78,10 @@ def missing(results, row, way):
     return "not measured"
 
 
-def lines(results, ways=None):
+def lines(results, rows=None, ways=None, notes=None):
     """[[title, native, ratio...]...] and the notes the ratios refer to."""
-    notes, table = [], []
-    for row in results["summary"]:
+    notes, table = [] if notes is None else notes, []
+    for row in rows or results["summary"]:
         title = row["title"] + (" (low is good)" if row["better"] == "low" else "")
         line = [title, absolute(row)]
         for way in ways or shown(results):
@@ -138,11 +138,26 @@ def text(results):
     return "\n".join(out).rstrip() + "\n"
 
 
+def groups(results):
+    """[(rows, ways)...]: rows for whose direction the same ways mean something."""
+    found = {}
+    for row in results["summary"]:
+        ways = tuple(way for way in shown(results) if any(
+            one["way"] == way and not one["skipped"] for one in results["runs"]
+            if one["cell"].endswith("-both") == row["cell"].endswith("-both")))
+        found.setdefault(ways, []).append(row)
+    return [(rows, ways) for ways, rows in found.items()]
+
+
 def markdown(results):
-    table, notes = lines(results)
-    head = ["ratio to host-native", "host-native",
-            *(results["ways"][way]["title"] for way in shown(results))]
-    out = ["| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *table]]
+    out, notes = [], []
+    for rows, ways in groups(results):
+        table, _ = lines(results, rows, ways, notes)
+        head = ["ratio to host-native", "host-native",
+                *(results["ways"][way]["title"] for way in ways)]
+        out += [""] * bool(out)
+        out += ["| " + " | ".join(line) + " |"
+                for line in [head, ["---"] * len(head), *table]]
     dropped = sum(one["dropped"] for one in results["runs"])
     out += ["", f"{heading(results)}; medians of ratios formed within each repetition "
             f"(lowest–highest); {spread(results)}; {dropped} of "
