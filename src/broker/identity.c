@@ -37,11 +37,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "base/fd.h"
 #include "base/number.h"
+#include "base/process.h"
 #include "broker/identity.h"
 #include "stack/stack.h"
 
@@ -118,7 +118,7 @@ static int open_pidfd(int socket, pid_t pid, uid_t uid)
 		return fd;
 	if (errno != ENOPROTOOPT)
 		return -1;
-	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	fd = process_open(pid);
 	if (fd < 0)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/process.h"
 #include "broker/holder.h"
 #include "broker/store_process.h"
 
@@ -71,7 +72,7 @@ static void become_holder(int listener, int state)
 static void kill_other(pid_t pid, int via)
 {
 	struct pollfd poll_fd = { .fd = via };
-	_cleanup_fd_ int process = (int)syscall(SYS_pidfd_open, pid, 0);
+	_cleanup_fd_ int process = process_open(pid);
 	_cleanup_fd_ int comm = -1;
 	char path[32], name[32] = "";
 

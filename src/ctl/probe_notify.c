@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
+#include "base/process.h"
 #include "ctl/probe.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -224,12 +225,12 @@ static _Noreturn void target_child(int via)
 
 static int take_fd(pid_t pid, const struct hello *hello)
 {
-	_cleanup_fd_ int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	_cleanup_fd_ int pidfd = process_open(pid);
 	_cleanup_fd_ int fd = -1;
 	struct stat what;
 
 	if (pidfd < 0)
-		return -errno;
+		return pidfd;
 	fd = (int)syscall(SYS_pidfd_getfd, pidfd, hello->fd, 0);
 	if (fd < 0 || fstat(fd, &what) < 0)
 		return -errno;

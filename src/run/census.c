@@ -30,6 +30,7 @@
 #include <sys/syscall.h>
 
 #include "base/fd.h"
+#include "base/process.h"
 #include "run/census.h"
 #include "run/grafts.h"
 
@@ -395,7 +396,7 @@ static int list_grafts(const struct census *census, const struct processes *proc
 
 		if (process->is != MEMBER)
 			continue;
-		pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+		pidfd = process_open(process->pid);
 		if (pidfd < 0 || read_stat(process->pid, &now) < 0 ||
 		    now.start != process->start)
 			continue;

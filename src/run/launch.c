@@ -33,6 +33,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "intercept/notify/fence.h"
 #include "intercept/notify/filter.h"
 #include "run/broker.h"
@@ -262,8 +263,8 @@ int launch_prepare(struct launch *ret, const struct launch_request *request)
 	fd_close(pair[1]);
 	r = launch.pid < 0 ? -errno : 0;
 	if (r == 0) {
-		launch.pidfd = (int)syscall(SYS_pidfd_open, launch.pid, 0);
-		r = launch.pidfd < 0 ? -errno : accompany(&launch);
+		launch.pidfd = process_open(launch.pid);
+		r = launch.pidfd < 0 ? launch.pidfd : accompany(&launch);
 	}
 	if (r < 0) {
 		launch_deinit(&launch);
