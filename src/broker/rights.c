@@ -47,7 +47,7 @@ static int clear_effective(const struct __user_cap_data_struct *kept)
 }
 
 /* These two say the old value whether or not they did anything. */
-static bool set_file_identity(uid_t uid, gid_t gid)
+bool rights_set_file_identity(uid_t uid, gid_t gid)
 {
 	setfsgid(gid);
 	setfsuid(uid);
@@ -91,7 +91,7 @@ static int change_identity(const struct rights *rights, struct rights_kept *kept
 	if (setgroups(rights->n_groups, rights->groups) < 0)
 		return -errno;
 	kept->n_groups = n;
-	return set_file_identity(rights->uid, rights->gid) ? 0 : -EPERM;
+	return rights_set_file_identity(rights->uid, rights->gid) ? 0 : -EPERM;
 }
 
 int rights_assume(const struct rights *rights, struct rights_kept *ret)
@@ -119,7 +119,7 @@ void rights_resume(struct rights_kept *kept)
 
 	if (is_back && kept->n_groups >= 0)
 		is_back = setgroups((size_t)kept->n_groups, kept->groups) == 0 &&
-			  set_file_identity(kept->uid, kept->gid) &&
+			  rights_set_file_identity(kept->uid, kept->gid) &&
 			  set_capabilities(kept->capabilities) == 0;
 	if (!is_back)
 		abort();

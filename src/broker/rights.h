@@ -6,6 +6,7 @@
 #pragma once
 
 #include <linux/capability.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -34,3 +35,7 @@ struct rights_kept {
 int rights_assume(const struct rights *rights, struct rights_kept *ret);
 /* Ends the process if it cannot be what it was: it must not go on as somebody else. */
 void rights_resume(struct rights_kept *kept);
+
+/* The user and group for file access alone, which files and sockets we make belong to.
+ * Return: whether they are these now. */
+bool rights_set_file_identity(uid_t uid, gid_t gid);

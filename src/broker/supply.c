@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
-#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,6 +23,7 @@
 #include "base/event.h"
 #include "base/fd.h"
 #include "broker/grant.h"
+#include "broker/rights.h"
 #include "broker/supply.h"
 #include "stack/stack.h"
 
@@ -149,20 +149,13 @@ static void end_pause(struct supply *self)
  */
 static void be_owner(const struct supply_request *request)
 {
-	if (request->uid == OURSELVES)
-		return;
-	setfsgid(request->gid);
-	setfsuid(request->uid);
+	if (request->uid != OURSELVES)
+		rights_set_file_identity(request->uid, request->gid);
 }
 
 static void be_ourselves(const struct supply_request *request)
 {
-	if (request->uid == OURSELVES)
-		return;
-	setfsuid(geteuid());
-	setfsgid(getegid());
-	if (setfsuid((uid_t)-1) != (int)geteuid() ||
-	    setfsgid((gid_t)-1) != (int)getegid())
+	if (request->uid != OURSELVES && !rights_set_file_identity(geteuid(), getegid()))
 		abort();
 }
 
