@@ -87,11 +87,14 @@ struct graft_net {
 	struct xarray by_id;
 	u32 next_id;
 	atomic_t n_endpoints;
+	bool has_source; /* one of them is GRAFT_DEFAULT_SOURCE */
 	struct mutex lock;	 /* adding and deleting */
 	struct list_head led_to; /* endpoints of any namespace; graft_leads_lock */
 };
 
 extern unsigned int graft_max_endpoints;
+/* GRAFT_DEFAULT_SOURCE as the tables have it. */
+extern const char graft_default_source[AF_GRAFT_EPNAME_MAX];
 
 struct graft_net *graft_net(const struct net *net);
 
@@ -139,6 +142,14 @@ void graft_endpoint_bound(struct graft_endpoint *endpoint, struct graft_sock *gs
 void graft_endpoint_released(struct graft_endpoint *endpoint, struct graft_sock *gs);
 /* Return: the port of the newest binder, in network order, 0 without one. */
 __be16 graft_endpoint_port(struct graft_endpoint *endpoint, u32 *ret_n_binders);
+
+/* Whether there may be a GRAFT_DEFAULT_SOURCE for sockets of @net, which mostly there is
+ * not, and every connect() asks for. */
+static inline bool graft_has_source(const struct net *net)
+{
+	return READ_ONCE(graft_net(net)->has_source) ||
+	       READ_ONCE(graft_net(&init_net)->has_source);
+}
 
 static inline bool graft_endpoint_is_dynamic(const struct graft_endpoint *endpoint)
 {

@@ -74,6 +74,8 @@ int add(const struct endpoint *endpoint);
 int del(const char *name);
 /* The usual one: 127.0.0.1 in the host's namespace. Must succeed. */
 void add_host(const char *name, uint16_t port);
+/* @n of those, called by @format of a number. */
+void add_many(const char *format, int n);
 void add_kind(const char *name, int family, const char *address, uint16_t port, int netns);
 
 /* --- sockets --- */
