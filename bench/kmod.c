@@ -36,11 +36,11 @@
 
 #define BULK_BYTES  (32 << 20)
 #define BULK_CHUNK  (128 << 10)
-#define RR_SIZE	    64
+#define RR_SIZE     64
 #define RR_COUNT    500
 #define CRR_COUNT   300
 #define BIND_COUNT  500
-#define MANY	    100000
+#define MANY        100000
 #define REPEATS_MAX 64
 #define ENDPOINT    "bench"
 
@@ -164,8 +164,8 @@ static double do_bulk(int fd)
 	uint64_t began = now();
 
 	for (size_t left = BULK_BYTES; left > 0;) {
-		ssize_t n = send(fd, buffer, left < sizeof(buffer) ? left : sizeof(buffer),
-				 0);
+		ssize_t n = send(fd, buffer,
+				 left < sizeof(buffer) ? left : sizeof(buffer), 0);
 
 		need(n > 0);
 		left -= (size_t)n;

@@ -56,8 +56,7 @@ static void move_flags(struct socket *sock, const struct socket *from)
 	unsigned int bit;
 
 	graft_ask_sol_socket_no_more(sock);
-	for_each_set_bit(bit, &flags, BITS_PER_LONG)
-		set_bit(bit, &sock->flags);
+	for_each_set_bit(bit, &flags, BITS_PER_LONG) set_bit(bit, &sock->flags);
 }
 
 /* Gives @gs the sk of @from, an own or inner one, and its operations. */
