@@ -55,6 +55,7 @@ netlink_words()
 	check "add: by path" graft add path type ipv4 port 1 netns /run/netns/web
 	# shellcheck disable=SC2086 # words
 	check "add: ipv6, share, access" graft add six ipv6 '[2001:db8::1]:80' share $access
+	check "add: link-local" graft add zone type ipv6 addr fe80::1%1 port 80
 	check "add: unix" graft add u type unix path /run/x.sock
 	check "add: abstract" graft add abstract type unix path @name
 	check "add: without an address" graft add 0123456789abcdef type any netns web
@@ -64,6 +65,7 @@ netlink_words()
 		"nx4 type ipv4 addr 0.0.0.0 port dynamic netns web" \
 		"path type ipv4 addr 0.0.0.0 port 1 netns /run/netns/web" \
 		"six type ipv6 addr 2001:db8::1 port 80 share $access" \
+		"zone type ipv6 addr fe80::1%1 port 80" \
 		"u type unix path /run/x.sock" "abstract type unix path @name" \
 		"0123456789abcdef type any netns web"
 	graft show >"$T/shown"
@@ -75,7 +77,7 @@ netlink_words()
 	refused "add: a name that is taken" \
 		"graft add: there is an endpoint 'u' already" graft add u type ipv4
 	refused "del: one that is not there" "graft del: no endpoint 'x' here" graft del x
-	check "del: several" graft del ep-test out4 nx4 path six u abstract 0123456789abcdef
+	check "del: several" graft del ep-test out4 nx4 path six zone u abstract 0123456789abcdef
 	shown "del: they are gone"
 	check "add --batch: what show printed" graft add --batch "$T/shown"
 	equal "add --batch: the same again" "$(<"$T/shown")" "$(graft show)"

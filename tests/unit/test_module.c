@@ -70,6 +70,7 @@ static void test_there_and_back(void **state)
 		"out type ipv4 addr 0.0.0.0 port dynamic netns 1 ",
 		"six type ipv6 addr 2001:db8::1 port 65535 netns web ",
 		"six type ipv6 addr :: port dynamic share ",
+		"six type ipv6 addr fe80::1%3 port 80 ",
 		"u type unix path /run/x.sock netns /run/netns/web ",
 		"abstract type unix path @name ",
 		"any type any netns 123456789 ",
