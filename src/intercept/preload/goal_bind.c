@@ -5,7 +5,7 @@
  * A bind is always asked for, the program's socket with it: the broker carries its
  * options over, binds, and knows who is there. The exceptions are a UNIX path without a
  * run, and a socket that is in the host's stack already and needs no more right than it
- * has.
+ * has. With the kernel module see goal_module.c.
  */
 #include <errno.h>
 #include <sys/stat.h>
@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "intercept/preload/goal.h"
 #include "intercept/preload/kernel.h"
+#include "intercept/preload/state.h"
 
 /* A path left behind by a server that is gone gives way. */
 static int bind_path(int fd, const struct sockaddr *address, socklen_t len)
@@ -36,7 +37,7 @@ static int bind_path(int fd, const struct sockaddr *address, socklen_t len)
 	return 0;
 }
 
-static int bind_own_path(struct subject *subject, struct route *route)
+int goal_bind_own_path(struct subject *subject, struct route *route)
 {
 	_cleanup_fd_ int new = socket(AF_UNIX, subject->type | SOCK_CLOEXEC, 0);
 	const struct policy_verdict *verdict = &route->verdict;
@@ -69,15 +70,28 @@ static int bind_by_broker(struct subject *subject, struct route *route)
 	return r;
 }
 
+int goal_bind_here(int fd, const struct route *route)
+{
+	const struct policy_verdict *verdict = &route->verdict;
+	int r;
+
+	if (route->goal.endpoint)
+		r = bind(fd, (const struct sockaddr *)&verdict->address,
+			 verdict->address_len);
+	else
+		r = bind(fd, &route->asked.any, route->asked_size);
+	return r < 0 ? -errno : 0;
+}
+
 static int bind_in_host(const struct subject *subject, struct route *route)
 {
-	int r = bind(subject->number, &route->asked.any, route->asked_size);
+	int r = goal_bind_here(subject->number, route);
 
 	/* The broker may do what we may not. */
-	if (r < 0 && errno == EACCES)
+	if (r == -EACCES && !state.is_module)
 		return GOAL_E_FAR;
 	route->is_done = true;
-	return r < 0 ? -errno : 0;
+	return r;
 }
 
 int goal_bind_reach(struct subject *subject, struct route *route)
@@ -96,6 +110,8 @@ int goal_bind_move(struct subject *subject, struct route *route)
 	if (r < 0)
 		return r;
 	route->is_done = true;
-	return goal_is_own_path(&route->goal) ? bind_own_path(subject, route)
-					      : bind_by_broker(subject, route);
+	if (goal_is_own_path(&route->goal))
+		return goal_bind_own_path(subject, route);
+	return state.is_module ? goal_module_bind(subject, route)
+			       : bind_by_broker(subject, route);
 }

@@ -26,6 +26,7 @@ struct state {
 	struct policy_reach reach;
 	char broker[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 	bool is_run; /* the broker is that of a run, and knows the policy's endpoints */
+	bool is_module; /* the kernel module is used, and no broker is asked for sockets */
 	bool is_verbose;
 };
 
