@@ -169,7 +169,7 @@ static void signal_storm(struct ctx *t)
 		listeners[i] = serve_at(t, &servers[i], &servers[i]);
 	n_before = count_open();
 	n_ticks = 0;
-	tick(t, STORM_US);
+	tick(t, STORM_US * slowness);
 	for (int i = 0; i < N_STORM; i++) {
 		int error = one_connection(t, listeners[i % 2], &servers[i % 2]);
 
