@@ -62,7 +62,8 @@ static int read_error(struct kernel_client *client, const struct nlmsghdr *head)
 		return -EBADMSG;
 	if (!(head->nlmsg_flags & NLM_F_CAPPED))
 		offset += error->msg.nlmsg_len - sizeof(error->msg);
-	if (head->nlmsg_flags & NLM_F_ACK_TLVS && mnl_nlmsg_size(offset) < head->nlmsg_len)
+	if (head->nlmsg_flags & NLM_F_ACK_TLVS &&
+	    mnl_nlmsg_size(offset) < head->nlmsg_len)
 		mnl_attr_parse(head, (unsigned int)offset, keep_text, client);
 	return error->error;
 }

@@ -28,13 +28,22 @@ static inline bool module_has_room(const char *name)
 	return strlen(name) <= MODULE_NAME_MAX;
 }
 
+/* Cut, if it has no room. */
+static inline void module_set_name(char ret[MODULE_NAME_SIZE], const char *name)
+{
+	size_t size = strnlen(name, MODULE_NAME_MAX);
+
+	memcpy(ret, name, size);
+	ret[size] = '\0';
+}
+
 static inline void module_name(const struct endpoint *endpoint,
 			       char ret[MODULE_NAME_SIZE])
 {
 	bool is_ours = !strncmp(endpoint->name, MODULE_PREFIX, strlen(MODULE_PREFIX));
 
 	if (module_has_room(endpoint->name) && !is_ours)
-		strcpy(ret, endpoint->name);
+		module_set_name(ret, endpoint->name);
 	else
 		snprintf(ret, MODULE_NAME_SIZE, MODULE_PREFIX "%u",
 			 endpoint->index % POLICY_ENDPOINTS_MAX);
@@ -44,7 +53,7 @@ static inline void module_namespace_name(const struct endpoint *endpoint,
 					 char ret[MODULE_NAME_SIZE])
 {
 	if (endpoint->netns.kind == NETNS_DEFAULT)
-		strcpy(ret, MODULE_HOST);
+		module_set_name(ret, MODULE_HOST);
 	else
 		snprintf(ret, MODULE_NAME_SIZE, MODULE_PREFIX "ns-%u",
 			 endpoint->index % POLICY_ENDPOINTS_MAX);

@@ -147,9 +147,9 @@ static int add_endpoint(struct kernel_client *client, const struct endpoint *end
 	if (r < 0 || endpoint->netns.kind == NETNS_DEFAULT)
 		return r;
 	module_namespace_name(endpoint, namespace_name);
-	addition = (struct kernel_addition){
-		.name = namespace_name, .netns = netns, .label = addition.label
-	};
+	addition = (struct kernel_addition){ .name = namespace_name,
+					     .netns = netns,
+					     .label = addition.label };
 	return add(client, &addition);
 }
 

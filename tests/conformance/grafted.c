@@ -19,10 +19,10 @@
 
 #define FAMILY_FILE "/sys/module/af_graft/parameters/family"
 
-#define WRAP(name, ...)           \
+#define WRAP(name, ...)                 \
 	int __real_##name(__VA_ARGS__); \
 	int __wrap_##name(__VA_ARGS__)
-#define WRAP_SIZE(name, ...)          \
+#define WRAP_SIZE(name, ...)                \
 	ssize_t __real_##name(__VA_ARGS__); \
 	ssize_t __wrap_##name(__VA_ARGS__)
 
@@ -53,7 +53,8 @@ static int make(int family, int type, int protocol)
 
 	if (fd < 0)
 		return -1;
-	if (setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_FAMILY, &family, sizeof(family)) == 0 &&
+	if (setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_FAMILY, &family, sizeof(family)) ==
+		    0 &&
 	    setsockopt(fd, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT, &on, sizeof(on)) == 0)
 		return fd;
 	close(fd);

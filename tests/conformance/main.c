@@ -188,9 +188,8 @@ static bool run_case(const struct test_case *test, int family, int type, uint16_
 		perror("conformance: fork");
 		exit(2);
 	}
-	in_time = collect(from,
-			  (is_brief(&t) ? BRIEF_SECONDS : CASE_SECONDS) * slowness, text,
-			  sizeof(text));
+	in_time = collect(from, (is_brief(&t) ? BRIEF_SECONDS : CASE_SECONDS) * slowness,
+			  text, sizeof(text));
 	kill(-pid, SIGKILL);
 	status = child_status(pid);
 	close(from);

@@ -57,7 +57,7 @@ bool route_take(struct route *route, int fd, const struct sockaddr *address,
 
 /* Whose call it is. Return: 0: @ret is an inet socket; SUBJECT_E_GRAFT: an AF_GRAFT one;
  * SUBJECT_E_KERNEL: one that the program has of the kernel; or -errno: none of ours. */
-#define SUBJECT_E_GRAFT	 1
+#define SUBJECT_E_GRAFT  1
 #define SUBJECT_E_KERNEL 2
 
 static int find_subject(int fd, const struct route *route, struct subject *ret)

@@ -56,11 +56,11 @@ static bool is_defined(const struct goal *goal)
 static int name_of(const struct goal *goal, char ret[MODULE_NAME_SIZE])
 {
 	if (goal_is_plain_host(goal))
-		strcpy(ret, MODULE_HOST);
+		module_set_name(ret, MODULE_HOST);
 	else if (is_defined(goal))
 		module_name(goal->endpoint, ret);
 	else if (module_has_room(goal->name))
-		strcpy(ret, goal->name);
+		module_set_name(ret, goal->name);
 	else
 		return -ENOENT;
 	return 0;
@@ -69,8 +69,11 @@ static int name_of(const struct goal *goal, char ret[MODULE_NAME_SIZE])
 /* Whether the namespace it leads to is the host's. */
 static bool is_at_host(const struct goal *goal)
 {
-	return goal_is_plain_host(goal) ||
-	       (is_defined(goal) && goal->endpoint->netns.kind == NETNS_DEFAULT);
+	const struct endpoint *endpoint = goal->endpoint;
+
+	if (!endpoint || goal_is_plain_host(goal))
+		return goal_is_plain_host(goal);
+	return is_defined(goal) && endpoint->netns.kind == NETNS_DEFAULT;
 }
 
 /* ENOENT would say that there is no such endpoint, and the fault is not the program's. */
@@ -85,7 +88,7 @@ static int tell(const char *name, int r)
 
 static int open_loose(const struct subject *subject)
 {
-	int protocol = subject->is_unix				? 0
+	int protocol = subject->is_unix                     ? 0
 		       : subject->protocol == IPPROTO_MPTCP ? IPPROTO_TCP
 							    : subject->protocol;
 	int fd = module_socket(subject->domain, subject->type | SOCK_CLOEXEC, protocol);
@@ -298,7 +301,7 @@ static int prepare_stream(struct subject *subject, struct route *route, const ch
 		r = placing_end(&placing, subject, route, 0);
 	if (r < 0)
 		return r;
-	strcpy(route->via, name);
+	module_set_name(route->via, name);
 	route->options = placing.options;
 	memset(&route->address, 0, sizeof(route->address));
 	if (place->size && place->family != AF_UNIX)
@@ -354,9 +357,8 @@ static int connect_named(struct subject *subject, struct route *route, const cha
 	r = goal_may_move(subject);
 	if (r)
 		return r;
-	return subject->type == SOCK_DGRAM
-		       ? prepare_datagram(subject, route, name)
-		       : prepare_stream(subject, route, name, &place);
+	return subject->type == SOCK_DGRAM ? prepare_datagram(subject, route, name)
+					   : prepare_stream(subject, route, name, &place);
 }
 
 int goal_module_connect(struct subject *subject, struct route *route)
@@ -398,9 +400,8 @@ void goal_arrived(const struct subject *subject, const struct route *route,
 		unix_options_give(subject->number, &route->options);
 	}
 	swap_remember(&now, domain, netns);
-	if (domain == AF_UNIX ||
-	    (peer.any.sa_family == AF_UNSPEC &&
-	     getpeername(subject->number, &peer.any, &size) < 0))
+	if (domain == AF_UNIX || (peer.any.sa_family == AF_UNSPEC &&
+				  getpeername(subject->number, &peer.any, &size) < 0))
 		return;
 	view_note_peer(subject->number, &peer, &route->asked);
 }

@@ -88,7 +88,7 @@ struct route {
 	 * @address, which may be AF_UNSPEC, and what goal_arrived() gives the socket. */
 	char via[MODULE_NAME_SIZE];
 	struct unix_options options;
-	bool is_any_family; /* asked for is a name, which may be of any family */
+	bool is_any_family;   /* asked for is a name, which may be of any family */
 	struct moving moving; /* last, for it is large and empty: see route_init() */
 };
 

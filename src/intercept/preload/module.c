@@ -91,9 +91,9 @@ bool module_is_programs(int fd)
 {
 	int on = 1, saved = errno;
 	socklen_t size = sizeof(on);
-	bool is_ours = getsockopt(fd, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT, &on,
-				  &size) < 0 ||
-		       on;
+	bool is_ours =
+		getsockopt(fd, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT, &on, &size) < 0 ||
+		on;
 
 	errno = saved;
 	return !is_ours;

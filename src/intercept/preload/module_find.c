@@ -73,7 +73,8 @@ static int read_answer(struct answer *answer, size_t size)
 
 static int ask(const struct question *question, struct answer *answer)
 {
-	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+	_cleanup_fd_ int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
 	ssize_t n;
 
 	if (fd < 0 || send(fd, question, question->head.nlmsg_len, 0) < 0)
