@@ -264,6 +264,7 @@ static int walk_grafts(void *context, control_emit *emit, void *emit_context)
 		.root = getpid(),
 		.program = self->has_exited ? 0 : self->launch.pid,
 		.host_cookie = self->stacks.host->cookie,
+		.own_cookie = self->module ? self->stacks.own->cookie : 0,
 		.grafts = self->grafts,
 		.rule_text = rule_text,
 		.context = self,

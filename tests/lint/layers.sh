@@ -17,7 +17,7 @@ stack:     stack wire policy base
 broker:    broker stack wire policy base
 intercept: uapi intercept stack/stack.h stack/bound.h stack/carry.h stack/diag.h stack/held.h wire policy base
 lib:       lib stack wire policy base graft
-run:       run broker intercept stack wire policy base
+run:       run uapi broker intercept stack wire policy base
 ctl:       ctl broker/client.h broker/kernel_client.h run wire policy base graft
 '
 

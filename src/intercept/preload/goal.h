@@ -42,6 +42,9 @@ int goal_connect_move(struct subject *subject, struct route *route);
 /* To the goal, or the address asked for: nothing but the bind is left to do. */
 int goal_bind_here(int fd, const struct route *route);
 int goal_bind_own_path(struct subject *subject, struct route *route);
+/* Return: whether the path of a UNIX endpoint of the policy was left behind by a server
+ * that is gone, and is free now. */
+bool goal_clear_path(const struct goal *goal, int type);
 
 /* --- goal_connect.c --- */
 

@@ -9,8 +9,9 @@
  *	the same, without	MODULE_HOST		its address, or from there
  *	a run
  *	any other		its own			-
- *	UNIX path of the	-			goal_bind.c, goal_connect.c
- *	policy
+ *	UNIX path of the	bind: its own		-
+ *	policy, in a run	else: -			goal_connect.c
+ *	the same, without	-			goal_bind.c, goal_connect.c
  *
  * A loose socket is put there as it is: all its numbers, in whatever process, and all
  * epoll registrations stay. One that is loose no more, or was never of AF_GRAFT, is
@@ -165,6 +166,8 @@ int goal_module_bind(struct subject *subject, struct route *route)
 	if (r < 0)
 		return r;
 	r = tell(name, module_bind(placing.fd, name));
+	if (r == -EADDRINUSE && goal_clear_path(&route->goal, subject->type))
+		r = module_bind(placing.fd, name);
 	if (r == 0 && goal_is_plain_host(&route->goal))
 		r = goal_bind_here(placing.fd, route);
 	return placing_end(&placing, subject, route, r);
@@ -281,6 +284,7 @@ static bool reaches(const struct subject *subject, struct route *route,
 	if (!place->size)
 		return false;
 	route->address = place->address;
+	route->size = place->size;
 	if (place->family == AF_UNIX)
 		return goal_stays_unix(subject, route, place->netns);
 	set_address(subject, route, place);
