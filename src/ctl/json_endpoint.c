@@ -57,9 +57,8 @@ static struct json_object *from_access(const struct access *access)
 static void add_place(struct json_object *to, const struct endpoint *endpoint)
 {
 	static const char *const types[] = {
-		[ENDPOINT_IPV4] = "ipv4",
-		[ENDPOINT_IPV6] = "ipv6",
-		[ENDPOINT_UNIX] = "unix",
+		[ENDPOINT_IPV4] = "ipv4",   [ENDPOINT_IPV6] = "ipv6",
+		[ENDPOINT_UNIX] = "unix",   [ENDPOINT_ANY] = "any",
 		[ENDPOINT_NAMED] = "named",
 	};
 	char text[INET6_ADDRSTRLEN];
@@ -70,6 +69,8 @@ static void add_place(struct json_object *to, const struct endpoint *endpoint)
 		add(to, "path", json_text(endpoint->path));
 		return;
 	}
+	if (endpoint->kind == ENDPOINT_ANY)
+		return;
 	inet_ntop(endpoint->kind == ENDPOINT_IPV4 ? AF_INET : AF_INET6, &endpoint->v4,
 		  text, sizeof(text));
 	add(to, "addr", json_object_new_string(text));

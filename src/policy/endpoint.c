@@ -91,6 +91,8 @@ int parse_endpoint_kind(struct endpoint *endpoint, const struct word *word,
 		endpoint->kind = ENDPOINT_IPV6;
 	else if (word_is(word, "unix"))
 		endpoint->kind = ENDPOINT_UNIX;
+	else if (word_is(word, "any"))
+		endpoint->kind = ENDPOINT_ANY;
 	else if (word->len == 0)
 		return policy_fail(error, &here,
 				   "the kind is missing; expected ipv4, ipv6 or unix");
@@ -264,8 +266,11 @@ static int parse_place(struct endpoint *endpoint, struct scanner *scanner,
 		       struct policy_error *error)
 {
 	struct word place;
-	int r = scan_word(scanner, &place, error);
+	int r;
 
+	if (endpoint->kind == ENDPOINT_ANY)
+		return 0;
+	r = scan_word(scanner, &place, error);
 	if (r < 0)
 		return r;
 	if (endpoint->kind == ENDPOINT_UNIX)
@@ -305,6 +310,11 @@ int parse_endpoint_line(struct policy *policy, struct scanner *scanner,
 	r = parse_endpoint_name(&endpoint, &name, &scanner->at, error);
 	if (r == 0)
 		r = parse_endpoint(&endpoint, scanner, error);
+	if (r == 0 && endpoint.kind == ENDPOINT_ANY)
+		r = policy_fail(error, &endpoint.origin,
+				"'%s' has no address: only the module af_graft keeps "
+				"such endpoints; expected ipv4, ipv6 or unix",
+				endpoint.name);
 	if (r == 0)
 		r = policy_take_endpoint(policy, &endpoint, error);
 	if (r == 0)

@@ -74,6 +74,8 @@ enum endpoint_kind {
 	ENDPOINT_IPV4,
 	ENDPOINT_IPV6,
 	ENDPOINT_UNIX,
+	/* A namespace, no address: af_graft's alone, and in no policy. */
+	ENDPOINT_ANY,
 	/* Not defined here: the registry knows it, and is asked at each call. */
 	ENDPOINT_NAMED,
 };
@@ -265,6 +267,7 @@ int policy_seal(struct policy *policy, struct policy_error *error);
  *
  *	NAME type (ipv4|ipv6) [addr ADDR] [port PORT|dynamic] [netns REF] [OPTION...]
  *	NAME type unix path PATH [netns REF] [OPTION...]
+ *	NAME type any [netns REF] [OPTION...]
  *
  * where no addr is any, no port and port 0 are dynamic, and type, addr, port and path may
  * be cut down to their first letters. The words stand in any order, addr after type. A

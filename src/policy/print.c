@@ -79,6 +79,9 @@ static void print_place(struct out *out, const struct endpoint *endpoint)
 	case ENDPOINT_UNIX:
 		out_printf(out, "unix %s", endpoint->path);
 		return;
+	case ENDPOINT_ANY:
+		out_printf(out, "any");
+		return;
 	case ENDPOINT_NAMED:
 		return;
 	}
@@ -166,6 +169,9 @@ static void print_graft_place(struct out *out, const struct endpoint *endpoint)
 		break;
 	case ENDPOINT_UNIX:
 		out_printf(out, " type unix path %s", endpoint->path);
+		return;
+	case ENDPOINT_ANY:
+		out_printf(out, " type any");
 		return;
 	case ENDPOINT_NAMED:
 		out_printf(out, " type unknown");

@@ -57,8 +57,8 @@ check()
 	expect tcp udp -- explain --policy x bind ''
 	expect '' -- run --name ''
 	expect "$private/first.conf" -- add --batch "$private/fi"
-	expect type ipv4 ipv6 unix -- add x ''
-	expect ipv4 ipv6 unix -- add x type ''
+	expect type ipv4 ipv6 unix any -- add x ''
+	expect ipv4 ipv6 unix any -- add x type ''
 	expect dynamic -- add x type ipv4 port d
 	# Behind PROGRAM its own arguments follow: files, and no option of ours.
 	expect '' -- run -p 8080:80 true --pol

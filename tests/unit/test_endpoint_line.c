@@ -101,6 +101,14 @@ static void test_ports_and_addresses(void **state)
 		  "endpoint x ipv4 127.0.0.1:dynamic");
 }
 
+static void test_without_address(void **state)
+{
+	assert_is("x type any netns web", "x type any netns web ",
+		  "endpoint x any netns web");
+	assert_is("x any owner uid=5", "x type any owner uid=5 ",
+		  "endpoint x any owner uid=5");
+}
+
 static void test_options_and_access(void **state)
 {
 	assert_is("q type ipv4 hold owner uid=1000 port 5 share",
@@ -173,6 +181,7 @@ static const struct {
 	{ "x type unix", "the path is missing; expected type unix path PATH" },
 	{ "x type unix path /x port 1",
 	  "a unix endpoint has a path, no addr and no port" },
+	{ "x type any port 1", "an endpoint of type any has no addr, port or path" },
 	{ "x type unix path x", "'x' is not an absolute path (nor an abstract @NAME)" },
 	{ "x type unix path /a#b", "'#' begins a comment and cannot be part of a word" },
 	{ "x type unix path /a\nb", "a control character (0x0a)" },
@@ -330,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_old_sessions),
 		cmocka_unit_test(test_words_in_any_order),
 		cmocka_unit_test(test_ports_and_addresses),
+		cmocka_unit_test(test_without_address),
 		cmocka_unit_test(test_options_and_access),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_mistakes),

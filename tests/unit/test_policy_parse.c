@@ -159,6 +159,9 @@ static const struct {
 	{ "endpoint a", "p:1:11: the kind is missing; expected ipv4, ipv6 or unix" },
 	{ "endpoint a ipv5",
 	  "p:1:12: 'ipv5' is not a kind; expected ipv4, ipv6 or unix" },
+	{ "endpoint a any netns web",
+	  "p:1:10: 'a' has no address: only the module af_graft keeps such endpoints; "
+	  "expected ipv4, ipv6 or unix" },
 	{ "endpoint a ipv4",
 	  "p:1:16: '' has no port; expected ADDR:PORT or ADDR:dynamic" },
 	{ "endpoint a ipv4 1.2.3.4",

@@ -22,6 +22,7 @@ static int family_of(const struct endpoint *endpoint)
 		return AF_INET6;
 	case ENDPOINT_UNIX:
 		return AF_UNIX;
+	case ENDPOINT_ANY:
 	case ENDPOINT_NAMED:
 		break;
 	}
