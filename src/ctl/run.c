@@ -188,7 +188,7 @@ static int prepare_engine(struct run *run)
 		registry_check(run->policy);
 		break;
 	case RUN_AF_GRAFT:
-		r = module_check(run->policy);
+		r = run_module_check(run->policy);
 		break;
 	}
 	return r < 0 ? r : prepare_library(run);

@@ -7,21 +7,21 @@
 
 #include <sys/types.h>
 
-struct kernel_client;
 struct policy;
 struct run_info;
+struct run_module;
 struct stacks;
 
 /* Whether the engine can work here. Return: 0, or -errno after one line. */
-int module_check(const struct policy *policy);
+int run_module_check(const struct policy *policy);
 
 /*
  * Finds the stacks of a run, and adds what @policy needs to the table of the namespace
- * that @program is in. While the caller still has its capabilities. Return: 0 with a
- * client of that namespace, the caller's; or -errno after one line.
+ * that @program is in. While the caller still has its capabilities. Return: 0 with what
+ * run_module_count() takes; or -errno after one line.
  */
-int module_prepare(struct kernel_client **ret, struct stacks *ret_stacks,
+int run_module_new(struct run_module **ret, struct stacks *ret_stacks,
 		   const struct policy *policy, pid_t program);
 
 /* What the module counted. */
-void module_count(struct kernel_client *client, struct run_info *ret);
+void run_module_count(struct run_module *module, struct run_info *ret);

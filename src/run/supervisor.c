@@ -57,7 +57,7 @@ struct supervisor {
 	struct event_timer tick;
 	struct notify *notify;
 	struct run_broker *broker;
-	struct kernel_client *module; /* NULL but with RUN_AF_GRAFT */
+	struct run_module *module; /* NULL but with RUN_AF_GRAFT */
 	struct registry *registry;
 	struct dns *dns;
 	struct control *control;
@@ -224,7 +224,7 @@ static void count(const struct supervisor *self, struct run_info *ret)
 		ret->n_swaps = counters.n_swaps;
 		ret->n_refused = counters.n_refused;
 	} else if (self->module) {
-		module_count(self->module, ret);
+		run_module_count(self->module, ret);
 	} else if (self->broker) {
 		struct run_broker_counters counters;
 
@@ -470,7 +470,7 @@ static int set_up(struct supervisor *self)
 		return r;
 	settle();
 	if (request.has_module)
-		r = module_prepare(&self->module, &self->stacks, self->run->policy,
+		r = run_module_new(&self->module, &self->stacks, self->run->policy,
 				   self->launch.pid);
 	else
 		r = stacks_new(&self->stacks, self->run->policy, self->launch.pid,
