@@ -71,7 +71,7 @@ static int find_endpoint(const char *name, int type)
 
 	if (endpoint && endpoint->kind != ENDPOINT_NAMED)
 		return family_of(endpoint);
-	if (state.is_module)
+	if (state_has_module())
 		return find_in_module(name, type);
 	r = ask(name, type, AF_INET);
 	if (r == -EPROTOTYPE || r == -EAFNOSUPPORT) {

@@ -74,7 +74,7 @@ static void remember(int fd, int family, int type, int protocol, uint64_t netns)
 {
 	struct known known = {
 		/* A loose one may be put elsewhere before it is read. */
-		.cookie = state.is_module ? kernel_cookie(fd, SO_COOKIE) : 0,
+		.cookie = state_has_module() ? kernel_cookie(fd, SO_COOKIE) : 0,
 		.netns = netns ? netns : kernel_cookie(fd, SO_NETNS_COOKIE),
 		.domain = family,
 		.type = type & ~TYPE_FLAGS,
@@ -94,7 +94,7 @@ int hijack_socket(int family, int type, int protocol)
 	if (!is_judged(family, type))
 		return socket(family, type, protocol);
 	usual = protocol_of(type, protocol);
-	if (state.is_module)
+	if (state_has_module())
 		fd = take_loose(family, type, protocol, usual);
 	else if (usual)
 		fd = take(family, type, usual, &netns);

@@ -96,7 +96,7 @@ static int bind_in_host(const struct subject *subject, struct route *route)
 	int r = goal_bind_here(subject->number, route);
 
 	/* The broker may do what we may not. */
-	if (r == -EACCES && !state.is_module)
+	if (r == -EACCES && !state_has_module())
 		return GOAL_E_FAR;
 	route->is_done = true;
 	return r;
@@ -120,6 +120,6 @@ int goal_bind_move(struct subject *subject, struct route *route)
 	route->is_done = true;
 	if (goal_is_own_path(&route->goal))
 		return goal_bind_own_path(subject, route);
-	return state.is_module ? goal_module_bind(subject, route)
-			       : bind_by_broker(subject, route);
+	return state_has_module() ? goal_module_bind(subject, route)
+				  : bind_by_broker(subject, route);
 }

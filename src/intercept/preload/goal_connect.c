@@ -321,7 +321,7 @@ int goal_connect_move(struct subject *subject, struct route *route)
 
 	if (goal_is_own_path(goal))
 		r = goal_connect_own_path(subject, route);
-	else if (state.is_module)
+	else if (state_has_module())
 		r = goal_module_connect(subject, route);
 	else if (goal_is_plain_host(goal))
 		r = connect_plain_host(subject, route);
@@ -341,9 +341,9 @@ int goal_return(struct subject *subject, struct route *route)
 		r = route->listens ? 0 : subject_can_move(subject, POLICY_BIND);
 	if (r)
 		return r == MOVE_E_NOT ? 0 : r;
-	new = state.is_module ? module_socket(subject->domain,
-					      subject->type | SOCK_CLOEXEC, protocol)
-			      : -1;
+	new = state_has_module() ? module_socket(subject->domain,
+						 subject->type | SOCK_CLOEXEC, protocol)
+				 : -1;
 	if (new < 0)
 		new = socket(subject->domain, subject->type | SOCK_CLOEXEC, protocol);
 	if (new < 0)

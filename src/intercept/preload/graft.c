@@ -54,7 +54,7 @@ int graft_socket(int type, int protocol)
 	int saved = errno, fd;
 	struct known known;
 
-	if (state.is_module)
+	if (state_has_module())
 		return socket(module_family(), type, protocol);
 	switch (type & ~TYPE_FLAGS) {
 	case SOCK_STREAM:

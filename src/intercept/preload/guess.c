@@ -33,6 +33,7 @@ static struct slot {
 struct row {
 	atomic_int count; /* above 0: outside; 0: nothing learned yet */
 	_Atomic(const struct goal *) goal;
+	bool is_all; /* by default binds lead to the host, too */
 };
 
 static struct row process[ROWS];
@@ -89,14 +90,9 @@ static void init_row(int family, enum policy_proto proto, unsigned int hosts)
 	const struct goal *goal =
 		hosts & proto ? default_goal(POLICY_CONNECT, family, proto) : NULL;
 
-	/* With the module, one that waits to be named goes anywhere; once it is at the
-	 * host it goes nowhere else. */
-	if (state.is_module && goal &&
-	    (goal->endpoint || default_goal(POLICY_BIND, family, proto) == NULL))
-		goal = NULL;
-
 	atomic_store(&row->goal, goal);
 	atomic_store(&row->count, goal ? 1 : -1);
+	row->is_all = goal && !goal->endpoint && default_goal(POLICY_BIND, family, proto);
 }
 
 void guess_init(void)
@@ -125,6 +121,10 @@ const struct goal *guess_goal(int family, enum policy_proto proto)
 	size_t at = row_of(family, proto);
 	int count = counts[at];
 
+	/* With the module, one that waits to be named goes anywhere; once it is at the
+	 * host it goes nowhere else. */
+	if (state_has_module() && !process[at].is_all)
+		return NULL;
 	if (count == 0)
 		count = atomic_load_explicit(&process[at].count, memory_order_relaxed);
 	return count > 0 ? atomic_load_explicit(&process[at].goal, memory_order_acquire)
@@ -137,7 +137,7 @@ void guess_learn(const struct subject *subject, const struct goal *goal)
 	struct row *row = &process[at];
 	int count = atomic_load_explicit(&row->count, memory_order_relaxed);
 
-	if (state.is_module)
+	if (state_has_module())
 		return;
 	if (counts[at] == 0)
 		counts[at] = count;

@@ -40,7 +40,7 @@ static bool is_bound(void *context, const struct endpoint *endpoint)
 
 	if (!state.is_run)
 		return false;
-	if (state.is_module)
+	if (state_has_module())
 		return module_is_bound(endpoint);
 	fill_ask(judging, endpoint, &ask);
 	if (channel_ask(&ask, -1, &route->grant) < 0)

@@ -69,7 +69,7 @@ static int find_place(const struct rule *rule, const struct subject *subject,
 	struct grant grant;
 	int r;
 
-	if (state.is_module) {
+	if (state_has_module()) {
 		ask_module(rule->endpoint->name, ret);
 		return 0;
 	}

@@ -187,23 +187,33 @@ static bool is_elsewhere(void)
 	       strtoull(run + size, NULL, 10) != place_own();
 }
 
+bool state_find_module(void)
+{
+	bool is_loaded = module_is_loaded() && module_family() >= 0;
+
+	atomic_store(&state.module, is_loaded ? STATE_MODULE_USED : STATE_MODULE_UNUSED);
+	return is_loaded;
+}
+
 /* @anyway: the program named an endpoint, so that the kernel may load the module. */
-static bool wants_module(bool anyway)
+static enum state_module load_module(bool anyway)
 {
 	const char *engine = secure_getenv("GRAFT_ENGINE");
 
 	if (engine && *engine && strcmp(engine, MODULE_ENGINE) != 0)
-		return false;
+		return STATE_MODULE_UNUSED;
 	if (engine && *engine) {
 		if (module_family() < 0)
 			say("GRAFT_ENGINE=%s: the kernel has no AF_GRAFT; modprobe "
 			    "af_graft",
 			    engine);
-		return true;
+		return STATE_MODULE_USED;
 	}
 	if (is_set("GRAFT_RUN") || is_set("GRAFT_SOCKET"))
-		return false;
-	return (anyway || module_is_loaded()) && module_family() >= 0;
+		return STATE_MODULE_UNUSED;
+	if (!anyway)
+		return STATE_MODULE_IF_LOADED;
+	return module_family() >= 0 ? STATE_MODULE_USED : STATE_MODULE_UNUSED;
 }
 
 /* Return: the mode to be in. */
@@ -217,7 +227,7 @@ static enum state_mode load(bool anyway)
 		return STATE_OFF;
 	say_init();
 	state.is_verbose = is_set("GRAFT_VERBOSE");
-	state.is_module = wants_module(anyway);
+	state.module = load_module(anyway);
 	policy = read_rules();
 	if (!policy || policy_seal_rest(policy, tell, NULL) < 0 ||
 	    (!anyway && policy_n_rules(policy) == 0)) {

@@ -220,7 +220,7 @@ bool subject_is_listening(const struct subject *subject)
 
 bool subject_is_kernels(const struct subject *subject)
 {
-	return state.is_module && !subject->is_known &&
+	return state_has_module() && !subject->is_known &&
 	       module_is_programs(subject->number);
 }
 
