@@ -191,10 +191,10 @@ def other_namespace(_):
         "bind any 0.0.0.0:81 = dyn", "connect any 1.1.1.1:81 = dyn",
         "bind tcp 0.0.0.0:82 = quite-a-long-name-this",
         "connect any 10.5.0.0/16 = from out"), """
-server = serve(('0.0.0.0', 80))
+web = serve(('0.0.0.0', 80))
 one = client(('1.1.1.1', 80))
-two, who = server.accept()
-print(server.getsockname(), one.getpeername(), two.getsockname()[1], who == one.getsockname())
+two, who = web.accept()
+print(web.getsockname(), one.getpeername(), two.getsockname()[1], who == one.getsockname())
 print(error(client, ('1.1.1.1', 81)))
 server = serve(('0.0.0.0', 81))
 print(server.getsockname(), client(('1.1.1.1', 81)).getpeername())
