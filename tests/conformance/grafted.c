@@ -30,6 +30,8 @@ WRAP(socket, int family, int type, int protocol);
 WRAP(bind, int fd, const struct sockaddr *address, socklen_t len);
 WRAP(connect, int fd, const struct sockaddr *address, socklen_t len);
 WRAP(listen, int fd, int backlog);
+WRAP_SIZE(send, int fd, const void *data, size_t size, int flags);
+WRAP_SIZE(write, int fd, const void *data, size_t size);
 WRAP_SIZE(sendto, int fd, const void *data, size_t size, int flags,
 	  const struct sockaddr *address, socklen_t len);
 WRAP_SIZE(sendmsg, int fd, const struct msghdr *message, int flags);
@@ -104,6 +106,18 @@ int __wrap_listen(int fd, int backlog)
 {
 	put(fd);
 	return __real_listen(fd, backlog);
+}
+
+ssize_t __wrap_send(int fd, const void *data, size_t size, int flags)
+{
+	put(fd);
+	return __real_send(fd, data, size, flags);
+}
+
+ssize_t __wrap_write(int fd, const void *data, size_t size)
+{
+	put(fd);
+	return __real_write(fd, data, size);
 }
 
 ssize_t __wrap_sendto(int fd, const void *data, size_t size, int flags,

@@ -105,15 +105,48 @@ static bool is_loose(const struct subject *subject)
 	return !subject->is_unix && module_bind(subject->number, NO_NAME) == -ENOENT;
 }
 
-/* Takes the program's socket as it is, or else a loose one. Return: 0 or -errno. */
-static int placing_begin(struct placing *ret, const struct subject *subject)
+/* Takes the program's socket if @takes_own, or else a loose one. Return: 0 or -errno. */
+static int placing_begin(struct placing *ret, const struct subject *subject,
+			 bool takes_own)
 {
-	ret->fd = subject->number;
-	ret->is_new = !is_loose(subject);
-	unix_options_take(subject->number, &ret->options);
+	*ret = (struct placing){ .fd = subject->number, .is_new = !takes_own };
 	if (ret->is_new)
 		ret->fd = open_loose(subject);
 	return ret->fd < 0 ? ret->fd : 0;
+}
+
+/* Is there an endpoint that may be AF_UNIX? */
+static bool may_be_unix(const struct goal *goal)
+{
+	return !goal_is_plain_host(goal) && !(is_defined(goal) && goal_is_inet(goal));
+}
+
+static int bind_name(int fd, const struct subject *subject, const struct route *route,
+		     const char *name)
+{
+	int r = module_bind(fd, name);
+
+	return r == -EADDRINUSE && goal_clear_path(&route->goal, subject->type)
+		       ? module_bind(fd, name)
+		       : r;
+}
+
+/* The same, and binds it to @name: usually the program's socket is loose. */
+static int placing_bind(struct placing *ret, const struct subject *subject,
+			const struct route *route, const char *name)
+{
+	struct unix_options options = { 0 };
+	int r = -EINVAL;
+
+	if (may_be_unix(&route->goal))
+		unix_options_take(subject->number, &options);
+	if (!subject->is_unix)
+		r = bind_name(subject->number, subject, route, name);
+	*ret = (struct placing){ .fd = subject->number, .options = options };
+	if (r != -EINVAL && r != -EAFNOSUPPORT)
+		return r;
+	r = placing_begin(ret, subject, false);
+	return r < 0 ? r : bind_name(ret->fd, subject, route, name);
 }
 
 /* @r: what became of it. On failure a new one goes; the program's may be there already. */
@@ -124,7 +157,7 @@ static int placing_end(struct placing *placing, struct subject *subject,
 	int domain = kernel_option(placing->fd, SO_DOMAIN, subject->domain);
 
 	if (placing->is_new && r < 0) {
-		close(placing->fd);
+		fd_close(placing->fd);
 		return r;
 	}
 	if (netns != place_own())
@@ -143,11 +176,8 @@ static int placing_end(struct placing *placing, struct subject *subject,
 static int go(struct subject *subject, struct route *route, const char *name)
 {
 	struct placing placing;
-	int r = placing_begin(&placing, subject);
+	int r = placing_bind(&placing, subject, route, name);
 
-	if (r < 0)
-		return r;
-	r = module_bind(placing.fd, name);
 	if (r == 0 && placing.is_new && route->op == POLICY_CONNECT)
 		goal_carry_binding(subject, placing.fd, false);
 	return placing_end(&placing, subject, route, tell(name, r));
@@ -161,13 +191,9 @@ int goal_module_bind(struct subject *subject, struct route *route)
 	struct placing placing;
 	int r = name_of(&route->goal, name);
 
-	if (r == 0)
-		r = placing_begin(&placing, subject);
 	if (r < 0)
 		return r;
-	r = tell(name, module_bind(placing.fd, name));
-	if (r == -EADDRINUSE && goal_clear_path(&route->goal, subject->type))
-		r = module_bind(placing.fd, name);
+	r = tell(name, placing_bind(&placing, subject, route, name));
 	if (r == 0 && goal_is_plain_host(&route->goal))
 		r = goal_bind_here(placing.fd, route);
 	return placing_end(&placing, subject, route, r);
@@ -297,10 +323,11 @@ static int prepare_stream(struct subject *subject, struct route *route, const ch
 			  const struct module_place *place)
 {
 	struct placing placing;
-	int r = placing_begin(&placing, subject);
+	int r = placing_begin(&placing, subject, is_loose(subject));
 
 	if (r < 0)
 		return r;
+	unix_options_take(subject->number, &placing.options);
 	if (placing.is_new)
 		r = placing_end(&placing, subject, route, 0);
 	if (r < 0)
@@ -331,10 +358,11 @@ static int prepare_datagram(struct subject *subject, struct route *route,
 	union address peer = { 0 };
 	socklen_t size = sizeof(peer);
 	struct placing placing;
-	int r = placing_begin(&placing, subject);
+	int r = placing_begin(&placing, subject, is_loose(subject));
 
 	if (r < 0)
 		return r;
+	unix_options_take(subject->number, &placing.options);
 	r = module_connect(placing.fd, name);
 	if (r == 0 && getpeername(placing.fd, &peer.any, &size) < 0)
 		r = -errno;
