@@ -267,7 +267,7 @@ int goal_module_connect(struct subject *subject, struct route *route)
 {
 	const struct goal *goal = &route->goal;
 	char name[MODULE_NAME_SIZE];
-	int r = name_of(goal, name);
+	int r = module_family() < 0 ? -ENETDOWN : name_of(goal, name);
 
 	if (r < 0)
 		return r;
