@@ -126,7 +126,7 @@ _graft()
 			return
 			;;
 		--engine)
-			_graft_reply -W 'auto notify preload' -- "$current"
+			_graft_reply -W 'auto notify preload af_graft' -- "$current"
 			return
 			;;
 		--dns)

@@ -30,7 +30,7 @@ complete -c graft -n '__graft_uses run explain' -s i -l ingress -x -d 'what a bi
 complete -c graft -n '__graft_uses run explain' -s e -l egress -x -d 'what a connect becomes'
 
 complete -c graft -n '__graft_uses run' -l name -x -d 'name the run'
-complete -c graft -n '__graft_uses run' -l engine -x -a 'auto notify preload' -d 'how calls reach graft'
+complete -c graft -n '__graft_uses run' -l engine -x -a 'auto notify preload af_graft' -d 'how calls reach graft'
 complete -c graft -n '__graft_uses run' -l dns -x -a 'auto none' -d 'how names resolve'
 complete -c graft -n '__graft_uses run' -s v -l verbose -d 'say what happens'
 complete -c graft -n '__graft_uses run' -a '(__fish_complete_subcommand --fcs-skip=2)'

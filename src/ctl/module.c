@@ -14,7 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "ctl/genl.h"
+#include "broker/genl.h"
 #include "ctl/module.h"
 #include "ctl/module_attr.h"
 #include "policy/policy.h"
@@ -35,7 +35,8 @@ int module_open(struct module **ret)
 	if (!module)
 		return -ENOMEM;
 	/* Whatever keeps us from netlink keeps us from the module. */
-	if (genl_open(&module->genl, AF_GRAFT_GENL_NAME, GRAFT_MCGRP_ENDPOINTS) <= 0) {
+	if (genl_open(&module->genl, -1, AF_GRAFT_GENL_NAME, GRAFT_MCGRP_ENDPOINTS) <=
+	    0) {
 		module_close(module);
 		module = NULL;
 	} else {

@@ -5,23 +5,11 @@
  */
 #pragma once
 
-#include <linux/netlink.h>
-#include <stddef.h>
+#include "broker/module_write.h"
 
 struct endpoint;
 struct wire_endpoint;
-struct wire_error;
 struct wire_event;
-
-/* Whether the module can have @endpoint. Return: 0; or -errno, with a sentence in
- * @ret_error that names the word that it has not. */
-int module_check(const struct endpoint *endpoint, struct wire_error *ret_error);
-
-/* Puts what a GRAFT_CMD_ENDPOINT_NEW says of @endpoint into @message, which has @size
- * bytes. @netns: a descriptor of endpoint->netns unless that is a pid or not given.
- * Return: 0 or -EMSGSIZE. */
-int module_write(struct nlmsghdr *message, size_t size, const struct endpoint *endpoint,
-		 int netns);
 
 /* Reads a GRAFT_CMD_ENDPOINT_NEW; endpoint_release() on success. Return: 0, -EBADMSG,
  * -ENOMEM. */

@@ -25,11 +25,13 @@ struct genl {
 
 /*
  * Connects to the family called @family, and finds its group @group. Lists the families
- * for it instead of asking for the one, since that would load a module.
+ * for it instead of asking for the one, since that would load a module. @fd: a socket of
+ * NETLINK_GENERIC in the namespace that is spoken of, taken over; or -1: one in that of
+ * the caller.
  *
  * Return: 1; 0 when there is no such family; -errno. genl_close() in any case.
  */
-int genl_open(struct genl *genl, const char *family, const char *group);
+int genl_open(struct genl *genl, int fd, const char *family, const char *group);
 void genl_close(struct genl *genl);
 /* Return: the cookie of the namespace the connection is of, or 0. */
 uint64_t genl_netns(const struct genl *genl);

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "ctl/genl.h"
+#include "base/fd.h"
+#include "broker/genl.h"
 #include "wire/wire.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -215,13 +216,20 @@ static int find_family(struct genl *genl, const char *family, const char *group)
 	return search.id != 0;
 }
 
-int genl_open(struct genl *genl, const char *family, const char *group)
+int genl_open(struct genl *genl, int fd, const char *family, const char *group)
 {
 	int on = 1;
 
 	memset(genl, 0, sizeof(*genl));
-	genl->socket = mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC);
-	if (!genl->socket || mnl_socket_bind(genl->socket, 0, MNL_SOCKET_AUTOPID) < 0)
+	genl->socket = fd < 0 ? mnl_socket_open2(NETLINK_GENERIC, SOCK_CLOEXEC)
+			      : mnl_socket_fdopen(fd);
+	if (!genl->socket) {
+		int r = -errno;
+
+		fd_close(fd);
+		return r;
+	}
+	if (mnl_socket_bind(genl->socket, 0, MNL_SOCKET_AUTOPID) < 0)
 		return -errno;
 	/* Without them an error is a number only, or comes with all we had sent. */
 	mnl_socket_setsockopt(genl->socket, NETLINK_EXT_ACK, &on, sizeof(on));

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "ctl/module_attr.h"
+#include "broker/module_write.h"
 #include "policy/policy.h"
 #include "wire/wire.h"
 
