@@ -11,7 +11,10 @@ for file in "$HERE"/checks_*.sh; do
 	. "$file"
 done
 
-ALL=(programs description loading numbers autoload busy again native)
+ALL=(programs description loading numbers autoload busy again native
+	netlink_words netlink_lacks netlink_ip netlink_batch netlink_users netlink_old_abi
+	netlink_strict netlink_events netlink_many netlink_namespaces engine
+	conformance_engines)
 ONLY=()
 comment "Linux $(uname -r), $(nproc) processors"
 MARK="nothing yet"

@@ -35,7 +35,7 @@ loading()
 		"$(is_loaded || echo gone) $(no_modules family_socket "$FAMILY")"
 }
 
-refused() # WHAT NUMBER PATTERN
+refused_number() # WHAT NUMBER PATTERN
 {
 	mark "refused $2"
 	contains "family=$2: $1, it is refused" 'insmod: .*' "$(load "family=$2" 2>&1)"
@@ -52,9 +52,9 @@ numbers()
 		"$(cat "$PARAMETERS/family") $(family_socket 12) $(no_modules \
 			family_socket "$FAMILY")"
 	check "family=12: rmmod" unload
-	refused "a family that is taken" 2 'family 2\b.*taken'
+	refused_number "a family that is taken" 2 'family 2\b.*taken'
 	for number in -2147483648 -1 0 64 2147483647; do
-		refused "no number" "$number" "family $number\b.*no such number"
+		refused_number "no number" "$number" "family $number\b.*no such number"
 	done
 	check "refused: it can be loaded still" load
 	check "refused: and unloaded" unload

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/genl.h"
+#include "broker/genl.h"
 #include "wire/wire.h"
 
 enum { REQUEST_SIZE = 4096 };
