@@ -24,7 +24,8 @@ test="$demo redis-server redis-tools memcached postgresql haproxy
 	openssh-server openssh-client golang-go clang libclang-rt-14-dev clang-format
 	clang-tidy shellcheck mandoc codespell git strace
 	socat libc6-dev-i386 gcc-multilib musl-tools binutils wrk
-	systemd qemu-system-x86 cpio busybox-static"
+	systemd qemu-system-x86 cpio busybox-static
+	kmod dkms sparse coccinelle linux-source-6.1 pahole patchelf xz-utils zstd"
 bench="$demo wrk redis-server redis-tools passt slirp4netns uidmap"
 dev="$test $bench gdb valgrind"
 

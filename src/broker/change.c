@@ -168,11 +168,10 @@ int change_add(struct graftd *graftd, const struct identity *who, const char *te
 		return fail(error, r, "%s",
 			    *parse_error.text ? parse_error.text : strerror(-r));
 	}
-	if (endpoint.kind == ENDPOINT_ANY)
+	if (endpoint_is_for_module(&endpoint))
 		return fail(error, -EOPNOTSUPP,
-			    "'%s' has no address: only the module af_graft keeps such "
-			    "endpoints; graftd's are of type ipv4, ipv6 or unix",
-			    endpoint.name);
+			    "'%s' has %s: only the module af_graft keeps such endpoints",
+			    endpoint.name, endpoint_is_for_module(&endpoint));
 	r = access_may_add(who, &endpoint, &owner.flags, &reason);
 	if (r < 0)
 		return fail(error, r, "%s", reason);

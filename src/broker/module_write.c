@@ -108,6 +108,8 @@ static void put_inet(struct writer *to, uint16_t family, const struct endpoint *
 		put(to, GRAFT_A_ADDRESS, &endpoint->v4, sizeof(endpoint->v4));
 	else
 		put(to, GRAFT_A_ADDRESS, &endpoint->v6, sizeof(endpoint->v6));
+	if (endpoint->zone)
+		put_u32(to, GRAFT_A_SCOPE, endpoint->zone);
 	if (!endpoint->dynamic)
 		put(to, GRAFT_A_PORT, &port, sizeof(port));
 }

@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "ctl/json.h"
@@ -61,7 +62,8 @@ static void add_place(struct json_object *to, const struct endpoint *endpoint)
 		[ENDPOINT_UNIX] = "unix",   [ENDPOINT_ANY] = "any",
 		[ENDPOINT_NAMED] = "named",
 	};
-	char text[INET6_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN + 16];
+	size_t len;
 
 	add(to, "name", json_text(endpoint->name));
 	add(to, "type", json_object_new_string(types[endpoint->kind]));
@@ -73,6 +75,9 @@ static void add_place(struct json_object *to, const struct endpoint *endpoint)
 		return;
 	inet_ntop(endpoint->kind == ENDPOINT_IPV4 ? AF_INET : AF_INET6, &endpoint->v4,
 		  text, sizeof(text));
+	len = strlen(text);
+	if (endpoint->zone)
+		snprintf(text + len, sizeof(text) - len, "%%%u", endpoint->zone);
 	add(to, "addr", json_object_new_string(text));
 	add(to, "port",
 	    endpoint->dynamic ? json_object_new_string("dynamic")

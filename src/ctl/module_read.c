@@ -94,6 +94,7 @@ static int read_inet(const struct attributes *from, struct endpoint *ret)
 	if (attr)
 		memcpy(is_ipv4 ? (void *)&ret->v4 : &ret->v6, mnl_attr_get_payload(attr),
 		       size);
+	ret->zone = get_u32(from, GRAFT_A_SCOPE);
 	ret->port = get_port(from, GRAFT_A_PORT);
 	ret->dynamic = ret->port == 0;
 	return 0;

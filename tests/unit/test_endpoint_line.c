@@ -109,6 +109,16 @@ static void test_without_address(void **state)
 		  "endpoint x any owner uid=5");
 }
 
+static void test_zone(void **state)
+{
+	assert_is("x type ipv6 addr fe80::1%2 port 80",
+		  "x type ipv6 addr fe80::1%2 port 80 ",
+		  "endpoint x ipv6 [fe80::1%2]:80");
+	assert_is("x ipv6 [ff02::1%4294967295]:dynamic",
+		  "x type ipv6 addr ff02::1%4294967295 port dynamic ",
+		  "endpoint x ipv6 [ff02::1%4294967295]:dynamic");
+}
+
 static void test_options_and_access(void **state)
 {
 	assert_is("q type ipv4 hold owner uid=1000 port 5 share",
@@ -173,6 +183,13 @@ static const struct {
 	  "'::ffff:1.2.3.4' is an IPv4 address in IPv6 clothes; define the endpoint as "
 	  "ipv4" },
 	{ "x type ipv6 addr fe80::1%lo", "'fe80::1%lo': addresses take no zone" },
+	{ "x type ipv6 addr fe80::1%0", "'fe80::1%0': addresses take no zone" },
+	{ "x type ipv6 addr fe80::1%", "'fe80::1%': addresses take no zone" },
+	{ "x type ipv6 addr fe80::1%4294967296",
+	  "'fe80::1%4294967296': addresses take no zone" },
+	{ "x type ipv6 addr ::1%2",
+	  "'::1%2': a zone goes with a link-local address only" },
+	{ "x type ipv4 addr 1.2.3.4%2", "'1.2.3.4%2': addresses take no zone" },
 	{ "x type ipv4 addr 1.2.3", "'1.2.3' is not an IPv4 address" },
 	{ "x type ipv4 port 65536", "port 65536 is not in 0-65535" },
 	{ "x type ipv4 port -1", "port '-1' is not a number" },
@@ -340,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_words_in_any_order),
 		cmocka_unit_test(test_ports_and_addresses),
 		cmocka_unit_test(test_without_address),
+		cmocka_unit_test(test_zone),
 		cmocka_unit_test(test_options_and_access),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_mistakes),

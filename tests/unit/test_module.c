@@ -70,12 +70,12 @@ static void test_there_and_back(void **state)
 		"out type ipv4 addr 0.0.0.0 port dynamic netns 1 ",
 		"six type ipv6 addr 2001:db8::1 port 65535 netns web ",
 		"six type ipv6 addr :: port dynamic share ",
+		"six type ipv6 addr fe80::1%3 port 80 ",
 		"u type unix path /run/x.sock netns /run/netns/web ",
 		"abstract type unix path @name ",
 		"any type any netns 123456789 ",
 		"0123456789abcdef type any ",
-		"r type ipv4 addr 1.2.3.4 port 1 owner any binder uid=0 connector "
-		"uid=4294967294,gid=7 ",
+		"r type any owner any binder uid=0 connector uid=4294967294,gid=7 ",
 	};
 
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)

@@ -160,8 +160,11 @@ static const struct {
 	{ "endpoint a ipv5",
 	  "p:1:12: 'ipv5' is not a kind; expected ipv4, ipv6 or unix" },
 	{ "endpoint a any netns web",
-	  "p:1:10: 'a' has no address: only the module af_graft keeps such endpoints; "
-	  "expected ipv4, ipv6 or unix" },
+	  "p:1:10: 'a' has no address: only the module af_graft keeps such endpoints" },
+	{ "endpoint a ipv6 [fe80::1%2]:80",
+	  "p:1:10: 'a' has a zone: only the module af_graft keeps such endpoints" },
+	{ "endpoint a ipv6 [2001:db8::1%2]:80",
+	  "p:1:18: '2001:db8::1%2': a zone goes with a link-local address only" },
 	{ "endpoint a ipv4",
 	  "p:1:16: '' has no port; expected ADDR:PORT or ADDR:dynamic" },
 	{ "endpoint a ipv4 1.2.3.4",
