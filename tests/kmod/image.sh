@@ -66,7 +66,7 @@ put_checks() # PROGRAM...
 	local program
 	mkdir -p "$IMAGE/checks/tests/kmod"
 	cp "$HERE/../lib.sh" "$IMAGE/checks/tests/"
-	cp "$HERE"/checks*.sh "$HERE/lib_checks.sh" "$HERE/complaints" \
+	cp "$HERE"/checks*.sh "$HERE/lib_checks.sh" "$HERE/engine.py" "$HERE/complaints" \
 		"$IMAGE/checks/tests/kmod/"
 	cp -R "$HERE/../conformance" "$IMAGE/checks/tests/"
 	for program; do

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ctl/genl.h"
+#include "broker/genl.h"
 #include "wire/wire.h"
 
 enum { REQUEST_SIZE = 4096 };
@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 	}
 	if (optind == argc)
 		misuse("");
-	if (genl_open(&genl, AF_GRAFT_GENL_NAME, GRAFT_MCGRP_ENDPOINTS) <= 0) {
+	if (genl_open(&genl, -1, AF_GRAFT_GENL_NAME, GRAFT_MCGRP_ENDPOINTS) <= 0) {
 		printf("no family\n");
 		return 1;
 	}
