@@ -63,9 +63,9 @@ make_initrd() # FILE...
 {
 	local file
 	mkdir -p "$TREE"/{bin,dev,lib,proc,sys,tmp,run}
-	cp "$(command -v busybox)" "$TREE/bin/busybox"
+	cp -L "$(command -v busybox)" "$TREE/bin/busybox"
 	for file in $(busybox --list); do
-		ln -sf busybox "$TREE/bin/$file"
+		[ -e "$TREE/bin/$file" ] || ln -s busybox "$TREE/bin/$file"
 	done
 	ln -s bin "$TREE/sbin"
 	cp "$HERE/guest.sh" "$TREE/init"
@@ -108,10 +108,10 @@ leave()
 	rm -rf "$DIR"
 }
 
-# What the kernel said from one step's start to the next's.
+# What the kernel said from one step's start to the next's, or before the first.
 console_of() # NAME
 {
-	awk -v name="$1" '
+	awk -v name="$1" -v here="$([ "$COUNT" = 1 ] && echo 1)" '
 		/graft-step: / { here = substr($0, index($0, "graft-step: ") + 12) == name; next }
 		here' "$DIR/console"
 }
