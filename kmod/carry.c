@@ -117,7 +117,8 @@ static int value_of(const struct sock *sk, int optname)
 		return sock_flag(sk, SOCK_RCVMARK);
 	case SO_TXREHASH:
 		/* What the namespace says, until a protocol or a program does. */
-		if (READ_ONCE(sk->sk_txrehash) == SOCK_TXREHASH_DEFAULT)
+		if (!sk_is_inet((struct sock *)sk) ||
+		    READ_ONCE(sk->sk_txrehash) == SOCK_TXREHASH_DEFAULT)
 			return READ_ONCE(sock_net(sk)->core.sysctl_txrehash);
 		return READ_ONCE(sk->sk_txrehash);
 	case SO_LOCK_FILTER:
