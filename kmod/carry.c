@@ -117,8 +117,7 @@ static int value_of(const struct sock *sk, int optname)
 		return sock_flag(sk, SOCK_RCVMARK);
 	case SO_TXREHASH:
 		/* What the namespace says, until a protocol or a program does. */
-		if (!sk_is_inet((struct sock *)sk) ||
-		    READ_ONCE(sk->sk_txrehash) == SOCK_TXREHASH_DEFAULT)
+		if (READ_ONCE(sk->sk_txrehash) == SOCK_TXREHASH_DEFAULT)
 			return READ_ONCE(sock_net(sk)->core.sysctl_txrehash);
 		return READ_ONCE(sk->sk_txrehash);
 	case SO_LOCK_FILTER:
@@ -205,11 +204,40 @@ static void carry_filter(struct sock *from, struct socket *to)
 	release_sock(from);
 }
 
+/*
+ * Whether nothing was set on the sk a graft socket was born with, as is usual: a look at
+ * what all options above leave behind, which is quicker than to compare each.
+ */
+static bool is_untouched(const struct graft_sock *gs, const struct sock *from,
+			 const struct sock *to)
+{
+	const unsigned long born = BIT(SOCK_ZAPPED) | BIT(SOCK_FASYNC);
+
+	return from == &gs->sk && !(from->sk_flags & ~born) && !from->sk_userlocks &&
+	       !from->sk_reuse && !from->sk_reuseport && !from->sk_no_check_tx &&
+	       !READ_ONCE(from->sk_priority) && !READ_ONCE(from->sk_mark) &&
+	       !READ_ONCE(from->sk_tsflags) && !READ_ONCE(from->sk_bound_dev_if) &&
+	       READ_ONCE(from->sk_rcvlowat) == 1 &&
+	       READ_ONCE(from->sk_rcvtimeo) == MAX_SCHEDULE_TIMEOUT &&
+	       READ_ONCE(from->sk_sndtimeo) == MAX_SCHEDULE_TIMEOUT &&
+	       READ_ONCE(from->sk_max_pacing_rate) == ~0UL &&
+	       READ_ONCE(from->sk_peek_off) == -1 &&
+	       READ_ONCE(from->sk_incoming_cpu) == -1 &&
+	       READ_ONCE(from->sk_txrehash) == SOCK_TXREHASH_DEFAULT &&
+#ifdef CONFIG_NET_RX_BUSY_POLL
+	       READ_ONCE(from->sk_ll_usec) == READ_ONCE(to->sk_ll_usec) &&
+#endif
+	       !rcu_access_pointer(from->sk_filter) &&
+	       !rcu_access_pointer(from->sk_reuseport_cb);
+}
+
 void graft_carry(struct graft_sock *gs, struct sock *from, struct socket *to)
 {
 	int value, err;
 
 	lockdep_assert_held(&gs->lock);
+	if (is_untouched(gs, from, to->sk))
+		return;
 	carry_filter(from, to);
 	carry_buffers(from, to);
 	carry_linger(gs, from, to);
@@ -217,6 +245,8 @@ void graft_carry(struct graft_sock *gs, struct sock *from, struct socket *to)
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
 		value = value_of(from, options[i]);
 		if (value == value_of(to->sk, options[i]))
+			continue;
+		if (options[i] == SO_TXREHASH && !sk_is_inet(to->sk))
 			continue;
 		err = set(to, options[i], &value, sizeof(value));
 		graft_result_note(gs, SOL_SOCKET, options[i], err);

@@ -103,14 +103,17 @@ static int fresh_bind(struct socket *sock, struct sockaddr_unsized *address, int
 	return err == 1 ? READ_ONCE(sock->ops)->bind(sock, address, len) : err;
 }
 
-/* Grafts it for a peer at @address, or anywhere. Return: 0, grafted; -errno. */
-static int settle(struct graft_sock *gs, const struct sockaddr_unsized *address, int len)
+/* Grafts it for a peer at @address, or anywhere. Return: 0, grafted, and if a name took it
+ * there route->endpoint is set; -errno. */
+static int settle(struct graft_sock *gs, const struct sockaddr_unsized *address, int len,
+		  struct graft_route *route)
 {
 	int err = begin(gs);
 
+	route->endpoint = NULL;
 	if (err)
 		return err < 0 ? err : 0;
-	err = graft_settle_connect(gs, address, len);
+	err = graft_settle_connect(gs, address, len, route);
 	end(gs);
 	return err;
 }
@@ -132,6 +135,7 @@ static int fresh_connect(struct socket *sock, struct sockaddr_unsized *address, 
 			 int flags)
 {
 	struct graft_sock *gs = graft_of(sock);
+	struct graft_route route;
 	int err = 0;
 
 	if (len < (int)sizeof(sa_family_t))
@@ -141,14 +145,19 @@ static int fresh_connect(struct socket *sock, struct sockaddr_unsized *address, 
 		if (err != 1)
 			return err;
 	}
-	err = settle(gs, address, len);
+	err = settle(gs, address, len, &route);
+	if (!err && route.endpoint)
+		return graft_connect_route(sock, &route, flags);
 	return err ?: READ_ONCE(sock->ops)->connect(sock, address, len, flags);
 }
 
 static int fresh_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)
 {
-	int err = settle(graft_of(sock), msg->msg_name, msg->msg_namelen);
+	struct graft_route route;
+	int err = settle(graft_of(sock), msg->msg_name, msg->msg_namelen, &route);
 
+	if (!err && route.endpoint)
+		return graft_sendmsg_route(sock, &route, msg, size);
 	return err ?: READ_ONCE(sock->ops)->sendmsg(sock, msg, size);
 }
 

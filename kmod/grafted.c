@@ -46,41 +46,47 @@ int graft_connect(struct socket *sock, struct sockaddr_unsized *address, int len
 {
 	const struct proto_ops *native = graft_native(sock);
 	struct graft_route route;
-	struct graft_root root;
 	int err;
 
 	if (!graft_is_name(address, len))
 		return native->connect(sock, address, len, flags);
 	err = graft_route_begin(&route, sock, address, len);
-	if (err)
-		return err;
-	graft_root_enter(&root, route.endpoint);
-	err = native->connect(sock, (struct sockaddr_unsized *)&route.address, route.len,
-			      flags);
-	graft_root_leave(&root);
-	graft_route_end(&route);
+	return err ?: graft_connect_route(sock, &route, flags);
+}
+
+int graft_connect_route(struct socket *sock, struct graft_route *route, int flags)
+{
+	int err;
+
+	err = graft_native(sock)->connect(sock,
+					  (struct sockaddr_unsized *)&route->address,
+					  route->len, flags);
+	graft_route_end(route);
+	return err;
+}
+
+int graft_sendmsg_route(struct socket *sock, struct graft_route *route,
+			struct msghdr *msg, size_t size)
+{
+	void *name = msg->msg_name;
+	int len = msg->msg_namelen, err;
+
+	msg->msg_name = &route->address;
+	msg->msg_namelen = route->len;
+	err = graft_native(sock)->sendmsg(sock, msg, size);
+	msg->msg_name = name;
+	msg->msg_namelen = len;
+	graft_route_end(route);
 	return err;
 }
 
 static noinline int send_to_name(struct socket *sock, struct msghdr *msg, size_t size)
 {
-	void *name = msg->msg_name;
-	int len = msg->msg_namelen, err;
 	struct graft_route route;
-	struct graft_root root;
+	int err;
 
-	err = graft_route_begin(&route, sock, name, len);
-	if (err)
-		return err;
-	msg->msg_name = &route.address;
-	msg->msg_namelen = route.len;
-	graft_root_enter(&root, route.endpoint);
-	err = graft_native(sock)->sendmsg(sock, msg, size);
-	graft_root_leave(&root);
-	msg->msg_name = name;
-	msg->msg_namelen = len;
-	graft_route_end(&route);
-	return err;
+	err = graft_route_begin(&route, sock, msg->msg_name, msg->msg_namelen);
+	return err ?: graft_sendmsg_route(sock, &route, msg, size);
 }
 
 int graft_sendmsg(struct socket *sock, struct msghdr *msg, size_t size)

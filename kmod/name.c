@@ -69,38 +69,55 @@ static int check_namespace(const struct graft_endpoint *endpoint, const struct s
 	return endpoint->target == sock_net(sk) ? 0 : -ENETUNREACH;
 }
 
+int graft_route_find(struct graft_route *route, const struct net *net, const char *name)
+{
+	struct graft_endpoint *endpoint;
+	bool is_ruled;
+
+	endpoint = graft_endpoint_use(net, name, GRAFT_USE_CONNECT, &is_ruled);
+	if (IS_ERR(endpoint))
+		return PTR_ERR(endpoint);
+	route->endpoint = endpoint;
+	route->len = endpoint->spec.family
+			     ? graft_endpoint_where(endpoint, &route->address)
+			     : -EINVAL;
+	if (route->len >= 0)
+		return 0;
+	graft_endpoint_put(endpoint);
+	return route->len;
+}
+
+void graft_route_take(struct graft_route *route)
+{
+	atomic64_inc(&route->endpoint->n_connects);
+	graft_netlink_tell(route->endpoint, GRAFT_CMD_ENDPOINT_CONNECT);
+	graft_root_enter(&route->root, route->endpoint);
+}
+
+void graft_route_end(struct graft_route *route)
+{
+	graft_root_leave(&route->root);
+	graft_endpoint_put(route->endpoint);
+}
+
 int graft_route_begin(struct graft_route *route, const struct socket *sock,
 		      const struct sockaddr_unsized *address, int len)
 {
 	const struct graft_sock *gs = graft_of(sock);
 	char name[AF_GRAFT_EPNAME_MAX];
-	bool is_ruled;
 	int err;
 
 	err = graft_name_take(name, address, len);
+	if (!err)
+		err = graft_route_find(route, sock_net(gs ? &gs->sk : sock->sk), name);
 	if (err)
 		return err;
-	route->endpoint = graft_endpoint_use(sock_net(gs ? &gs->sk : sock->sk), name,
-					     GRAFT_USE_CONNECT, &is_ruled);
-	if (IS_ERR(route->endpoint))
-		return PTR_ERR(route->endpoint);
 	err = check_namespace(route->endpoint, sock->sk);
-	if (!err && route->endpoint->spec.family == AF_UNSPEC)
-		err = -EINVAL;
-	if (!err) {
-		route->len = graft_endpoint_where(route->endpoint, &route->address);
-		err = route->len < 0 ? route->len : check_family(route, sock->sk);
-	}
-	if (err) {
+	if (!err)
+		err = check_family(route, sock->sk);
+	if (err)
 		graft_endpoint_put(route->endpoint);
-		return err;
-	}
-	atomic64_inc(&route->endpoint->n_connects);
-	graft_netlink_tell(route->endpoint, GRAFT_CMD_ENDPOINT_CONNECT);
-	return 0;
-}
-
-void graft_route_end(struct graft_route *route)
-{
-	graft_endpoint_put(route->endpoint);
+	else
+		graft_route_take(route);
+	return err;
 }

@@ -65,7 +65,6 @@ static void move_in(struct graft_sock *gs, struct socket *from)
 	struct socket *sock = gs->sock;
 	struct sock *sk = from->sk, *old = sock->sk;
 
-	lock_sock(sk);
 	write_lock_bh(&sk->sk_callback_lock);
 	rcu_assign_pointer(sk->sk_wq, &sock->wq);
 	sk_set_socket(sk, sock);
@@ -76,12 +75,13 @@ static void move_in(struct graft_sock *gs, struct socket *from)
 	WRITE_ONCE(sock->sk, sk);
 	WRITE_ONCE(from->sk, NULL);
 	gs->home = from;
-	release_sock(sk);
 	/* sock_fasync() holds the lock of the sk it found. */
-	lock_sock(old);
-	if (sock->wq.fasync_list)
-		sock_set_flag(sk, SOCK_FASYNC);
-	release_sock(old);
+	if (!is_exclusive(sock) || sock->wq.fasync_list) {
+		lock_sock(old);
+		if (sock->wq.fasync_list)
+			sock_set_flag(sk, SOCK_FASYNC);
+		release_sock(old);
+	}
 	publish(sock, table_for(gs, from));
 }
 
@@ -256,27 +256,23 @@ int graft_settle_bind(struct graft_sock *gs, const char *name)
 	return err;
 }
 
-/* Unbound, where @name leads; connect() does the rest. */
-static int settle_to(struct graft_sock *gs, const char *name)
+/* Unbound, where @name leads to: @route says where that is. */
+static int settle_to(struct graft_sock *gs, const char *name, struct graft_route *route)
 {
-	struct graft_endpoint *endpoint;
-	struct sockaddr_storage where;
-	bool is_ruled;
-	int err;
+	int err = graft_route_find(route, sock_net(&gs->sk), name);
 
-	endpoint = graft_endpoint_use(sock_net(&gs->sk), name, GRAFT_USE_CONNECT,
-				      &is_ruled);
-	if (IS_ERR(endpoint))
-		return PTR_ERR(endpoint);
-	err = endpoint->spec.family ? graft_endpoint_where(endpoint, &where) : -EINVAL;
-	if (err > 0)
-		err = settle_at(gs, endpoint, false, false);
-	graft_endpoint_put(endpoint);
+	if (err)
+		return err;
+	err = settle_at(gs, route->endpoint, false, false);
+	if (err)
+		graft_endpoint_put(route->endpoint);
+	else
+		graft_route_take(route);
 	return err;
 }
 
 int graft_settle_connect(struct graft_sock *gs, const struct sockaddr_unsized *address,
-			 int len)
+			 int len, struct graft_route *route)
 {
 	static const char source[AF_GRAFT_EPNAME_MAX] = GRAFT_DEFAULT_SOURCE;
 	bool is_name = address && graft_is_name(address, len);
@@ -284,6 +280,7 @@ int graft_settle_connect(struct graft_sock *gs, const struct sockaddr_unsized *a
 	int err = -ENOENT, family = AF_INET;
 
 	lockdep_assert_held(&gs->lock);
+	route->endpoint = NULL;
 	if (is_name) {
 		err = graft_name_take(name, address, len);
 		if (err)
@@ -296,7 +293,7 @@ int graft_settle_connect(struct graft_sock *gs, const struct sockaddr_unsized *a
 	if (err != -ENOENT)
 		return err;
 	if (is_name)
-		return settle_to(gs, name);
+		return settle_to(gs, name, route);
 	if (address && len >= (int)sizeof(sa_family_t) && address->sa_family == AF_INET6)
 		family = AF_INET6;
 	return graft_settle_own(gs, family);

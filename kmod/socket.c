@@ -23,6 +23,7 @@ static void init(struct graft_sock *gs, struct socket *sock, int protocol)
 
 	sock_init_data(sock, sk);
 	sk->sk_protocol = protocol;
+	sk->sk_txrehash = SOCK_TXREHASH_DEFAULT;
 	/* What getsockopt() tells until there is a native socket: that one's defaults. */
 	if (!protocol && sock->type == SOCK_STREAM) {
 		sk->sk_protocol = IPPROTO_TCP;

@@ -92,6 +92,20 @@ static inline struct graft_sock *graft_of(const struct socket *sock)
 	return SOCK_INODE((struct socket *)sock)->i_private;
 }
 
+/* While @endpoint has an AF_UNIX path, paths of the calling task begin where those of who
+ * added the endpoint did. */
+struct graft_root {
+	struct fs_struct fs, *saved;
+};
+
+/* Where a name leads to. */
+struct graft_route {
+	struct sockaddr_storage address;
+	int len;
+	struct graft_endpoint *endpoint; /* with a reference */
+	struct graft_root root;
+};
+
 /* --- socket.c --- */
 
 int graft_socket_init(void);
@@ -115,9 +129,10 @@ int graft_make_own(struct graft_sock *gs, int family);
 int graft_settle_own(struct graft_sock *gs, int family);
 /* bind() by name. Return: 0 or -errno, and then it is as fresh as before. */
 int graft_settle_bind(struct graft_sock *gs, const char *name);
-/* Before connect() or a send, to @address, or NULL. Return: 0, grafted; or -errno. */
+/* Before connect() or a send, to @address, or NULL. Return: 0, grafted; or -errno. When
+ * it went where @address, a name, leads to, @route is taken, and to be ended. */
 int graft_settle_connect(struct graft_sock *gs, const struct sockaddr_unsized *address,
-			 int len);
+			 int len, struct graft_route *route);
 
 /* --- table.c: the operations of grafted sockets --- */
 
@@ -142,6 +157,11 @@ int graft_getsockopt(struct socket *sock, int level, int optname, char __user *o
 		     int __user *optlen);
 int graft_sendmsg(struct socket *sock, struct msghdr *msg, size_t size);
 
+/* To where a route that was taken leads, which they end. */
+int graft_connect_route(struct socket *sock, struct graft_route *route, int flags);
+int graft_sendmsg_route(struct socket *sock, struct graft_route *route,
+			struct msghdr *msg, size_t size);
+
 /* --- name.c --- */
 
 static inline bool graft_is_name(const struct sockaddr_unsized *address, int len)
@@ -155,17 +175,16 @@ int graft_name_take(char name[AF_GRAFT_EPNAME_MAX],
 /* Return: the size of what it put, a struct sockaddr_gr, as getname() does. */
 int graft_name_put(const struct graft_sock *gs, struct sockaddr *address);
 
-/* Where a name leads to from a grafted socket. */
-struct graft_route {
-	struct sockaddr_storage address;
-	int len;
-	struct graft_endpoint *endpoint; /* with a reference */
-};
-
-/* Return: 0 or -errno. To be ended with graft_route_end(). */
+/* Where @name leads to, for a socket of @net. Return: 0, with a reference in
+ * route->endpoint, or -errno. */
+int graft_route_find(struct graft_route *route, const struct net *net, const char *name);
+/* Counts that it is used, and has the paths of the calling task begin where it wants, until
+ * graft_route_end(), which drops the reference. */
+void graft_route_take(struct graft_route *route);
+void graft_route_end(struct graft_route *route);
+/* Both, for a grafted socket that names @address. Return: 0, taken, or -errno. */
 int graft_route_begin(struct graft_route *route, const struct socket *sock,
 		      const struct sockaddr_unsized *address, int len);
-void graft_route_end(struct graft_route *route);
 
 /* --- option.c: IPPROTO_GRAFT, and what is set while fresh --- */
 
@@ -224,12 +243,6 @@ struct graft_result {
 void graft_carry(struct graft_sock *gs, struct sock *from, struct socket *to);
 
 /* --- path.c --- */
-
-/* While @endpoint has an AF_UNIX path, paths of the calling task begin where those of who
- * added the endpoint did. */
-struct graft_root {
-	struct fs_struct fs, *saved;
-};
 
 void graft_root_enter(struct graft_root *root, const struct graft_endpoint *endpoint);
 void graft_root_leave(struct graft_root *root);
