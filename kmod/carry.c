@@ -49,7 +49,8 @@ static const int options[] = {
 
 static int timestamp(const struct sock *sk, bool is_ns, bool is_new)
 {
-	return sock_flag(sk, SOCK_RCVTSTAMP) && sock_flag(sk, SOCK_RCVTSTAMPNS) == is_ns &&
+	return sock_flag(sk, SOCK_RCVTSTAMP) &&
+	       sock_flag(sk, SOCK_RCVTSTAMPNS) == is_ns &&
 	       sock_flag(sk, SOCK_TSTAMP_NEW) == is_new;
 }
 
@@ -132,7 +133,8 @@ static int set(struct socket *to, int optname, const void *value, unsigned int s
 				       KERNEL_SOCKPTR((void *)value), size);
 }
 
-static void carry_linger(struct graft_sock *gs, const struct sock *from, struct socket *to)
+static void carry_linger(struct graft_sock *gs, const struct sock *from,
+			 struct socket *to)
 {
 	struct linger linger = {
 		.l_onoff = sock_flag(from, SOCK_LINGER),
@@ -145,7 +147,8 @@ static void carry_linger(struct graft_sock *gs, const struct sock *from, struct 
 }
 
 /* An index is one namespace's; a name may have a meaning in another. */
-static void carry_device(struct graft_sock *gs, const struct sock *from, struct socket *to)
+static void carry_device(struct graft_sock *gs, const struct sock *from,
+			 struct socket *to)
 {
 	int index = READ_ONCE(from->sk_bound_dev_if);
 	struct net_device *dev;

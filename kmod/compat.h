@@ -15,16 +15,16 @@
 
 /* 6.10: what accept() is told became a struct. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
-#define graft_accept_args	int flags, bool kern
-#define graft_accept_pass	flags, kern
+#	define graft_accept_args int flags, bool kern
+#	define graft_accept_pass flags, kern
 #else
-#define graft_accept_args	struct proto_accept_arg *arg
-#define graft_accept_pass	arg
+#	define graft_accept_args struct proto_accept_arg *arg
+#	define graft_accept_pass arg
 #endif
 
 /* 6.19: addresses that are longer than they look have a type of their own. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
-#define sockaddr_unsized sockaddr
+#	define sockaddr_unsized sockaddr
 #endif
 
 /*
@@ -98,10 +98,10 @@ static inline int graft_getsockopt_of(const struct proto_ops *ops, struct socket
 }
 
 /* Makes the core ask our getsockopt(), which asks the protocol's, whichever it has. */
-static inline void graft_set_getsockopt(struct proto_ops *ops,
-					int (*getsockopt)(struct socket *sock, int level,
-							  int optname, char __user *optval,
-							  int __user *optlen))
+static inline void
+graft_set_getsockopt(struct proto_ops *ops,
+		     int (*getsockopt)(struct socket *sock, int level, int optname,
+				       char __user *optval, int __user *optlen))
 {
 	ops->getsockopt = getsockopt;
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 1, 0)

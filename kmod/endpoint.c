@@ -34,6 +34,8 @@
 
 unsigned int graft_max_endpoints = 1 << 18;
 
+const char graft_default_source[AF_GRAFT_EPNAME_MAX] = GRAFT_DEFAULT_SOURCE;
+
 static unsigned int graft_net_id;
 static DEFINE_MUTEX(graft_leads_lock);
 
@@ -101,6 +103,13 @@ static struct graft_endpoint *new_endpoint(struct net *home, struct net *target,
 
 /* --- a table ------------------------------------------------------------------------ */
 
+static void note_source(struct graft_net *gn, const struct graft_endpoint *endpoint,
+			bool is_there)
+{
+	if (!memcmp(endpoint->spec.name, graft_default_source, AF_GRAFT_EPNAME_MAX))
+		WRITE_ONCE(gn->has_source, is_there);
+}
+
 /* Names it in both tables. The id comes last, since dumps go by it. */
 static int insert(struct graft_net *gn, struct graft_endpoint *endpoint)
 {
@@ -118,6 +127,7 @@ static int insert(struct graft_net *gn, struct graft_endpoint *endpoint)
 	}
 	xa_store(&gn->by_id, endpoint->id, endpoint, GFP_KERNEL_ACCOUNT);
 	atomic_inc(&gn->n_endpoints);
+	note_source(gn, endpoint, true);
 	return 0;
 }
 
@@ -136,6 +146,7 @@ static bool remove(struct graft_net *gn, struct graft_endpoint *endpoint)
 		return false;
 	xa_erase(&gn->by_id, endpoint->id);
 	atomic_dec(&gn->n_endpoints);
+	note_source(gn, endpoint, false);
 	mutex_lock(&graft_leads_lock);
 	list_del_init(&endpoint->leads);
 	WRITE_ONCE(endpoint->is_dead, true);
@@ -279,7 +290,8 @@ static void __net_exit graft_net_pre_exit(struct net *net)
 
 	drop_leads(gn);
 	mutex_lock(&gn->lock);
-	xa_for_each(&gn->by_id, id, endpoint) {
+	xa_for_each(&gn->by_id, id, endpoint)
+	{
 		if (remove(gn, endpoint))
 			graft_endpoint_put(endpoint);
 		cond_resched();

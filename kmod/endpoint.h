@@ -6,6 +6,7 @@
 #define _GRAFT_ENDPOINT_H
 
 #include <linux/cred.h>
+#include <linux/graft.h>
 #include <linux/in.h>
 #include <linux/in6.h>
 #include <linux/kref.h>
@@ -16,7 +17,6 @@
 #include <linux/un.h>
 #include <linux/xarray.h>
 #include <net/net_namespace.h>
-#include <linux/graft.h>
 
 #define GRAFT_LABEL_MAX 108
 
@@ -40,7 +40,7 @@ struct graft_endpoint_spec {
 		struct sockaddr_un un;
 	};
 	int address_len; /* 0 without an address */
-	u32 flags;	 /* GRAFT_F_* */
+	u32 flags;       /* GRAFT_F_* */
 	char label[GRAFT_LABEL_MAX];
 	int netns_fd, netns_pid; /* as version 0 gave them; for display */
 	u32 n_rules;
@@ -68,12 +68,12 @@ struct graft_endpoint {
 	u64 target_cookie;
 	u32 target_inode;
 	struct list_head leads; /* in graft_net.led_to of @target; graft_leads_lock */
-	bool is_dead;		/* graft_leads_lock */
+	bool is_dead;           /* graft_leads_lock */
 
 	const struct cred *cred; /* who added it */
-	struct path root;	 /* AF_UNIX paths are looked up from here */
+	struct path root;        /* AF_UNIX paths are looked up from here */
 
-	spinlock_t lock;	  /* the next two */
+	spinlock_t lock;          /* the next two */
 	struct list_head binders; /* graft_sock.binder, the newest first */
 	u32 n_binders;
 
@@ -87,11 +87,14 @@ struct graft_net {
 	struct xarray by_id;
 	u32 next_id;
 	atomic_t n_endpoints;
-	struct mutex lock;	 /* adding and deleting */
+	bool has_source;         /* one of them is GRAFT_DEFAULT_SOURCE */
+	struct mutex lock;       /* adding and deleting */
 	struct list_head led_to; /* endpoints of any namespace; graft_leads_lock */
 };
 
 extern unsigned int graft_max_endpoints;
+/* GRAFT_DEFAULT_SOURCE as the tables have it. */
+extern const char graft_default_source[AF_GRAFT_EPNAME_MAX];
 
 struct graft_net *graft_net(const struct net *net);
 
@@ -140,11 +143,18 @@ void graft_endpoint_released(struct graft_endpoint *endpoint, struct graft_sock 
 /* Return: the port of the newest binder, in network order, 0 without one. */
 __be16 graft_endpoint_port(struct graft_endpoint *endpoint, u32 *ret_n_binders);
 
+/* Whether there may be a GRAFT_DEFAULT_SOURCE for sockets of @net, which mostly there is
+ * not, and every connect() asks for. */
+static inline bool graft_has_source(const struct net *net)
+{
+	return READ_ONCE(graft_net(net)->has_source) ||
+	       READ_ONCE(graft_net(&init_net)->has_source);
+}
+
 static inline bool graft_endpoint_is_dynamic(const struct graft_endpoint *endpoint)
 {
 	/* The port is at the same place in both. */
-	return (endpoint->spec.family == AF_INET ||
-		endpoint->spec.family == AF_INET6) &&
+	return (endpoint->spec.family == AF_INET || endpoint->spec.family == AF_INET6) &&
 	       !endpoint->spec.in.sin_port;
 }
 

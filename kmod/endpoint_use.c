@@ -14,7 +14,7 @@
 
 enum verdict {
 	UNRULED, /* no rule speaks of this use */
-	RULED,	 /* one allows it */
+	RULED,   /* one allows it */
 	REFUSED,
 };
 

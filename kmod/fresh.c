@@ -202,8 +202,9 @@ static int fresh_recvmsg(struct socket *sock, struct msghdr *msg, size_t size, i
 	if (sock->type != SOCK_DGRAM && graft_is_fresh(sock))
 		return -ENOTCONN;
 	timeout = sock_rcvtimeo(READ_ONCE(sock->sk), flags & MSG_DONTWAIT);
-	if (timeout && wait_event_interruptible_timeout(sock->wq.wait, !graft_is_fresh(sock),
-							timeout) < 0)
+	if (timeout &&
+	    wait_event_interruptible_timeout(sock->wq.wait, !graft_is_fresh(sock),
+					     timeout) < 0)
 		return sock_intr_errno(timeout);
 	if (graft_is_fresh(sock))
 		return -EAGAIN;

@@ -210,8 +210,8 @@ static int get_results(struct graft_sock *gs, char __user *optval, int __user *o
 	if (len < 0)
 		return -EINVAL;
 	while (len - given >= (int)sizeof(result->what)) {
-		result = list_first_entry_or_null(&gs->results, struct graft_result,
-						  list);
+		result =
+			list_first_entry_or_null(&gs->results, struct graft_result, list);
 		if (!result)
 			break;
 		if (copy_to_user(optval + given, &result->what, sizeof(result->what)))

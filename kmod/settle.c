@@ -46,7 +46,8 @@ static void publish(struct socket *sock, const struct proto_ops *ops)
 		synchronize_rcu_expedited();
 	smp_store_release(&sock->ops, ops);
 	/* Who waits in recv(), or has polled a fresh socket. */
-	wake_up_interruptible_all(&sock->wq.wait);
+	if (wq_has_sleeper(&sock->wq.wait))
+		wake_up_interruptible_all(&sock->wq.wait);
 }
 
 static void move_flags(struct socket *sock, const struct socket *from)
@@ -55,8 +56,7 @@ static void move_flags(struct socket *sock, const struct socket *from)
 	unsigned int bit;
 
 	graft_ask_sol_socket_no_more(sock);
-	for_each_set_bit(bit, &flags, BITS_PER_LONG)
-		set_bit(bit, &sock->flags);
+	for_each_set_bit(bit, &flags, BITS_PER_LONG) set_bit(bit, &sock->flags);
 }
 
 /* Gives @gs the sk of @from, an own or inner one, and its operations. */
@@ -274,7 +274,7 @@ static int settle_to(struct graft_sock *gs, const char *name, struct graft_route
 int graft_settle_connect(struct graft_sock *gs, const struct sockaddr_unsized *address,
 			 int len, struct graft_route *route)
 {
-	static const char source[AF_GRAFT_EPNAME_MAX] = GRAFT_DEFAULT_SOURCE;
+	const char *source = graft_default_source;
 	bool is_name = address && graft_is_name(address, len);
 	char name[AF_GRAFT_EPNAME_MAX];
 	int err = -ENOENT, family = AF_INET;
@@ -288,7 +288,7 @@ int graft_settle_connect(struct graft_sock *gs, const struct sockaddr_unsized *a
 		err = -ENOENT;
 	}
 	/* One that has a family of its own is an ordinary one when it speaks addresses. */
-	if (is_name || !gs->family)
+	if ((is_name || !gs->family) && graft_has_source(sock_net(&gs->sk)))
 		err = graft_settle_bind(gs, source);
 	if (err != -ENOENT)
 		return err;

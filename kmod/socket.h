@@ -40,12 +40,12 @@
 #ifndef _GRAFT_SOCKET_H
 #define _GRAFT_SOCKET_H
 
+#include <linux/graft.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/net.h>
 #include <linux/sockptr.h>
 #include <net/sock.h>
-#include <linux/graft.h>
 
 #include "compat.h"
 
@@ -69,11 +69,11 @@ struct graft_sock {
 	struct socket *inner;  /* of the endpoint's namespace, or NULL */
 	struct socket *home;   /* grafted: own or inner, from which the sk came */
 
-	int asked_protocol; /* of socket() */
-	int family;	    /* GRAFT_SO_FAMILY, 0 if it was not set */
-	bool is_delayed;    /* GRAFT_SO_DELAYED */
-	bool is_transparent; /* GRAFT_NAME_TRANSPARENT */
-	bool is_placed;	    /* at an endpoint without an address */
+	int asked_protocol;             /* of socket() */
+	int family;                     /* GRAFT_SO_FAMILY, 0 if it was not set */
+	bool is_delayed;                /* GRAFT_SO_DELAYED */
+	bool is_transparent;            /* GRAFT_NAME_TRANSPARENT */
+	bool is_placed;                 /* at an endpoint without an address */
 	char name[AF_GRAFT_EPNAME_MAX]; /* bound to; empty if it is not */
 
 	struct list_head options; /* in the order they were set */
@@ -82,7 +82,7 @@ struct graft_sock {
 	u32 n_results;
 
 	struct graft_endpoint *endpoint; /* bound to, or NULL */
-	struct list_head binder;	 /* in its list */
+	struct list_head binder;         /* in its list */
 	__be16 port;
 };
 
@@ -207,7 +207,7 @@ struct graft_option {
 	int level, optname;
 	unsigned int optlen;
 	bool is_delayed; /* not in effect anywhere yet */
-	u8 value[];	 /* none if it is larger than GRAFT_OPTION_SIZE */
+	u8 value[];      /* none if it is larger than GRAFT_OPTION_SIZE */
 };
 
 enum graft_replay {

@@ -16,7 +16,7 @@
 #include "socket.h"
 
 struct table {
-	struct proto_ops ops; /* ours */
+	struct proto_ops ops;  /* ours */
 	struct proto_ops copy; /* of *native, when the table was made */
 	const struct proto_ops *native;
 	struct list_head list;
@@ -29,14 +29,13 @@ static struct table *find(const struct proto_ops *native, int family)
 {
 	struct table *table;
 
-	list_for_each_entry_rcu(table, &tables, list, lockdep_is_held(&tables_lock))
-		if (table->native == native && table->ops.family == family &&
-		    !memcmp(&table->copy, native, sizeof(*native)))
-			return table;
+	list_for_each_entry_rcu(table, &tables, list, lockdep_is_held(&tables_lock)) if (
+		table->native == native && table->ops.family == family &&
+		!memcmp(&table->copy, native, sizeof(*native))) return table;
 	return NULL;
 }
 
-static struct table *new(const struct proto_ops *native, int family)
+static struct table *new (const struct proto_ops *native, int family)
 {
 	/* There is no way back once a protocol has replaced its operations. */
 	struct table *table = kzalloc(sizeof(*table), GFP_KERNEL | __GFP_NOFAIL);
@@ -71,7 +70,7 @@ const struct proto_ops *graft_table_get(const struct proto_ops *native, int fami
 	mutex_lock(&tables_lock);
 	table = find(native, family);
 	if (!table) {
-		table = new(native, family);
+		table = new (native, family);
 		list_add_tail_rcu(&table->list, &tables);
 	}
 	mutex_unlock(&tables_lock);
@@ -83,15 +82,17 @@ const struct proto_ops *graft_native(const struct socket *sock)
 	const struct proto_ops *ops = READ_ONCE(sock->ops);
 
 	/* While an option is set that may change them they are the native ones. */
-	return ops->release == graft_release ? container_of(ops, struct table, ops)->native
-					     : ops;
+	return ops->release == graft_release
+		       ? container_of(ops, struct table, ops)->native
+		       : ops;
 }
 
 void graft_table_exit(void)
 {
 	struct table *table, *next;
 
-	list_for_each_entry_safe(table, next, &tables, list) {
+	list_for_each_entry_safe(table, next, &tables, list)
+	{
 		list_del(&table->list);
 		kfree(table);
 	}

@@ -155,23 +155,23 @@ enum {
 enum {
 	AF_GRAFT_ATTR_NONE,
 	AF_GRAFT_ATTR_ENDPOINT, /* version 0: struct graft_genl_endpoint */
-	GRAFT_A_NAME,	 /* string of 1 to 16 characters */
-	GRAFT_A_FAMILY,	 /* u16: AF_INET, AF_INET6, AF_UNIX; AF_UNSPEC: no address */
-	GRAFT_A_ADDRESS, /* 4 or 16 bytes; without: any */
-	GRAFT_A_PORT,	 /* u16, network order; without, or 0: dynamic */
-	GRAFT_A_SCOPE,	 /* u32: interface of a link-local address */
-	GRAFT_A_PATH,	 /* 1 to 107 bytes; the first one NUL: an abstract name */
-	GRAFT_A_NETNS,	 /* nested, GRAFT_NETNS_A_*; without: that of the sender */
-	GRAFT_A_FLAGS,	 /* u32, GRAFT_F_* */
-	GRAFT_A_ACCESS,	 /* nested: GRAFT_A_RULE each, at most GRAFT_RULES_MAX */
-	GRAFT_A_RULE,	 /* nested, GRAFT_RULE_A_* */
-	GRAFT_A_BOUND,	 /* answer: u16, network order: the port a dynamic one is at */
-	GRAFT_A_SOCKETS, /* answer: u32: how many sockets are bound to it */
-	GRAFT_A_BINDS,	 /* answer: u64: how often it was bound */
+	GRAFT_A_NAME,           /* string of 1 to 16 characters */
+	GRAFT_A_FAMILY,   /* u16: AF_INET, AF_INET6, AF_UNIX; AF_UNSPEC: no address */
+	GRAFT_A_ADDRESS,  /* 4 or 16 bytes; without: any */
+	GRAFT_A_PORT,     /* u16, network order; without, or 0: dynamic */
+	GRAFT_A_SCOPE,    /* u32: interface of a link-local address */
+	GRAFT_A_PATH,     /* 1 to 107 bytes; the first one NUL: an abstract name */
+	GRAFT_A_NETNS,    /* nested, GRAFT_NETNS_A_*; without: that of the sender */
+	GRAFT_A_FLAGS,    /* u32, GRAFT_F_* */
+	GRAFT_A_ACCESS,   /* nested: GRAFT_A_RULE each, at most GRAFT_RULES_MAX */
+	GRAFT_A_RULE,     /* nested, GRAFT_RULE_A_* */
+	GRAFT_A_BOUND,    /* answer: u16, network order: the port a dynamic one is at */
+	GRAFT_A_SOCKETS,  /* answer: u32: how many sockets are bound to it */
+	GRAFT_A_BINDS,    /* answer: u64: how often it was bound */
 	GRAFT_A_CONNECTS, /* answer: u64: connected or sent to, by name */
-	GRAFT_A_DENIALS, /* answer: u64 */
-	GRAFT_A_UID,	 /* answer: u32: who added it; event: who did it */
-	GRAFT_A_PID,	 /* event: u32 */
+	GRAFT_A_DENIALS,  /* answer: u64 */
+	GRAFT_A_UID,      /* answer: u32: who added it; event: who did it */
+	GRAFT_A_PID,      /* event: u32 */
 	GRAFT_A_PAD,
 	__GRAFT_A_MAX,
 };
@@ -209,9 +209,9 @@ enum {
 };
 #define GRAFT_RULE_A_MAX (__GRAFT_RULE_A_MAX - 1)
 
-#define GRAFT_USE_BIND	  (1U << 0)
+#define GRAFT_USE_BIND    (1U << 0)
 #define GRAFT_USE_CONNECT (1U << 1)
-#define GRAFT_USE_ALL	  (GRAFT_USE_BIND | GRAFT_USE_CONNECT)
+#define GRAFT_USE_ALL     (GRAFT_USE_BIND | GRAFT_USE_CONNECT)
 
 #define GRAFT_RULES_MAX 16
 

@@ -6,8 +6,9 @@
 
 #define ALICE 1000
 
-static struct endpoint low = { .name = "low", .family = AF_INET, .address = "127.0.0.1",
-			       .port = 81, .uid = -1 };
+static struct endpoint low = {
+	.name = "low", .family = AF_INET, .address = "127.0.0.1", .port = 81, .uid = -1
+};
 
 static int bind_low(void *argument)
 {
@@ -52,8 +53,12 @@ static int connect_as(void *argument)
 static void connecting(void)
 {
 	int server = plain_listen(host_netns, 0);
-	struct endpoint ep = { .name = "open", .family = AF_INET, .address = "127.0.0.1",
-			       .port = port_of(server), .netns = host_netns, .uid = -1 };
+	struct endpoint ep = { .name = "open",
+			       .family = AF_INET,
+			       .address = "127.0.0.1",
+			       .port = port_of(server),
+			       .netns = host_netns,
+			       .uid = -1 };
 
 	want(0, add(&ep));
 	want(0, in_child(connect_as, "open"));
@@ -107,8 +112,8 @@ static void adding(void)
 	add_host("there", 0);
 	want(0, in_child(add_as_alice, NULL));
 	want(true, in_child(in_userns, NULL) != 1);
-	want(-EEXIST, add(&(struct endpoint){ .name = "there", .family = AF_INET,
-					      .netns = host_netns }));
+	want(-EEXIST, add(&(struct endpoint){
+			      .name = "there", .family = AF_INET, .netns = host_netns }));
 	want(0, del("there"));
 	want(-ENOENT, del("there"));
 }
@@ -116,8 +121,11 @@ static void adding(void)
 /* Those of the host's own table are for others if a rule says so. */
 static void from_elsewhere(void)
 {
-	struct endpoint ep = { .name = "hosts-own", .family = AF_INET, .netns = -1,
-			       .address = "127.0.0.1", .uid = -1 };
+	struct endpoint ep = { .name = "hosts-own",
+			       .family = AF_INET,
+			       .netns = -1,
+			       .address = "127.0.0.1",
+			       .uid = -1 };
 
 	enter(host_netns);
 	want(0, add(&ep));
@@ -137,10 +145,10 @@ static void from_elsewhere(void)
 }
 
 const struct test_case authority_cases[] = {
-	{ "authority.ports", "low ports by a rule, and not without", ports },
-	{ "authority.connecting", "who may connect", connecting },
-	{ "authority.adding", "who may add and delete", adding },
-	{ "authority.from_elsewhere", "the host's endpoints in another namespace",
-	  from_elsewhere },
+	{ "authority.ports", "11.46", "low ports by a rule, and not without", ports },
+	{ "authority.connecting", "11.46, 11.47", "who may connect", connecting },
+	{ "authority.adding", "11.46", "who may add and delete", adding },
+	{ "authority.from_elsewhere", "11.46",
+	  "the host's endpoints in another namespace", from_elsewhere },
 };
 const size_t n_authority_cases = ARRAY_SIZE(authority_cases);

@@ -69,7 +69,8 @@ static void splice_others(void)
 	want_rc(3, sendto(client, "abc", 3, 0, (struct sockaddr *)&to, sizeof(to)));
 	want_rc(3, splice(fd, NULL, ends[1], NULL, 4096, 0));
 	want_rc(0, setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &on, sizeof(on)));
-	want(rc(setsockopt(socket(AF_INET, SOCK_STREAM, 0), SOL_SOCKET, SO_PEEK_OFF, &on, 4)),
+	want(rc(setsockopt(socket(AF_INET, SOCK_STREAM, 0), SOL_SOCKET, SO_PEEK_OFF, &on,
+			   4)),
 	     rc(setsockopt(graft(SOCK_STREAM), SOL_SOCKET, SO_PEEK_OFF, &on, 4)));
 }
 
@@ -135,7 +136,8 @@ static void signals(void)
 static void zerocopy_send(void)
 {
 	char text[8192] = { 0 }, control[128];
-	struct msghdr message = { .msg_control = control, .msg_controllen = sizeof(control) };
+	struct msghdr message = { .msg_control = control,
+				  .msg_controllen = sizeof(control) };
 	int fds[2];
 
 	pair(fds);
@@ -185,7 +187,8 @@ static void asks(void)
 	want_rc(1, send(fds[1], "e", 1, 0));
 	need(poll_for(fds[0], POLLIN));
 	want_rc(5, recv(fds[0], text, sizeof(text), 0));
-	want(rc(ioctl(fds[1], SIOCGSTAMPNS, &stamp)), rc(ioctl(fds[0], SIOCGSTAMPNS, &stamp)));
+	want(rc(ioctl(fds[1], SIOCGSTAMPNS, &stamp)),
+	     rc(ioctl(fds[0], SIOCGSTAMPNS, &stamp)));
 	want_rc(1, send(fds[1], "o", 1, MSG_OOB));
 	need(poll_for(fds[0], POLLPRI));
 	want_rc(1, recv(fds[0], text, 1, MSG_OOB));
@@ -199,7 +202,8 @@ static void asks(void)
 static void tls(void)
 {
 	struct tls12_crypto_info_aes_gcm_128 keys = {
-		.info = { .version = TLS_1_2_VERSION, .cipher_type = TLS_CIPHER_AES_GCM_128 },
+		.info = { .version = TLS_1_2_VERSION,
+			  .cipher_type = TLS_CIPHER_AES_GCM_128 },
 	};
 	struct sockaddr_gr address;
 	socklen_t len = sizeof(address);
@@ -270,15 +274,17 @@ static void messages(void)
 }
 
 const struct test_case data_cases[] = {
-	{ "data.splicing", "splice() from and to a stream", splicing },
-	{ "data.splice_others", "splice() and SO_PEEK_OFF where there are none", splice_others },
-	{ "data.files", "sendfile()", files },
-	{ "data.signals", "O_ASYNC, set before and after", signals },
-	{ "data.zerocopy_send", "MSG_ZEROCOPY", zerocopy_send },
-	{ "data.zerocopy_receive", "mmap() for TCP_ZEROCOPY_RECEIVE", zerocopy_receive },
-	{ "data.asks", "SIOCINQ, SO_RCVLOWAT, time stamps, urgent data", asks },
-	{ "data.tls", "kernel TLS on grafted and then on plain sockets", tls },
-	{ "data.fast_open", "MSG_FASTOPEN to a name", fast_open },
-	{ "data.messages", "sendmmsg() to names", messages },
+	{ "data.splicing", "11.27", "splice() from and to a stream", splicing },
+	{ "data.splice_others", "11.28", "splice() and SO_PEEK_OFF where there are none",
+	  splice_others },
+	{ "data.files", "11.32", "sendfile()", files },
+	{ "data.signals", "11.29", "O_ASYNC, set before and after", signals },
+	{ "data.zerocopy_send", "11.32", "MSG_ZEROCOPY", zerocopy_send },
+	{ "data.zerocopy_receive", "11.32", "mmap() for TCP_ZEROCOPY_RECEIVE",
+	  zerocopy_receive },
+	{ "data.asks", "11.32", "SIOCINQ, SO_RCVLOWAT, time stamps, urgent data", asks },
+	{ "data.tls", "11.32", "kernel TLS on grafted and then on plain sockets", tls },
+	{ "data.fast_open", "11.7", "MSG_FASTOPEN to a name", fast_open },
+	{ "data.messages", "11.7", "sendmmsg() to names", messages },
 };
 const size_t n_data_cases = ARRAY_SIZE(data_cases);

@@ -106,13 +106,11 @@ static void put_rule(struct nlmsghdr *message, const struct endpoint *endpoint)
 	mnl_attr_nest_end(message, access);
 }
 
-int add(const struct endpoint *endpoint)
+static int add_by(struct mnl_socket *socket, uint16_t family,
+		  const struct endpoint *endpoint)
 {
-	uint16_t family;
-	struct mnl_socket *socket = open_family(&family);
 	struct nlmsghdr *message = begin(family, GRAFT_CMD_ENDPOINT_NEW, NLM_F_ACK);
 	struct nlattr *nest;
-	int r;
 
 	mnl_attr_put_strz(message, GRAFT_A_NAME, endpoint->name);
 	mnl_attr_put_u16(message, GRAFT_A_FAMILY, (uint16_t)endpoint->family);
@@ -127,9 +125,36 @@ int add(const struct endpoint *endpoint)
 		mnl_attr_put_u32(message, GRAFT_A_FLAGS, endpoint->flags);
 	if (endpoint->has_rule)
 		put_rule(message, endpoint);
-	r = ask(socket, message, NULL, NULL);
+	return ask(socket, message, NULL, NULL);
+}
+
+int add(const struct endpoint *endpoint)
+{
+	uint16_t family;
+	struct mnl_socket *socket = open_family(&family);
+	int r = add_by(socket, family, endpoint);
+
 	mnl_socket_close(socket);
 	return r;
+}
+
+void add_many(const char *format, int n)
+{
+	char name[AF_GRAFT_EPNAME_MAX + 1];
+	const struct endpoint endpoint = {
+		.name = name,
+		.family = AF_INET,
+		.address = "127.0.0.1",
+		.netns = host_netns,
+	};
+	uint16_t family;
+	struct mnl_socket *socket = open_family(&family);
+
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), format, i);
+		need(add_by(socket, family, &endpoint) == 0);
+	}
+	mnl_socket_close(socket);
 }
 
 int del(const char *name)

@@ -178,7 +178,8 @@ static void receive_before(void)
 
 static void ordinary(void)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+				    .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	int fd = graft(SOCK_STREAM), client;
 	socklen_t len = sizeof(in6);
 
@@ -199,11 +200,14 @@ static void ordinary(void)
 }
 
 const struct test_case fresh_cases[] = {
-	{ "fresh.as_native", "calls before bind() answer as AF_INET's do", as_native },
-	{ "fresh.pairs", "no socketpair()", pairs },
-	{ "fresh.no_source", "connect(AF_UNSPEC) and listen() unbound", no_source },
-	{ "fresh.epoll_before", "epoll registered before bind()", epoll_before },
-	{ "fresh.receive_before", "recv() begun before bind()", receive_before },
-	{ "fresh.ordinary", "GRAFT_SO_FAMILY makes it an ordinary socket", ordinary },
+	{ "fresh.as_native", "11.14, 11.15, 11.20",
+	  "calls before bind() answer as AF_INET's do", as_native },
+	{ "fresh.pairs", "11.18", "no socketpair()", pairs },
+	{ "fresh.no_source", "11.14", "connect(AF_UNSPEC) and listen() unbound",
+	  no_source },
+	{ "fresh.epoll_before", "11.15", "epoll registered before bind()", epoll_before },
+	{ "fresh.receive_before", "11.14", "recv() begun before bind()", receive_before },
+	{ "fresh.ordinary", "11.19", "GRAFT_SO_FAMILY makes it an ordinary socket",
+	  ordinary },
 };
 const size_t n_fresh_cases = ARRAY_SIZE(fresh_cases);

@@ -18,16 +18,17 @@ static void protocols(void)
 	static const struct {
 		int type, protocol;
 	} some[] = {
-		{ SOCK_STREAM, IPPROTO_TCP },	  { SOCK_DGRAM, IPPROTO_UDP },
-		{ SOCK_STREAM, IPPROTO_MPTCP },	  { SOCK_DGRAM, IPPROTO_UDPLITE },
-		{ SOCK_STREAM, IPPROTO_SCTP },	  { SOCK_SEQPACKET, IPPROTO_SCTP },
-		{ SOCK_DGRAM, IPPROTO_ICMP },	  { SOCK_STREAM, 200 },
-		{ SOCK_STREAM, IPPROTO_UDP },	  { SOCK_RAW, IPPROTO_ICMP },
+		{ SOCK_STREAM, IPPROTO_TCP },   { SOCK_DGRAM, IPPROTO_UDP },
+		{ SOCK_STREAM, IPPROTO_MPTCP }, { SOCK_DGRAM, IPPROTO_UDPLITE },
+		{ SOCK_STREAM, IPPROTO_SCTP },  { SOCK_SEQPACKET, IPPROTO_SCTP },
+		{ SOCK_DGRAM, IPPROTO_ICMP },   { SOCK_STREAM, 200 },
+		{ SOCK_STREAM, IPPROTO_UDP },   { SOCK_RAW, IPPROTO_ICMP },
 	};
 
 	add_host("ep", 0);
 	for (size_t i = 0; i < ARRAY_SIZE(some); i++) {
-		int native = socket(AF_INET, some[i].type, some[i].protocol), error = errno;
+		int native = socket(AF_INET, some[i].type, some[i].protocol),
+		    error = errno;
 		int fd = socket(af_graft, some[i].type, some[i].protocol);
 
 		if (some[i].type == SOCK_RAW) {
@@ -149,7 +150,8 @@ static int in_other_root(void *argument)
 	need(unshare(CLONE_NEWNS) == 0 &&
 	     mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 	need(mount("empty", "/tmp", "tmpfs", 0, NULL) == 0);
-	need(mkdir("/tmp/root", 0755) == 0 && chroot("/tmp/root") == 0 && chdir("/") == 0);
+	need(mkdir("/tmp/root", 0755) == 0 && chroot("/tmp/root") == 0 &&
+	     chdir("/") == 0);
 	want_rc(0, connect_name(fd, "u"));
 	want_rc(1, recv(fd, &byte, 1, 0));
 	close(fd);
@@ -217,8 +219,11 @@ static void placed(void)
 
 static void shared(void)
 {
-	const struct endpoint ep = { .name = "share", .family = AF_INET, .port = 18080,
-				     .address = "127.0.0.1", .netns = box_netns,
+	const struct endpoint ep = { .name = "share",
+				     .family = AF_INET,
+				     .port = 18080,
+				     .address = "127.0.0.1",
+				     .netns = box_netns,
 				     .flags = GRAFT_F_SHARE };
 	int first = graft(SOCK_STREAM), second = graft(SOCK_STREAM);
 
@@ -236,7 +241,9 @@ static int send_fd(int through, int fd)
 {
 	char control[CMSG_SPACE(sizeof(fd))] = { 0 };
 	struct iovec part = { (char[]){ "f" }, 1 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
 				  .msg_controllen = sizeof(control) };
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 
@@ -251,7 +258,9 @@ static int receive_fd(int through)
 {
 	char control[CMSG_SPACE(sizeof(int))], byte;
 	struct iovec part = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
 				  .msg_controllen = sizeof(control) };
 	int fd = -1;
 
@@ -308,13 +317,15 @@ static void in_flight(void)
 }
 
 const struct test_case kinds_cases[] = {
-	{ "kinds.protocols", "the protocol of socket() is kept", protocols },
-	{ "kinds.multipath", "MPTCP", multipath },
-	{ "kinds.ipv6", "IPv6, and IPv4 from IPv6", ipv6 },
-	{ "kinds.unix", "AF_UNIX: paths and abstract names, three types", unix_kinds },
-	{ "kinds.unix_roots", "a path is the host's, in whatever root", unix_roots },
-	{ "kinds.placed", "an endpoint without an address", placed },
-	{ "kinds.shared", "several binders", shared },
-	{ "kinds.in_flight", "grafted while in a message", in_flight },
+	{ "kinds.protocols", "11.30", "the protocol of socket() is kept", protocols },
+	{ "kinds.multipath", "11.30", "MPTCP", multipath },
+	{ "kinds.ipv6", "11.8", "IPv6, and IPv4 from IPv6", ipv6 },
+	{ "kinds.unix", "11.9", "AF_UNIX: paths and abstract names, three types",
+	  unix_kinds },
+	{ "kinds.unix_roots", "11.9", "a path is the host's, in whatever root",
+	  unix_roots },
+	{ "kinds.placed", "", "an endpoint without an address", placed },
+	{ "kinds.shared", "11.11", "several binders", shared },
+	{ "kinds.in_flight", "", "grafted while in a message", in_flight },
 };
 const size_t n_kinds_cases = ARRAY_SIZE(kinds_cases);

@@ -25,7 +25,9 @@ static volatile bool is_over;
 
 static void *add_and_delete(void *argument)
 {
-	const struct endpoint ep = { .name = "race", .family = AF_INET, .address = "127.0.0.1",
+	const struct endpoint ep = { .name = "race",
+				     .family = AF_INET,
+				     .address = "127.0.0.1",
 				     .netns = host_netns };
 
 	(void)argument;
@@ -160,12 +162,16 @@ static void thousand(void)
 }
 
 const struct test_case lifetime_cases[] = {
-	{ "lifetime.restarts", "a server starts again at its endpoint", restarts },
-	{ "lifetime.deleted_in_use", "added and deleted while it is bound", deleted_in_use },
-	{ "lifetime.deleted", "sockets outlive their endpoint", deleted },
-	{ "lifetime.target_gone", "an endpoint ends with where it leads", target_gone },
-	{ "lifetime.home_gone", "a socket outlives where it came from", home_gone },
-	{ "lifetime.circles", "namespaces that lead into each other", circles },
-	{ "lifetime.thousand", "1,000 namespaces come and go", thousand },
+	{ "lifetime.restarts", "11.11", "a server starts again at its endpoint",
+	  restarts },
+	{ "lifetime.deleted_in_use", "11.4", "added and deleted while it is bound",
+	  deleted_in_use },
+	{ "lifetime.deleted", "11.4", "sockets outlive their endpoint", deleted },
+	{ "lifetime.target_gone", "11.10", "an endpoint ends with where it leads",
+	  target_gone },
+	{ "lifetime.home_gone", "11.10", "a socket outlives where it came from",
+	  home_gone },
+	{ "lifetime.circles", "11.10", "namespaces that lead into each other", circles },
+	{ "lifetime.thousand", "11.10", "1,000 namespaces come and go", thousand },
 };
 const size_t n_lifetime_cases = ARRAY_SIZE(lifetime_cases);

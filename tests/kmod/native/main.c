@@ -2,6 +2,7 @@
 /*
  * native [PATTERN...]: runs the cases whose name matches, one line of TAP each. See
  * native.h. Status 0, or 1 if one failed.
+ * native --list: says what there is, as rows of the table in docs/kmod.md.
  */
 #include <fnmatch.h>
 #include <net/if.h>
@@ -25,8 +26,11 @@ static const struct {
 	const struct test_case *cases;
 	const size_t *n_cases;
 } topics[] = {
-#define TOPIC(name) { name##_cases, &n_##name##_cases }
-	TOPIC(names), TOPIC(fresh),	TOPIC(options),	 TOPIC(data),
+#define TOPIC(name)                             \
+	{                                       \
+		name##_cases, &n_##name##_cases \
+	}
+	TOPIC(names), TOPIC(fresh),     TOPIC(options),  TOPIC(data),
 	TOPIC(kinds), TOPIC(authority), TOPIC(lifetime),
 };
 
@@ -113,10 +117,25 @@ static bool is_chosen(const char *name, char **patterns)
 	return !*patterns;
 }
 
+static int list(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(topics); i++) {
+		for (size_t j = 0; j < *topics[i].n_cases; j++) {
+			const struct test_case *test = &topics[i].cases[j];
+
+			printf("| `%s` | %s | %s |\n", test->name, test->about,
+			       test->defects);
+		}
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	int n = 0, n_failed = 0;
 
+	if (argc == 2 && !strcmp(argv[1], "--list"))
+		return list();
 	read_family();
 	signal(SIGPIPE, SIG_IGN);
 	host_netns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);

@@ -16,7 +16,7 @@ static void bind_lengths(void)
 	add_host("ep", 0);
 	for (int len = 0; len <= 200; len++) {
 		int fd = graft(SOCK_STREAM);
-		int wanted = len < (int)sizeof(address.gr)	     ? -EINVAL
+		int wanted = len < (int)sizeof(address.gr)                ? -EINVAL
 			     : len > (int)sizeof(struct sockaddr_storage) ? -EINVAL
 									  : 0;
 
@@ -24,8 +24,8 @@ static void bind_lengths(void)
 		close(fd);
 	}
 	want_rc(-EINVAL, bind(graft(SOCK_STREAM), (struct sockaddr *)&address, 4096));
-	want_rc(-EINVAL, bind(graft(SOCK_STREAM), (struct sockaddr *)&address,
-			      (socklen_t)-1));
+	want_rc(-EINVAL,
+		bind(graft(SOCK_STREAM), (struct sockaddr *)&address, (socklen_t)-1));
 }
 
 static void bind_twice(void)
@@ -107,14 +107,16 @@ static void name_lengths(void)
 		want_rc(0, bind_name(fd, names[i]));
 		want_rc(0, getsockname(fd, (struct sockaddr *)&address, &len));
 		want(sizeof(address), len);
-		want(0, strncmp(address.sgr_epname, names[i], sizeof(address.sgr_epname)));
+		want(0,
+		     strncmp(address.sgr_epname, names[i], sizeof(address.sgr_epname)));
 		/* What follows the NUL does not count. */
 		if (strlen(names[i]) < 16) {
 			fd = graft(SOCK_STREAM);
 			address = gr(names[i]);
 			memset(address.sgr_epname + strlen(names[i]) + 1, 'x',
 			       15 - strlen(names[i]));
-			want_rc(0, bind(fd, (struct sockaddr *)&address, sizeof(address)));
+			want_rc(0,
+				bind(fd, (struct sockaddr *)&address, sizeof(address)));
 		}
 	}
 	want(-EINVAL, add(&(struct endpoint){ .name = "seventeen-letters",
@@ -154,9 +156,8 @@ static void names(void)
 	len = sizeof(in);
 	want_rc(0, getsockname(other, (struct sockaddr *)&in, &len));
 	want(AF_INET, in.sin_family);
-	want(-ENOPROTOOPT, get_int(other, IPPROTO_GRAFT, GRAFT_SO_DELAYED) == 0
-				   ? 0
-				   : -ENOPROTOOPT);
+	want(-ENOPROTOOPT,
+	     get_int(other, IPPROTO_GRAFT, GRAFT_SO_DELAYED) == 0 ? 0 : -ENOPROTOOPT);
 }
 
 static void dynamic(void)
@@ -243,8 +244,11 @@ static void scopes(void)
 	struct sockaddr_in6 in6;
 	socklen_t len = sizeof(in6);
 	int fd = graft(SOCK_STREAM);
-	struct endpoint ep = { .name = "ll", .family = AF_INET6, .address = "fe80::1234",
-			       .netns = box_netns, .scope = 1 };
+	struct endpoint ep = { .name = "ll",
+			       .family = AF_INET6,
+			       .address = "fe80::1234",
+			       .netns = box_netns,
+			       .scope = 1 };
 
 	if (system("ip addr add fe80::1234/64 dev lo") != 0)
 		skip("no ip");
@@ -262,16 +266,24 @@ static void scopes(void)
 }
 
 const struct test_case names_cases[] = {
-	{ "names.bind_lengths", "bind() with an address of every length", bind_lengths },
-	{ "names.bind_twice", "a bound socket is not bound again", bind_twice },
-	{ "names.bind_others", "other families, names that are none", bind_others },
-	{ "names.bind_race", "of threads that bind one socket one does", bind_race },
-	{ "names.name_lengths", "names of 1, 15 and 16 characters", name_lengths },
-	{ "names.names", "getsockname(), getpeername() at every stage", names },
-	{ "names.dynamic", "a dynamic endpoint is where its newest binder is", dynamic },
-	{ "names.other_netns", "a name leads into its own namespace", other_netns },
-	{ "names.send_to_names", "sendto() to names", send_to_names },
-	{ "names.default_source", "with and without default-source", default_source },
-	{ "names.scopes", "link-local endpoints have a scope", scopes },
+	{ "names.bind_lengths", "11.1", "bind() with an address of every length",
+	  bind_lengths },
+	{ "names.bind_twice", "11.2", "a bound socket is not bound again", bind_twice },
+	{ "names.bind_others", "11.19", "other families, names that are none",
+	  bind_others },
+	{ "names.bind_race", "11.3", "of threads that bind one socket one does",
+	  bind_race },
+	{ "names.name_lengths", "11.5", "names of 1, 15 and 16 characters",
+	  name_lengths },
+	{ "names.names", "11.16, 11.31", "getsockname(), getpeername() at every stage",
+	  names },
+	{ "names.dynamic", "11.11", "a dynamic endpoint is where its newest binder is",
+	  dynamic },
+	{ "names.other_netns", "11.6", "a name leads into its own namespace",
+	  other_netns },
+	{ "names.send_to_names", "11.7", "sendto() to names", send_to_names },
+	{ "names.default_source", "11.17, 11.19", "with and without default-source",
+	  default_source },
+	{ "names.scopes", "11.8", "link-local endpoints have a scope", scopes },
 };
 const size_t n_names_cases = ARRAY_SIZE(names_cases);

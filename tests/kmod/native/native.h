@@ -21,12 +21,15 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 struct test_case {
-	const char *name, *about; /* @name: "topic.what" */
+	const char *name; /* "topic.what" */
+	const char
+		*defects; /* of the module of 2017-2019 that it is about; "11.1, 11.2" */
+	const char *about;
 	void (*run)(void);
 };
 
-#define CASES(topic)                                    \
-	extern const struct test_case topic##_cases[];  \
+#define CASES(topic)                                   \
+	extern const struct test_case topic##_cases[]; \
 	extern const size_t n_##topic##_cases
 CASES(names);
 CASES(fresh);
@@ -49,8 +52,11 @@ void want_at(const char *file, int line, const char *what, long wanted, long got
 #define want_rc(wanted, call) want_at(__FILE__, __LINE__, #call, (long)(wanted), rc(call))
 long rc(long result);
 /* Ends the case: what follows makes no sense. */
-#define need(condition) \
-	do { if (!(condition)) give_up(__FILE__, __LINE__, #condition); } while (0)
+#define need(condition)                                          \
+	do {                                                     \
+		if (!(condition))                                \
+			give_up(__FILE__, __LINE__, #condition); \
+	} while (0)
 void give_up(const char *file, int line, const char *what) __attribute__((noreturn));
 void skip(const char *why) __attribute__((noreturn));
 
@@ -61,12 +67,12 @@ struct endpoint {
 	int family;
 	const char *address; /* text, or NULL: any */
 	uint16_t port;
-	const char *path;    /* AF_UNIX; begins with '@': abstract */
-	int netns;	     /* descriptor, -1: the caller's */
+	const char *path; /* AF_UNIX; begins with '@': abstract */
+	int netns;        /* descriptor, -1: the caller's */
 	uint32_t flags, scope;
 	bool has_rule;
 	uint32_t uses;
-	int uid;	     /* -1: anybody */
+	int uid; /* -1: anybody */
 };
 
 /* Return: 0 or -errno. */
@@ -74,12 +80,15 @@ int add(const struct endpoint *endpoint);
 int del(const char *name);
 /* The usual one: 127.0.0.1 in the host's namespace. Must succeed. */
 void add_host(const char *name, uint16_t port);
-void add_kind(const char *name, int family, const char *address, uint16_t port, int netns);
+/* @n of those, called by @format of a number. */
+void add_many(const char *format, int n);
+void add_kind(const char *name, int family, const char *address, uint16_t port,
+	      int netns);
 
 /* --- sockets --- */
 
 struct sockaddr_gr gr(const char *name);
-int graft(int type);		       /* must succeed */
+int graft(int type);                     /* must succeed */
 int bind_name(int fd, const char *name); /* 0 or -1 */
 int connect_name(int fd, const char *name);
 int connect_inet(int fd, const char *address, uint16_t port);

@@ -75,7 +75,8 @@ static void kept(void)
 	want(33, get_int(fd, IPPROTO_IP, IP_TTL));
 	/* And nothing is left to be told. */
 	size = sizeof(got_time);
-	want_rc(0, getsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED_RESULT, &got_time, &size));
+	want_rc(0,
+		getsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED_RESULT, &got_time, &size));
 	want(0, size);
 }
 
@@ -208,9 +209,11 @@ static void carriers(void)
 			setsockopt(graft(SOCK_STREAM), IPPROTO_GRAFT,
 				   GRAFT_SO_TRANSPARENT, &carrier, size));
 	carrier.head.optlen = 0xffffffff;
-	want_rc(-EINVAL, setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_TRANSPARENT, &carrier, 16));
+	want_rc(-EINVAL,
+		setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_TRANSPARENT, &carrier, 16));
 	carrier.head.optlen = 5;
-	want_rc(-EINVAL, setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_TRANSPARENT, &carrier, 16));
+	want_rc(-EINVAL,
+		setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_TRANSPARENT, &carrier, 16));
 	carrier.head = (struct graft_sso_trans){ IPPROTO_GRAFT, GRAFT_SO_DELAYED, 4 };
 	want_rc(-ENOPROTOOPT,
 		setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_TRANSPARENT, &carrier, 16));
@@ -234,8 +237,8 @@ static void bad_pointers(void)
 			want_rc(-EFAULT, getsockopt(fd, levels[j], 1, page, bad[i]));
 		}
 	}
-	want_rc(-EFAULT, setsockopt(graft(SOCK_STREAM), IPPROTO_GRAFT, GRAFT_SO_TRANSPARENT,
-				    bad[2], 100));
+	want_rc(-EFAULT, setsockopt(graft(SOCK_STREAM), IPPROTO_GRAFT,
+				    GRAFT_SO_TRANSPARENT, bad[2], 100));
 }
 
 static void sizes(void)
@@ -245,8 +248,8 @@ static void sizes(void)
 	socklen_t size = (socklen_t)-1;
 
 	want_rc(-EINVAL, setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED, bytes, 3));
-	want_rc(-EINVAL, setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED, bytes,
-				    (socklen_t)-1));
+	want_rc(-EINVAL,
+		setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED, bytes, (socklen_t)-1));
 	want_rc(-EINVAL, getsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED, bytes, &size));
 	size = 1;
 	want_rc(0, getsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED, bytes, &size));
@@ -290,15 +293,17 @@ static void threads(void)
 }
 
 const struct test_case options_cases[] = {
-	{ "options.truth", "SO_ERROR, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN are true", truth },
-	{ "options.kept", "what is set before bind() is set after it", kept },
-	{ "options.filters", "a filter goes along, and its lock", filters },
-	{ "options.delayed", "GRAFT_SO_DELAYED and its results, each once", delayed },
-	{ "options.failing", "what fails at the endpoint is told", failing },
-	{ "options.many", "many options, run once", many },
-	{ "options.carriers", "GRAFT_SO_TRANSPARENT of every length", carriers },
-	{ "options.bad_pointers", "pointers that lead nowhere", bad_pointers },
-	{ "options.sizes", "sizes that are none", sizes },
-	{ "options.threads", "threads set options while one binds", threads },
+	{ "options.truth", "11.20",
+	  "SO_ERROR, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN are true", truth },
+	{ "options.kept", "11.20", "what is set before bind() is set after it", kept },
+	{ "options.filters", "11.21", "a filter goes along, and its lock", filters },
+	{ "options.delayed", "11.22, 11.23",
+	  "GRAFT_SO_DELAYED and its results, each once", delayed },
+	{ "options.failing", "11.21", "what fails at the endpoint is told", failing },
+	{ "options.many", "11.22", "many options, run once", many },
+	{ "options.carriers", "11.24", "GRAFT_SO_TRANSPARENT of every length", carriers },
+	{ "options.bad_pointers", "11.26", "pointers that lead nowhere", bad_pointers },
+	{ "options.sizes", "11.24", "sizes that are none", sizes },
+	{ "options.threads", "11.25", "threads set options while one binds", threads },
 };
 const size_t n_options_cases = ARRAY_SIZE(options_cases);

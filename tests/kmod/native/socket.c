@@ -13,8 +13,7 @@ struct sockaddr_gr gr(const char *name)
 {
 	struct sockaddr_gr address = { .sgr_family = (sa_family_t)af_graft };
 
-	memcpy(address.sgr_epname, name,
-	       strnlen(name, sizeof(address.sgr_epname)));
+	memcpy(address.sgr_epname, name, strnlen(name, sizeof(address.sgr_epname)));
 	return address;
 }
 
