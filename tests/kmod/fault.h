@@ -9,10 +9,10 @@
 
 struct scenario {
 	const char *name;
-	int (*run)(void);     /* 0 when all went well; leaves descriptors to fault_keep() */
-	int (*clean)(void);   /* without a fault, afterwards */
-	int step;	      /* not each fault but each so many, where there are many */
-	bool is_ours;	      /* not without AF_GRAFT */
+	int (*run)(void);   /* 0 when all went well; leaves descriptors to fault_keep() */
+	int (*clean)(void); /* without a fault, afterwards */
+	int step;           /* not each fault but each so many, where there are many */
+	bool is_ours;       /* not without AF_GRAFT */
 	int (*prepare)(void); /* without a fault, before */
 };
 extern const struct scenario scenarios[];

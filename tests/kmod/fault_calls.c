@@ -1,10 +1,11 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Each of some scenarios again and again, the first time with the first allocation or copy of
  * the kernel in it failing, then the second, and so on until none is left:
  *
  *	fault_calls [--family N] [SCENARIO...]
  *	fault_calls --load FILE
+ *	fault_calls --list
  *
  * What the scenario makes of it is its own business; the kernel, which watches itself, is
  * the judge. Without a fault it has to succeed, before and afterwards. --load does so with
@@ -29,7 +30,7 @@
 #include "fault.h"
 
 #define PATIENCE 20000 /* faults in one scenario at most */
-#define N_FDS	 16
+#define N_FDS    16
 
 int fault_family = AF_GRAFT;
 
@@ -132,7 +133,8 @@ static int scenario_run(const struct scenario *scenario)
 	}
 	result = once(scenario, 0);
 	clean(scenario);
-	printf("%s: %d faults, %d did not matter\n", scenario->name, n_faults, n_survived);
+	printf("%s: %d faults, %d did not matter\n", scenario->name, n_faults,
+	       n_survived);
 	return is_over && result == 0 ? 0 : -1;
 }
 
@@ -140,9 +142,12 @@ static int scenario_run(const struct scenario *scenario)
 static int faults_allow(void)
 {
 	static const char *const settings[][2] = {
-		{ "failslab/ignore-gfp-wait", "N" },	    { "failslab/verbose", "0" },
-		{ "fail_page_alloc/ignore-gfp-wait", "N" }, { "fail_page_alloc/verbose", "0" },
-		{ "fail_page_alloc/ignore-gfp-highmem", "N" }, { "fail_page_alloc/min-order", "0" },
+		{ "failslab/ignore-gfp-wait", "N" },
+		{ "failslab/verbose", "0" },
+		{ "fail_page_alloc/ignore-gfp-wait", "N" },
+		{ "fail_page_alloc/verbose", "0" },
+		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
+		{ "fail_page_alloc/min-order", "0" },
 		{ "fail_usercopy/verbose", "0" },
 	};
 	char path[80];
@@ -173,11 +178,22 @@ static bool is_wanted(const struct scenario *scenario, char **names)
 	return false;
 }
 
+static int list(void)
+{
+	const struct scenario *scenario;
+
+	for (scenario = scenarios; scenario->name; scenario++)
+		puts(scenario->name);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
-	static const struct scenario loading = { "load", module_load, module_unload, 1 };
-	static const struct option options[] = { { "family", required_argument, NULL, 'f' },
+	static const struct scenario loading = { "load", module_load, module_unload, 7 };
+	static const struct option options[] = { { "family", required_argument, NULL,
+						   'f' },
 						 { "load", required_argument, NULL, 'l' },
+						 { "list", no_argument, NULL, 'n' },
 						 {} };
 	const struct scenario *scenario;
 	int option, result = 0;
@@ -188,7 +204,7 @@ int main(int argc, char **argv)
 		else if (option == 'l')
 			module = optarg;
 		else
-			return 2;
+			return option == 'n' ? list() : 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGPIPE, SIG_IGN);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The scenarios: what programs do with sockets of AF_GRAFT, and what who administers
  * endpoints does.
@@ -158,7 +158,8 @@ static int run_options(void)
 	struct {
 		struct graft_sso_trans head;
 		int value;
-	} __attribute__((packed)) trans = { { IPPROTO_TCP, TCP_NODELAY, sizeof(int) }, 1 };
+	} __attribute__((packed))
+	trans = { { IPPROTO_TCP, TCP_NODELAY, sizeof(int) }, 1 };
 	struct graft_sso_result results[8];
 	socklen_t size = sizeof(results);
 	int fd = make(SOCK_STREAM, 0), one = 1;
@@ -166,11 +167,14 @@ static int run_options(void)
 	if (setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED, &one, sizeof(one)) < 0 ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &one, sizeof(one)) < 0 ||
 	    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one)) < 0 ||
-	    setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_TRANSPARENT, &trans, sizeof(trans)) < 0 ||
-	    setsockopt(fd, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT, &one, sizeof(one)) < 0 ||
+	    setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_TRANSPARENT, &trans, sizeof(trans)) <
+		    0 ||
+	    setsockopt(fd, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT, &one, sizeof(one)) <
+		    0 ||
 	    bind_to(fd, "in") < 0)
 		return -1;
-	if (setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED_EXECUTE, &one, sizeof(one)) < 0)
+	if (setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED_EXECUTE, &one, sizeof(one)) <
+	    0)
 		return -1;
 	return getsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED_RESULT, results, &size);
 }
@@ -207,8 +211,10 @@ static int run_waiting(void)
 	int set = fault_keep(epoll_create1(EPOLL_CLOEXEC)), fd = make(SOCK_STREAM, 0);
 
 	if (set < 0 || fd < 0 || epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) < 0 ||
-	    fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) < 0 ||
-	    epoll_wait(set, &event, 1, 0) < 0 || bind_to(fd, "in") < 0 || listen(fd, 4) < 0)
+	    fcntl(fd, F_SETOWN, getpid()) < 0 ||
+	    fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK) < 0 ||
+	    epoll_wait(set, &event, 1, 0) < 0 || bind_to(fd, "in") < 0 ||
+	    listen(fd, 4) < 0)
 		return -1;
 	return epoll_wait(set, &event, 1, 0) < 0 ? -1 : 0;
 }
@@ -218,7 +224,9 @@ static int run_passed(void)
 {
 	_Alignas(struct cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int))];
 	struct iovec part = { "x", 1 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
 				  .msg_controllen = sizeof(control) };
 	struct cmsghdr *header = (struct cmsghdr *)control;
 	int pair[2], fd = make(SOCK_STREAM, 0), same;
@@ -244,11 +252,13 @@ static int run_passed(void)
 /* An endpoint without an address, and an ordinary socket. */
 static int run_space(void)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6,
+				    .sin6_addr = in6addr_loopback };
 	int fd = make(SOCK_STREAM, 0), family = AF_INET6;
 
 	if (setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_FAMILY, &family, sizeof(family)) < 0 ||
-	    bind_to(fd, "space") < 0 || bind(fd, (struct sockaddr *)&in6, sizeof(in6)) < 0)
+	    bind_to(fd, "space") < 0 ||
+	    bind(fd, (struct sockaddr *)&in6, sizeof(in6)) < 0)
 		return -1;
 	fd = make(SOCK_DGRAM, 0);
 	if (setsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_FAMILY, &family, sizeof(family)) < 0)
@@ -296,7 +306,7 @@ static int endpoint_add(const char *name, int family, const char *path, int spac
 		message_put(&message, GRAFT_A_PATH, path, 1 + strlen(path + 1));
 	nest = message_begin(&message, GRAFT_A_NETNS);
 	message_put_u32(&message, GRAFT_NETNS_A_FD, space);
-	message_put_string(&message, GRAFT_NETNS_A_LABEL, "a label");
+	message_put_string(&message, GRAFT_NETNS_A_LABEL, "a-label");
 	message_end(&message, nest);
 	nest = message_begin(&message, GRAFT_A_ACCESS);
 	rule = message_begin(&message, GRAFT_A_RULE);
@@ -324,7 +334,8 @@ static int run_netlink(void)
 
 	if (setsockopt(events, 270 /* SOL_NETLINK */, NETLINK_ADD_MEMBERSHIP,
 		       &fuzz.netlink_group, sizeof(fuzz.netlink_group)) < 0 ||
-	    endpoint_add("mine", AF_INET, NULL, fuzz.spaces[1]) < 0 || bind_to(fd, "mine") < 0)
+	    endpoint_add("mine", AF_INET, NULL, fuzz.spaces[1]) < 0 ||
+	    bind_to(fd, "mine") < 0)
 		return -1;
 	begin(&message, GRAFT_CMD_ENDPOINT_GET, NLM_F_ACK);
 	message_put_string(&message, GRAFT_A_NAME, "mine");
@@ -341,17 +352,20 @@ static int run_netlink(void)
 static int run_v0(void)
 {
 	struct sockaddr_in in = { .sin_family = AF_INET };
-	struct graft_genl_endpoint endpoint = { .name = "mine", .netns_path = "somewhere",
+	struct graft_genl_endpoint endpoint = { .name = "mine",
+						.netns_path = "somewhere",
 						.netns_fd = fuzz.spaces[1],
 						.addrlen = sizeof(in) };
 	struct message message;
 	int command;
 
 	memcpy(endpoint.saddr, &in, sizeof(in));
-	for (command = AF_GRAFT_CMD_ADD_ENDPOINT; command <= AF_GRAFT_CMD_DEL_ENDPOINT; command++) {
+	for (command = AF_GRAFT_CMD_ADD_ENDPOINT; command <= AF_GRAFT_CMD_DEL_ENDPOINT;
+	     command++) {
 		begin(&message, command, NLM_F_ACK);
 		((struct genlmsghdr *)NLMSG_DATA(&message.header))->version = 0;
-		message_put(&message, AF_GRAFT_ATTR_ENDPOINT, &endpoint, sizeof(endpoint));
+		message_put(&message, AF_GRAFT_ATTR_ENDPOINT, &endpoint,
+			    sizeof(endpoint));
 		if (talk_netlink(&message) < 0)
 			return -1;
 	}

@@ -27,10 +27,10 @@ struct fuzz {
 	int seconds;
 	int n_workers, n_threads;
 	bool has_faults;
-	int family;		  /* of the sockets; AF_GRAFT, or AF_INET for comparison */
-	int spaces[FUZZ_SPACES];  /* namespaces; the first is where everybody begins */
-	int pair[2];		  /* AF_UNIX datagrams, in common: a way for descriptors */
-	int netlink_family;	  /* of "af_graft"; 0 without it */
+	int family;              /* of the sockets; AF_GRAFT, or AF_INET for comparison */
+	int spaces[FUZZ_SPACES]; /* namespaces; the first is where everybody begins */
+	int pair[2];             /* AF_UNIX datagrams, in common: a way for descriptors */
+	int netlink_family;      /* of "af_graft"; 0 without it */
 	int netlink_group;
 	pid_t *workers; /* shared memory */
 };
@@ -38,11 +38,11 @@ extern struct fuzz fuzz;
 
 struct actor {
 	uint64_t random;
-	int *slots;		/* of the worker; FUZZ_SLOTS */
-	int fail_fd;		/* /proc/thread-self/fail-nth or -1 */
-	int netlink;		/* generic netlink, reopened when the namespace changes */
-	struct ring *ring;	/* io_uring, on demand */
-	int map;		/* sockmap, on demand */
+	int *slots;        /* of the worker; FUZZ_SLOTS */
+	int fail_fd;       /* /proc/thread-self/fail-nth or -1 */
+	int netlink;       /* generic netlink, reopened when the namespace changes */
+	struct ring *ring; /* io_uring, on demand */
+	int map;           /* sockmap, on demand */
 	unsigned char bytes[16384];
 };
 
@@ -52,8 +52,8 @@ struct fuzz_call {
 	int weight;
 	int (*run)(struct actor *actor);
 };
-extern const struct fuzz_call socket_calls[], option_calls[], transfer_calls[], wait_calls[],
-	netlink_calls[], other_calls[];
+extern const struct fuzz_call socket_calls[], option_calls[], transfer_calls[],
+	wait_calls[], netlink_calls[], other_calls[];
 
 /* --- fuzz_random.c --- */
 
@@ -64,20 +64,19 @@ bool random_one_in(struct actor *actor, uint32_t n);
 int random_int(struct actor *actor);
 /* Into actor->bytes, @size of them at most; returns how many. */
 size_t random_fill(struct actor *actor, size_t size);
-#define random_of(actor, array) ((array)[random_below(actor, sizeof(array) / sizeof *(array))])
+#define random_of(actor, array) \
+	((array)[random_below(actor, sizeof(array) / sizeof *(array))])
 
 /* The name of an endpoint, which may or may not be there: 17 bytes with the NUL. */
 void random_name(struct actor *actor, char name[17]);
 /* An address, mostly a good one. Returns its length, which may lie. */
 socklen_t random_address(struct actor *actor, struct sockaddr_storage *address);
 
-int slot_get(struct actor *actor); /* a descriptor of the table, perhaps gone; -1 */
-int slot_put(struct actor *actor, int fd); /* Takes @fd: 0, or -1 if it is none */
-
-/* --- fuzz_socket.c --- */
-
 int socket_new(struct actor *actor, int type); /* of fuzz.family */
 socklen_t address_named(struct sockaddr_storage *address, const char *name);
+/* A descriptor of the table, perhaps gone, or a socket that is new in it. */
+int slot_get(struct actor *actor);
+int slot_put(struct actor *actor, int fd); /* Takes @fd: 0, or -1 if it is none */
 
 /* --- fuzz_netlink.c --- */
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Random calls on sockets of AF_GRAFT, by threads that share them, for as long as wanted:
  *
@@ -38,15 +38,14 @@
 #	define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-#define MAX_CALLS   80
-#define NOBODY	    65534
-#define LIFE	    12	  /* seconds of a worker at most */
-#define INTERRUPT   40	  /* milliseconds a call may wait */
-#define RELUCTANCE  50000 /* calls until one that never succeeds is a failure */
+#define MAX_CALLS  80
+#define NOBODY     65534
+#define INTERRUPT  100 /* milliseconds a call may wait */
+#define RELUCTANCE 300 /* calls of a kind that never succeeds until that is a failure */
 
 struct fuzz fuzz = {
 	.seconds = 60,
-	.n_workers = 4,
+	.n_workers = 3,
 	.n_threads = 3,
 	.family = AF_GRAFT,
 };
@@ -58,10 +57,11 @@ static int n_calls, all_weights;
 static struct count {
 	uint64_t n_made, n_done;
 	int last_error;
-} *counts;
+} * counts;
 
-static const struct fuzz_call *const lists[] = { socket_calls, option_calls,  transfer_calls,
-						 wait_calls,   netlink_calls, other_calls };
+static const struct fuzz_call *const lists[] = { socket_calls,   option_calls,
+						 transfer_calls, wait_calls,
+						 netlink_calls,  other_calls };
 
 static void calls_gather(void)
 {
@@ -96,8 +96,10 @@ static void on_signal(int number)
 /* A signal now and then ends whatever waits: that is tried, too. */
 static void interrupt_often(void)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM };
-	struct itimerspec often = { { 0, INTERRUPT * 1000000 }, { 0, INTERRUPT * 1000000 } };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID,
+				  .sigev_signo = SIGALRM };
+	struct itimerspec often = { { 0, INTERRUPT * 1000000 },
+				    { 0, INTERRUPT * 1000000 } };
 	timer_t timer;
 
 	event.sigev_notify_thread_id = syscall(SYS_gettid);
@@ -168,22 +170,23 @@ static void *actor_run(void *argument)
 /* --- a worker -------------------------------------------------------------------- */
 
 /* Some may do everything, some nothing, some only in namespaces of their own. */
-static void worker_rights(int number)
+static void worker_rights(int turn)
 {
-	switch (number % 4) {
-	case 2:
-		if (setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+	switch (turn % 8) {
+	case 3:
+		if (setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+		    setresuid(NOBODY, NOBODY, NOBODY) < 0)
 			_exit(1);
 		prctl(PR_SET_DUMPABLE, 1);
 		break;
-	case 3:
+	case 6:
 		if (unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
 			loopback_up();
 		break;
 	}
 }
 
-static void worker_run(int number, uint64_t seed)
+static void worker_run(int turn, uint64_t seed)
 {
 	struct rlimit files = { FUZZ_OWN_FD + 100, FUZZ_OWN_FD + 100 };
 	int slots[FUZZ_SLOTS], i;
@@ -196,7 +199,7 @@ static void worker_run(int number, uint64_t seed)
 	if (i >= 0 && write(i, "1000", 4) != 4)
 		perror("oom_score_adj");
 	close(i);
-	worker_rights(number);
+	worker_rights(turn);
 	memset(slots, -1, sizeof(slots));
 	actors = calloc(fuzz.n_threads, sizeof(*actors));
 	for (i = 0; actors && i < fuzz.n_threads; i++) {
@@ -206,16 +209,16 @@ static void worker_run(int number, uint64_t seed)
 		if (pthread_create(&thread, NULL, actor_run, &actors[i]) != 0)
 			break;
 	}
-	sleep(LIFE);
-	exit(0);
+	sleep(1 + seed / 1000 % 20);
+	_exit(0);
 }
 
-static pid_t worker_start(int number, uint64_t seed)
+static pid_t worker_start(int turn, uint64_t seed)
 {
 	pid_t pid = fork();
 
 	if (pid == 0)
-		worker_run(number, seed);
+		worker_run(turn, seed);
 	return pid;
 }
 
@@ -241,16 +244,21 @@ static void setting(const char *path, const char *value)
 
 static void faults_allow(void)
 {
-	static const char *const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+	static const char *const kinds[] = { "failslab", "fail_page_alloc",
+					     "fail_usercopy" };
 	char path[80];
 	size_t i;
 
 	for (i = 0; i < 3; i++) {
 		const struct {
 			const char *name, *value;
-		} settings[] = { { "task-filter", "Y" }, { "verbose", "0" }, { "times", "-1" },
-				 { "interval", "101" }, { "probability", i == 2 ? "10" : "100" },
-				 { "ignore-gfp-wait", "N" }, { "ignore-gfp-highmem", "N" },
+		} settings[] = { { "task-filter", "Y" },
+				 { "verbose", "0" },
+				 { "times", "-1" },
+				 { "interval", "101" },
+				 { "probability", i == 2 ? "10" : "100" },
+				 { "ignore-gfp-wait", "N" },
+				 { "ignore-gfp-highmem", "N" },
 				 { "min-order", "0" } };
 		size_t j;
 
@@ -296,7 +304,7 @@ static int report(void)
 	}
 	printf("%-20s %10lu %10lu\n", "all", n_made, n_done);
 	for (i = 0; i < n_calls; i++) {
-		if (n_made > RELUCTANCE && counts[i].n_made && !counts[i].n_done) {
+		if (counts[i].n_made > RELUCTANCE && !counts[i].n_done) {
 			printf("%s has not succeeded once\n", calls[i]->name);
 			result = 1;
 		}
@@ -306,23 +314,22 @@ static int report(void)
 
 static void run(void)
 {
-	double end = now() + fuzz.seconds, next;
+	double end = now() + fuzz.seconds;
 	uint64_t seed = fuzz.seed * 1000003;
 	int i, turn = 0;
 
 	for (i = 0; i < fuzz.n_workers; i++)
-		fuzz.workers[i] = worker_start(i, seed += 1000);
+		fuzz.workers[i] = worker_start(turn++, seed += 1000);
 	srandom(fuzz.seed);
 	while (now() < end) {
-		/* Killed in the middle, or at the end of its time. */
-		next = 0.2 + random() % 1000 / 500.;
-		usleep(next * 1e6);
-		i = turn++ % fuzz.n_workers;
+		/* Killed in the middle, if it is still there. */
+		usleep(1000000 + random() % 4000000);
+		i = turn % fuzz.n_workers;
 		if (fuzz.workers[i] > 0) {
 			kill(fuzz.workers[i], SIGKILL);
 			waitpid(fuzz.workers[i], NULL, 0);
 		}
-		fuzz.workers[i] = worker_start(i, seed += 1000);
+		fuzz.workers[i] = worker_start(turn++, seed += 1000);
 	}
 	for (i = 0; i < fuzz.n_workers; i++)
 		kill(fuzz.workers[i], SIGKILL);
@@ -345,7 +352,8 @@ static int prepare(void)
 		fuzz.pair[i] = fcntl(pair[i], F_DUPFD_CLOEXEC, FUZZ_OWN_FD);
 		close(pair[i]);
 	}
-	if (fuzz.family == AF_GRAFT && (netlink_find() < 0 || netlink_endpoints_initial(true) < 0))
+	if (fuzz.family == AF_GRAFT &&
+	    (netlink_find() < 0 || netlink_endpoints_initial(true) < 0))
 		return -1;
 	if (setns(fuzz.spaces[0], CLONE_NEWNET) < 0 ||
 	    (fuzz.family == AF_GRAFT && netlink_endpoints() < 0))

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Netlink messages by hand.
  */
@@ -8,8 +8,8 @@
 
 #include "fuzz_message.h"
 
-void message_init(struct message *message, uint16_t type, uint16_t flags, const void *head,
-		  size_t size)
+void message_init(struct message *message, uint16_t type, uint16_t flags,
+		  const void *head, size_t size)
 {
 	memset(message, 0, sizeof(*message));
 	message->header.nlmsg_len = NLMSG_LENGTH(size);

@@ -18,8 +18,8 @@ struct message {
 };
 
 /* @head follows the header: struct genlmsghdr, struct ifinfomsg ... */
-void message_init(struct message *message, uint16_t type, uint16_t flags, const void *head,
-		  size_t size);
+void message_init(struct message *message, uint16_t type, uint16_t flags,
+		  const void *head, size_t size);
 /* Nothing is added to a message that is full. */
 void message_put(struct message *message, uint16_t type, const void *value, size_t size);
 void message_put_u16(struct message *message, uint16_t type, uint16_t value);

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The family "af_graft": endpoints that are there all the time, and those that come and go
  * while sockets are bound to them; messages that are well formed, and such that are not.
@@ -57,10 +57,11 @@ static void group_find(const struct nlattr *groups)
 {
 	const struct nlattr *group, *id;
 
-	group = groups ? attribute_find(groups + 1, groups->nla_len - NLA_HDRLEN, 1) : NULL;
+	group = groups ? attribute_find(groups + 1, groups->nla_len - NLA_HDRLEN, 1)
+		       : NULL;
 	id = group ? attribute_find(group + 1, group->nla_len - NLA_HDRLEN,
-				    CTRL_ATTR_MCAST_GRP_ID) :
-		     NULL;
+				    CTRL_ATTR_MCAST_GRP_ID)
+		   : NULL;
 	if (id)
 		memcpy(&fuzz.netlink_group, id + 1, sizeof(uint32_t));
 }
@@ -85,11 +86,13 @@ int netlink_find(void)
 	close(fd);
 	if (size < (ssize_t)before || answer.header.nlmsg_type != GENL_ID_CTRL)
 		return -1;
-	attribute = attribute_find(answer.bytes + before, size - before, CTRL_ATTR_FAMILY_ID);
+	attribute =
+		attribute_find(answer.bytes + before, size - before, CTRL_ATTR_FAMILY_ID);
 	if (!attribute)
 		return -1;
 	fuzz.netlink_family = *(const uint16_t *)(attribute + 1);
-	group_find(attribute_find(answer.bytes + before, size - before, CTRL_ATTR_MCAST_GROUPS));
+	group_find(attribute_find(answer.bytes + before, size - before,
+				  CTRL_ATTR_MCAST_GROUPS));
 	return 0;
 }
 
@@ -105,7 +108,7 @@ static void put_space(struct message *message, int space)
 	size_t nest = message_begin(message, GRAFT_A_NETNS);
 
 	message_put_u32(message, GRAFT_NETNS_A_FD, fuzz.spaces[space]);
-	message_put_string(message, GRAFT_NETNS_A_LABEL, "of the fuzzer");
+	message_put_string(message, GRAFT_NETNS_A_LABEL, "of-the-fuzzer");
 	message_end(message, nest);
 }
 
@@ -207,7 +210,8 @@ int netlink_endpoints_initial(bool is_add)
 	char name[17];
 
 	for (i = 0; i < 2; i++) {
-		begin(&message, is_add ? GRAFT_CMD_ENDPOINT_NEW : GRAFT_CMD_ENDPOINT_DEL, NLM_F_ACK);
+		begin(&message, is_add ? GRAFT_CMD_ENDPOINT_NEW : GRAFT_CMD_ENDPOINT_DEL,
+		      NLM_F_ACK);
 		snprintf(name, sizeof(name), "init%d", i);
 		message_put_string(&message, GRAFT_A_NAME, name);
 		if (is_add) {
@@ -215,7 +219,9 @@ int netlink_endpoints_initial(bool is_add)
 			put_space(&message, i);
 			put_access(&message, 1, GRAFT_USE_ALL, -1, -1);
 		}
-		result |= message_talk(fd, &message);
+		result = message_talk(fd, &message);
+		if (result < 0 && is_add)
+			printf("cannot add endpoint %s: %s\n", name, strerror(-result));
 	}
 	close(fd);
 	return result;
@@ -268,12 +274,15 @@ static void put_anything(struct actor *actor, struct message *message, int depth
 
 	for (i = 0; i < n; i++) {
 		if (depth < 5 && random_one_in(actor, 3)) {
-			nest = message_begin(message, random_below(actor, __GRAFT_A_MAX + 2));
+			nest = message_begin(message,
+					     random_below(actor, __GRAFT_A_MAX + 2));
 			put_anything(actor, message, depth + 1);
 			message_end(message, nest);
 		} else {
-			message_put(message, random_below(actor, __GRAFT_A_MAX + 2), actor->bytes,
-				    random_fill(actor, random_one_in(actor, 8) ? 300 : 20));
+			message_put(message, random_below(actor, __GRAFT_A_MAX + 2),
+				    actor->bytes,
+				    random_fill(actor,
+						random_one_in(actor, 8) ? 300 : 20));
 		}
 	}
 }
@@ -281,12 +290,14 @@ static void put_anything(struct actor *actor, struct message *message, int depth
 /* As it should be: what the table of graft.h says, with one thing or other amiss. */
 static void put_endpoint(struct actor *actor, struct message *message)
 {
-	static const int families[] = { AF_INET, AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, AF_GRAFT };
+	static const int families[] = { AF_INET, AF_INET,   AF_INET6,
+					AF_UNIX, AF_UNSPEC, AF_GRAFT };
 	int family = random_of(actor, families);
 	char path[] = "\0fuzz0";
 
 	put_address(message, family,
-		    random_one_in(actor, 2) ? FUZZ_PORT + (int)random_below(actor, 24) : 0);
+		    random_one_in(actor, 2) ? FUZZ_PORT + (int)random_below(actor, 24)
+					    : 0);
 	if (family == AF_UNIX) {
 		path[0] = random_one_in(actor, 2) ? '/' : 0;
 		path[5] += random_below(actor, 8);
@@ -297,11 +308,12 @@ static void put_endpoint(struct actor *actor, struct message *message)
 	if (!random_one_in(actor, 4))
 		put_space(message, random_below(actor, FUZZ_SPACES));
 	else if (random_one_in(actor, 4))
-		put_space_of(message, random_one_in(actor, 4) ? random_int(actor) : getpid());
+		put_space_of(message,
+			     random_one_in(actor, 4) ? random_int(actor) : getpid());
 	if (random_one_in(actor, 2))
 		message_put_u32(message, GRAFT_A_FLAGS,
-				random_one_in(actor, 16) ? random_bits(actor) :
-							   random_below(actor, 2));
+				random_one_in(actor, 16) ? random_bits(actor)
+							 : random_below(actor, 2));
 	if (random_one_in(actor, 3))
 		put_access(message, random_below(actor, random_one_in(actor, 8) ? 20 : 3),
 			   random_below(actor, 5), random_one_in(actor, 2) ? -1 : 65534,
@@ -319,12 +331,13 @@ static void put_v0(struct actor *actor, struct message *message)
 	memcpy(endpoint.name, name, sizeof(endpoint.name));
 	endpoint.addrlen = random_address(actor, &address);
 	memcpy(endpoint.saddr, &address, sizeof(address));
-	endpoint.netns_fd = random_one_in(actor, 4) ? random_int(actor) :
-						      fuzz.spaces[random_below(actor, FUZZ_SPACES)];
+	endpoint.netns_fd = random_one_in(actor, 4)
+				    ? random_int(actor)
+				    : fuzz.spaces[random_below(actor, FUZZ_SPACES)];
 	endpoint.netns_pid = random_one_in(actor, 8) ? random_int(actor) : 0;
 	message_put(message, AF_GRAFT_ATTR_ENDPOINT, &endpoint,
-		    random_one_in(actor, 8) ? random_below(actor, sizeof(endpoint)) :
-					      sizeof(endpoint));
+		    random_one_in(actor, 8) ? random_below(actor, sizeof(endpoint))
+					    : sizeof(endpoint));
 }
 
 /* Bytes that are not what they were, ends that are not where they were. */
@@ -335,11 +348,12 @@ static void spoil(struct actor *actor, struct message *message)
 
 	if (length > at && random_one_in(actor, 2))
 		while (n-- > 0)
-			message->bytes[at + random_below(actor, length - at)] = random_bits(actor);
+			message->bytes[at + random_below(actor, length - at)] =
+				random_bits(actor);
 	else
-		message->header.nlmsg_len = random_one_in(actor, 2) ?
-						    random_below(actor, length + 1) :
-						    length + random_below(actor, 500);
+		message->header.nlmsg_len = random_one_in(actor, 2)
+						    ? random_below(actor, length + 1)
+						    : length + random_below(actor, 500);
 }
 
 static int netlink_of(struct actor *actor)
@@ -397,8 +411,9 @@ static int call_dump(struct actor *actor)
 		struct message message;
 		int fd = netlink_of(actor);
 
-		begin(&message, random_one_in(actor, 4) ? AF_GRAFT_CMD_GET_ENDPOINT :
-							  GRAFT_CMD_ENDPOINT_GET,
+		begin(&message,
+		      random_one_in(actor, 4) ? AF_GRAFT_CMD_GET_ENDPOINT
+					      : GRAFT_CMD_ENDPOINT_GET,
 		      NLM_F_DUMP);
 		return send(fd, message.bytes, message.header.nlmsg_len, 0) < 0 ? -1 : 0;
 	}
@@ -410,7 +425,8 @@ static int call_old(struct actor *actor)
 	struct message message;
 	int command = random_below(actor, 3);
 
-	begin(&message, command, command == AF_GRAFT_CMD_GET_ENDPOINT ? NLM_F_DUMP : NLM_F_ACK);
+	begin(&message, command,
+	      command == AF_GRAFT_CMD_GET_ENDPOINT ? NLM_F_DUMP : NLM_F_ACK);
 	((struct genlmsghdr *)NLMSG_DATA(&message.header))->version = 0;
 	put_v0(actor, &message);
 	if (random_one_in(actor, 8))
@@ -426,7 +442,8 @@ static int call_nonsense(struct actor *actor)
 	begin(&message, random_below(actor, GRAFT_CMD_MAX + 2),
 	      NLM_F_ACK | (random_one_in(actor, 4) ? random_bits(actor) & 0xf00 : 0));
 	put_anything(actor, &message, 0);
-	spoil(actor, &message);
+	if (random_one_in(actor, 2))
+		spoil(actor, &message);
 	message.header.nlmsg_seq = 1 + random_below(actor, 1000);
 	return message_talk(netlink_of(actor), &message) < 0 ? -1 : 0;
 }
@@ -437,7 +454,8 @@ static int call_listen_events(struct actor *actor)
 	int fd = slot_get(actor);
 
 	if (random_one_in(actor, 2))
-		return recv(fd, actor->bytes, sizeof(actor->bytes), MSG_DONTWAIT) < 0 ? -1 : 0;
+		return recv(fd, actor->bytes, sizeof(actor->bytes), MSG_DONTWAIT) < 0 ? -1
+										      : 0;
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_GENERIC);
 	if (fd < 0)
 		return -1;

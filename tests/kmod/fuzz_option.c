@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Options of every level: those known to matter with values that make sense, and any with
  * any. Lengths lie now and then, but never have the kernel write beyond actor->bytes.
@@ -136,17 +136,20 @@ static socklen_t put_int(struct actor *actor, int value)
 
 static const struct option *option_pick(struct actor *actor, struct option *ours)
 {
-	static const int levels[] = { SOL_SOCKET,  IPPROTO_TCP, IPPROTO_IP,  IPPROTO_IPV6,
-				      IPPROTO_UDP, SOL_TLS,	LEVEL_MPTCP, LEVEL_SCTP,
-				      IPPROTO_GRAFT };
+	static const int levels[] = { SOL_SOCKET,   IPPROTO_TCP, IPPROTO_IP,
+				      IPPROTO_IPV6, IPPROTO_UDP, SOL_TLS,
+				      LEVEL_MPTCP,  LEVEL_SCTP,  IPPROTO_GRAFT };
 
-	if (!random_one_in(actor, 4)) /* those of our own more often than their number says */
-		return random_one_in(actor, 3) ?
-			       &options[sizeof(options) / sizeof(*options) - 1 -
-					random_below(actor, 8)] :
-			       &random_of(actor, options);
-	ours->level = random_one_in(actor, 8) ? random_int(actor) : random_of(actor, levels);
-	ours->name = random_one_in(actor, 8) ? random_int(actor) : (int)random_below(actor, 90);
+	if (!random_one_in(actor,
+			   4)) /* those of our own more often than their number says */
+		return random_one_in(actor, 3)
+			       ? &options[sizeof(options) / sizeof(*options) - 1 -
+					  random_below(actor, 8)]
+			       : &random_of(actor, options);
+	ours->level =
+		random_one_in(actor, 8) ? random_int(actor) : random_of(actor, levels);
+	ours->name = random_one_in(actor, 8) ? random_int(actor)
+					     : (int)random_below(actor, 90);
 	ours->value = random_one_in(actor, 2) ? VALUE_INT : VALUE_ANY;
 	return ours;
 }
@@ -173,8 +176,8 @@ static socklen_t put_trans(struct actor *actor)
 
 	trans.level = option->level;
 	trans.optname = option->name;
-	trans.optlen = option_value(actor, option->value == VALUE_TRANS ? VALUE_ANY :
-									    option->value);
+	trans.optlen = option_value(actor, option->value == VALUE_TRANS ? VALUE_ANY
+									: option->value);
 	memmove(actor->bytes + sizeof(trans), actor->bytes, sizeof(actor->bytes) / 2);
 	if (random_one_in(actor, 4)) {
 		uint32_t lie = random_int(actor);
@@ -194,7 +197,9 @@ static socklen_t put_string(struct actor *actor, const char *string)
 static socklen_t option_value(struct actor *actor, enum value value)
 {
 	static const char *const congestions[] = { "cubic", "reno", "nonsense" };
-	static const int families[] = { AF_INET, AF_INET, AF_INET6, AF_UNIX, AF_GRAFT, 0 };
+	static const int families[] = {
+		AF_INET, AF_INET, AF_INET6, AF_UNIX, AF_GRAFT, 0
+	};
 	/* To nowhere at all, or everything: return a length. */
 	static struct sock_filter filter = { BPF_RET | BPF_K, 0, 0, 0xffff };
 	struct sock_fprog program = { 1, &filter };
@@ -206,7 +211,8 @@ static socklen_t option_value(struct actor *actor, enum value value)
 	case VALUE_BOOL:
 		return put_int(actor, random_below(actor, 2));
 	case VALUE_TIME:
-		return put(actor, &(struct timeval){ 0, 1000 + random_below(actor, 30000) },
+		return put(actor,
+			   &(struct timeval){ 0, 1000 + random_below(actor, 30000) },
 			   sizeof(struct timeval));
 	case VALUE_LINGER:
 		return put(actor, &(struct linger){ random_below(actor, 2), 0 },
@@ -254,14 +260,15 @@ static int call_get_option(struct actor *actor)
 {
 	struct option ours;
 	const struct option *option = option_pick(actor, &ours);
-	socklen_t length = random_one_in(actor, 2) ? 4 :
-						     random_below(actor, sizeof(actor->bytes));
+	socklen_t length =
+		random_one_in(actor, 2) ? 4 : random_below(actor, sizeof(actor->bytes));
 
 	if (random_one_in(actor, 16))
 		length = -1 - random_below(actor, 100);
 	else if (random_one_in(actor, 2))
 		memset(actor->bytes, 0, 256);
-	return getsockopt(slot_get(actor), option->level, option->name, actor->bytes, &length);
+	return getsockopt(slot_get(actor), option->level, option->name, actor->bytes,
+			  &length);
 }
 
 const struct fuzz_call option_calls[] = {

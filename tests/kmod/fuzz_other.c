@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What happens around sockets: namespaces that come and go, processes that fork with them,
  * those who look at them through /proc and sock_diag, and who destroys them that way.
@@ -28,11 +28,11 @@ static int call_namespace(struct actor *actor)
 		close(actor->netlink);
 		actor->netlink = -1;
 	}
-	switch (random_below(actor, 8)) {
-	case 0 ... 1:
+	switch (random_below(actor, 16)) {
+	case 0: /* takes longer than all else */
 		result = unshare(CLONE_NEWNET);
 		return result < 0 ? result : loopback_up();
-	case 2:
+	case 1 ... 2:
 		return setns(fuzz.spaces[random_below(actor, FUZZ_SPACES)], CLONE_NEWNET);
 	default:
 		return setns(fuzz.spaces[0], CLONE_NEWNET);
@@ -56,17 +56,20 @@ static int call_fork(struct actor *actor)
 
 static int call_proc(struct actor *actor)
 {
-	static const char *const files[] = { "protocols", "sockstat", "sockstat6", "tcp",  "tcp6",
-					     "udp",	  "udp6",     "unix",	   "raw",  "netlink",
-					     "ptype",	  "snmp",     "packet" };
+	static const char *const files[] = { "protocols", "sockstat", "sockstat6", "tcp",
+					     "tcp6",      "udp",      "udp6",      "unix",
+					     "raw",       "netlink",  "ptype",     "snmp",
+					     "packet" };
 	char path[64];
 	ssize_t size;
 	int fd;
 
 	if (random_one_in(actor, 3))
-		snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d", slot_get(actor));
+		snprintf(path, sizeof(path), "/proc/thread-self/fdinfo/%d",
+			 slot_get(actor));
 	else
-		snprintf(path, sizeof(path), "/proc/thread-self/net/%s", random_of(actor, files));
+		snprintf(path, sizeof(path), "/proc/thread-self/net/%s",
+			 random_of(actor, files));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
@@ -86,10 +89,13 @@ static int call_file(struct actor *actor)
 		return unlink(path);
 	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", slot_get(actor));
-	return stat(path, &status) < 0 || readlink(path, (char *)actor->bytes, 64) < 0 ? -1 : 0;
+	return stat(path, &status) < 0 || readlink(path, (char *)actor->bytes, 64) < 0
+		       ? -1
+		       : 0;
 }
 
-static int diag(struct actor *actor, int type, int flags, const void *request, size_t size)
+static int diag(struct actor *actor, int type, int flags, const void *request,
+		size_t size)
 {
 	static _Thread_local struct message message;
 	int fd = netlink_open(NETLINK_SOCK_DIAG), result;
@@ -112,29 +118,30 @@ static int call_diag(struct actor *actor)
 		.idiag_ext = random_bits(actor),
 		.idiag_states = -1,
 	};
-	struct unix_diag_req names = { .sdiag_family = AF_UNIX, .udiag_states = -1,
+	struct unix_diag_req names = { .sdiag_family = AF_UNIX,
+				       .udiag_states = -1,
 				       .udiag_show = 0x7f };
 
 	switch (random_below(actor, 4)) {
 	case 0:
-		return diag(actor, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &names, sizeof(names));
+		return diag(actor, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &names,
+			    sizeof(names));
 	case 1: /* `ss --kill` for a listener */
 		request.id.idiag_sport = htons(FUZZ_PORT + random_below(actor, 12));
 		request.id.idiag_src[0] = htonl(INADDR_LOOPBACK);
-		request.id.idiag_cookie[0] = request.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+		request.id.idiag_cookie[0] = request.id.idiag_cookie[1] =
+			INET_DIAG_NOCOOKIE;
 		return diag(actor, SOCK_DESTROY, NLM_F_ACK, &request, sizeof(request));
 	case 2: /* for all of them */
 		return diag(actor, SOCK_DESTROY, NLM_F_DUMP, &request, sizeof(request));
 	default:
-		return diag(actor, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, sizeof(request));
+		return diag(actor, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request,
+			    sizeof(request));
 	}
 }
 
 const struct fuzz_call other_calls[] = {
-	{ "namespace", 6, call_namespace },
-	{ "fork", 1, call_fork },
-	{ "proc", 3, call_proc },
-	{ "file", 3, call_file },
-	{ "diag", 4, call_diag },
-	{},
+	{ "namespace", 6, call_namespace }, { "fork", 1, call_fork },
+	{ "proc", 3, call_proc },           { "file", 3, call_file },
+	{ "diag", 4, call_diag },           {},
 };

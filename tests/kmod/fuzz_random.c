@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Random numbers, names, addresses and descriptors: mostly such that calls succeed, since
  * what is refused at the door shows nothing.
@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -63,8 +64,13 @@ size_t random_fill(struct actor *actor, size_t size)
 
 void random_name(struct actor *actor, char name[17])
 {
-	static const char *const others[] = { GRAFT_DEFAULT_SOURCE, "sixteen-letters-", "",
-					      "init0", "init1", "nobody", "new/\xff" };
+	static const char *const others[] = { GRAFT_DEFAULT_SOURCE,
+					      "sixteen-letters-",
+					      "",
+					      "init0",
+					      "init1",
+					      "nobody",
+					      "new/\xff" };
 
 	switch (random_below(actor, 16)) {
 	case 0:
@@ -87,6 +93,19 @@ void random_name(struct actor *actor, char name[17])
 	}
 }
 
+int socket_new(struct actor *actor, int type)
+{
+	struct timeval limit = { .tv_usec = 20000 };
+	int fd;
+
+	fd = socket(fuzz.family, type | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && !(type & SOCK_NONBLOCK)) {
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	}
+	return fd;
+}
+
 socklen_t address_named(struct sockaddr_storage *address, const char *name)
 {
 	struct sockaddr_gr *graft = (struct sockaddr_gr *)address;
@@ -102,8 +121,10 @@ static socklen_t address_in(struct actor *actor, struct sockaddr_storage *addres
 	struct sockaddr_in *in = (struct sockaddr_in *)address;
 
 	in->sin_family = AF_INET;
-	in->sin_port = random_one_in(actor, 3) ? 0 : htons(FUZZ_PORT + random_below(actor, 12));
-	in->sin_addr.s_addr = htonl(random_one_in(actor, 8) ? INADDR_ANY : INADDR_LOOPBACK);
+	in->sin_port =
+		random_one_in(actor, 3) ? 0 : htons(FUZZ_PORT + random_below(actor, 12));
+	in->sin_addr.s_addr =
+		htonl(random_one_in(actor, 8) ? INADDR_ANY : INADDR_LOOPBACK);
 	return sizeof(*in);
 }
 
@@ -112,7 +133,8 @@ static socklen_t address_in6(struct actor *actor, struct sockaddr_storage *addre
 	struct sockaddr_in6 *in = (struct sockaddr_in6 *)address;
 
 	in->sin6_family = AF_INET6;
-	in->sin6_port = random_one_in(actor, 3) ? 0 : htons(FUZZ_PORT + random_below(actor, 12));
+	in->sin6_port =
+		random_one_in(actor, 3) ? 0 : htons(FUZZ_PORT + random_below(actor, 12));
 	in->sin6_addr = in6addr_loopback;
 	if (random_one_in(actor, 4)) /* 127.0.0.1, mapped */
 		inet_pton(AF_INET6, "::ffff:127.0.0.1", &in->sin6_addr);
@@ -144,7 +166,8 @@ socklen_t random_address(struct actor *actor, struct sockaddr_storage *address)
 		length = address_un(actor, address);
 		break;
 	case 2:
-		address->ss_family = random_one_in(actor, 2) ? AF_UNSPEC : random_below(actor, 46);
+		address->ss_family =
+			random_one_in(actor, 2) ? AF_UNSPEC : random_below(actor, 46);
 		length = sizeof(*address);
 		break;
 	case 3 ... 4:
@@ -171,7 +194,10 @@ int slot_get(struct actor *actor)
 		if (fd >= 0)
 			return fd;
 	}
-	return -1;
+	fd = socket_new(actor, (random_one_in(actor, 3) ? SOCK_DGRAM : SOCK_STREAM) |
+				       SOCK_NONBLOCK);
+	slot_put(actor, fd);
+	return fd;
 }
 
 int slot_put(struct actor *actor, int fd)

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The life of a socket: made, bound, connected, listening, accepting, asked for its names,
  * shut down, duplicated, closed. "meet" and "write to" do a whole life's beginning, so that
@@ -22,25 +22,22 @@
 
 #define TYPE_NONBLOCK 7 /* of 8 sockets */
 
-int socket_new(struct actor *actor, int type)
-{
-	struct timeval limit = { .tv_usec = 20000 };
-	int fd;
-
-	fd = socket(fuzz.family, type | SOCK_CLOEXEC, 0);
-	if (fd >= 0) {
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	}
-	return fd;
-}
-
 static int call_socket(struct actor *actor)
 {
-	static const int types[] = { SOCK_STREAM, SOCK_STREAM, SOCK_STREAM, SOCK_DGRAM,
+	static const int types[] = { SOCK_STREAM, SOCK_STREAM,    SOCK_STREAM, SOCK_DGRAM,
 				     SOCK_DGRAM,  SOCK_SEQPACKET, SOCK_RAW };
-	static const int protocols[] = { 0, 0, 0, 0, 0, 0, IPPROTO_TCP, IPPROTO_UDP,
-					 IPPROTO_SCTP, IPPROTO_UDPLITE, 262, IPPROTO_ICMP };
+	static const int protocols[] = { 0,
+					 0,
+					 0,
+					 0,
+					 0,
+					 0,
+					 IPPROTO_TCP,
+					 IPPROTO_UDP,
+					 IPPROTO_SCTP,
+					 IPPROTO_UDPLITE,
+					 262,
+					 IPPROTO_ICMP };
 	int type = random_of(actor, types);
 
 	if (random_below(actor, 8) < TYPE_NONBLOCK)
@@ -57,7 +54,8 @@ static int call_socketpair(struct actor *actor)
 	static const int families[] = { AF_GRAFT, AF_UNIX, AF_UNIX };
 	int pair[2];
 
-	if (socketpair(random_of(actor, families), SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0)
+	if (socketpair(random_of(actor, families), SOCK_STREAM | SOCK_NONBLOCK, 0, pair) <
+	    0)
 		return -1;
 	slot_put(actor, pair[0]);
 	return slot_put(actor, pair[1]);
@@ -77,9 +75,9 @@ static int call_connect(struct actor *actor)
 	socklen_t length = random_address(actor, &address);
 
 	return connect(slot_get(actor), (struct sockaddr *)&address, length) < 0 &&
-			       errno != EINPROGRESS ?
-		       -1 :
-		       0;
+			       errno != EINPROGRESS
+		       ? -1
+		       : 0;
 }
 
 static int call_listen(struct actor *actor)
@@ -90,7 +88,8 @@ static int call_listen(struct actor *actor)
 static int call_accept(struct actor *actor)
 {
 	struct sockaddr_storage address;
-	socklen_t length = random_one_in(actor, 4) ? (socklen_t)random_int(actor) : sizeof(address);
+	socklen_t length =
+		random_one_in(actor, 4) ? (socklen_t)random_int(actor) : sizeof(address);
 	bool has_address = random_one_in(actor, 2);
 
 	/* A length that lies must not have the kernel write where others' things are. */
@@ -99,21 +98,23 @@ static int call_accept(struct actor *actor)
 	return slot_put(actor, accept4(slot_get(actor),
 				       has_address ? (struct sockaddr *)&address : NULL,
 				       has_address ? &length : NULL,
-				       random_one_in(actor, 16) ? random_int(actor) :
-								  SOCK_NONBLOCK));
+				       random_one_in(actor, 16) ? random_int(actor)
+								: SOCK_NONBLOCK));
 }
 
 static int call_name(struct actor *actor)
 {
 	struct sockaddr_storage address;
-	socklen_t length = random_one_in(actor, 4) ? random_below(actor, sizeof(address) + 1) :
-						     sizeof(address);
+	socklen_t length = random_one_in(actor, 4)
+				   ? random_below(actor, sizeof(address) + 1)
+				   : sizeof(address);
 	int fd = slot_get(actor);
 
 	if (random_one_in(actor, 64))
 		length = -1 - random_below(actor, 100);
-	return random_one_in(actor, 2) ? getsockname(fd, (struct sockaddr *)&address, &length) :
-					 getpeername(fd, (struct sockaddr *)&address, &length);
+	return random_one_in(actor, 2)
+		       ? getsockname(fd, (struct sockaddr *)&address, &length)
+		       : getpeername(fd, (struct sockaddr *)&address, &length);
 }
 
 static int call_shutdown(struct actor *actor)
@@ -150,7 +151,8 @@ static int call_fcntl(struct actor *actor)
 	case 1:
 		return fcntl(fd, F_SETSIG, random_one_in(actor, 2) ? 0 : SIGUSR1);
 	case 2:
-		return fcntl(fd, F_SETFL, O_NONBLOCK | (random_one_in(actor, 2) ? O_ASYNC : 0));
+		return fcntl(fd, F_SETFL,
+			     O_NONBLOCK | (random_one_in(actor, 2) ? O_ASYNC : 0));
 	case 3:
 		return fcntl(fd, F_SETFL, random_one_in(actor, 8) ? 0 : O_NONBLOCK);
 	default:
@@ -161,11 +163,11 @@ static int call_fcntl(struct actor *actor)
 static int call_ioctl(struct actor *actor)
 {
 	static const unsigned long requests[] = {
-		FIONREAD,      SIOCOUTQ,      SIOCATMARK,    SIOCINQ,	    FIOASYNC,
-		FIONBIO,       SIOCGIFINDEX,  SIOCGIFCONF,   SIOCGIFFLAGS, SIOCGIFADDR,
-		SIOCGSTAMP,    SIOCGSTAMPNS,  SIOCSPGRP,     SIOCGPGRP,	    FIOSETOWN,
-		FIOGETOWN,     SIOCOUTQNSD,   SIOCGSKNS,     SIOCADDRT,
-		SIOCGIFNAME,   SIOCPROTOPRIVATE, 0x89e0 /* SIOCUNIXFILE */
+		FIONREAD,         SIOCOUTQ,     SIOCATMARK,  SIOCINQ,      FIOASYNC,
+		FIONBIO,          SIOCGIFINDEX, SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFADDR,
+		SIOCGSTAMP,       SIOCGSTAMPNS, SIOCSPGRP,   SIOCGPGRP,    FIOSETOWN,
+		FIOGETOWN,        SIOCOUTQNSD,  SIOCGSKNS,   SIOCADDRT,    SIOCGIFNAME,
+		SIOCPROTOPRIVATE, 0x89e0 /* SIOCUNIXFILE */
 	};
 	unsigned long request = random_of(actor, requests);
 	struct ifreq ifreq = { .ifr_name = "lo" };
@@ -205,7 +207,8 @@ static int call_meet(struct actor *actor)
 
 	listener = socket_new(actor, SOCK_STREAM | SOCK_NONBLOCK);
 	if (fuzz.family == AF_GRAFT) {
-		snprintf(name, sizeof(name), "%s%u", random_one_in(actor, 4) ? "unix" : "dynamic",
+		snprintf(name, sizeof(name), "%s%u",
+			 random_one_in(actor, 4) ? "unix" : "dynamic",
 			 random_below(actor, 4));
 		length = address_named(&address, name);
 	} else {
@@ -213,17 +216,20 @@ static int call_meet(struct actor *actor)
 		address.ss_family = AF_INET;
 		length = sizeof(struct sockaddr_in);
 	}
-	if (bind(listener, (struct sockaddr *)&address, length) < 0 || listen(listener, 8) < 0)
+	if (bind(listener, (struct sockaddr *)&address, length) < 0 ||
+	    listen(listener, 8) < 0)
 		goto out;
 	if (fuzz.family != AF_GRAFT)
 		getsockname(listener, (struct sockaddr *)&address, &length);
-	client = socket_new(actor, SOCK_STREAM | (random_one_in(actor, 2) ? SOCK_NONBLOCK : 0));
+	client = socket_new(actor,
+			    SOCK_STREAM | (random_one_in(actor, 2) ? SOCK_NONBLOCK : 0));
 	if (random_one_in(actor, 4)) {
 		struct sockaddr_storage own;
 
 		bind(client, (struct sockaddr *)&own, random_address(actor, &own));
 	}
-	if (connect(client, (struct sockaddr *)&address, length) == 0 || errno == EINPROGRESS) {
+	if (connect(client, (struct sockaddr *)&address, length) == 0 ||
+	    errno == EINPROGRESS) {
 		wait = (struct pollfd){ .fd = listener, .events = POLLIN };
 		poll(&wait, 1, 20);
 		server = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
@@ -258,7 +264,8 @@ static int call_write_to(struct actor *actor)
 		sender = socket_new(actor, SOCK_DGRAM);
 		if (random_one_in(actor, 2))
 			connect(sender, (struct sockaddr *)&address, length);
-		if (sendto(sender, "some", 4, 0, (struct sockaddr *)&address, length) == 4)
+		if (sendto(sender, "some", 4, 0, (struct sockaddr *)&address, length) ==
+		    4)
 			result = 0;
 		slot_put(actor, sender);
 	}
@@ -267,12 +274,19 @@ static int call_write_to(struct actor *actor)
 }
 
 const struct fuzz_call socket_calls[] = {
-	{ "socket", 20, call_socket },	     { "socketpair", 2, call_socketpair },
-	{ "bind", 24, call_bind },	     { "connect", 20, call_connect },
-	{ "listen", 10, call_listen },	     { "accept", 16, call_accept },
-	{ "name", 10, call_name },	     { "shutdown", 4, call_shutdown },
-	{ "close", 8, call_close },	     { "dup", 4, call_dup },
-	{ "fcntl", 6, call_fcntl },	     { "ioctl", 8, call_ioctl },
-	{ "meet", 10, call_meet },	     { "write to", 6, call_write_to },
+	{ "socket", 20, call_socket },
+	{ "socketpair", 2, call_socketpair },
+	{ "bind", 24, call_bind },
+	{ "connect", 20, call_connect },
+	{ "listen", 10, call_listen },
+	{ "accept", 16, call_accept },
+	{ "name", 10, call_name },
+	{ "shutdown", 4, call_shutdown },
+	{ "close", 8, call_close },
+	{ "dup", 4, call_dup },
+	{ "fcntl", 6, call_fcntl },
+	{ "ioctl", 8, call_ioctl },
+	{ "meet", 10, call_meet },
+	{ "write to", 6, call_write_to },
 	{},
 };

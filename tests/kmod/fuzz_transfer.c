@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Bytes through sockets, by every call there is for it; and descriptors, from worker to
  * worker: a socket that becomes another's before it is bound, and one sent over itself.
@@ -30,8 +30,8 @@ static size_t some(struct actor *actor)
 
 static int send_flags(struct actor *actor)
 {
-	static const int flags[] = { MSG_DONTWAIT, MSG_MORE, MSG_OOB, MSG_ZEROCOPY, MSG_FASTOPEN,
-				     MSG_CONFIRM };
+	static const int flags[] = { MSG_DONTWAIT, MSG_MORE,     MSG_OOB,
+				     MSG_ZEROCOPY, MSG_FASTOPEN, MSG_CONFIRM };
 	int result = MSG_NOSIGNAL;
 
 	if (random_one_in(actor, 3))
@@ -43,31 +43,37 @@ static int send_flags(struct actor *actor)
 
 static int receive_flags(struct actor *actor)
 {
-	static const int flags[] = { MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_OOB, MSG_ERRQUEUE,
-				     MSG_CMSG_CLOEXEC };
+	static const int flags[] = { MSG_DONTWAIT, MSG_PEEK,     MSG_TRUNC,
+				     MSG_OOB,      MSG_ERRQUEUE, MSG_CMSG_CLOEXEC };
 	int result = random_one_in(actor, 3) ? random_of(actor, flags) : 0;
 
 	/* To wait for all is to wait for the signal. */
-	return random_one_in(actor, 32) ? result | (int)(random_bits(actor) & ~MSG_WAITALL) :
-					  result;
+	return random_one_in(actor, 32)
+		       ? result | (int)(random_bits(actor) & ~MSG_WAITALL)
+		       : result;
 }
 
 /* One of the kinds of ancillary data that go with a send, well formed or not. */
-static void put_control(struct actor *actor, struct msghdr *message, unsigned char *control)
+static void put_control(struct actor *actor, struct msghdr *message,
+			unsigned char *control)
 {
 	static const int levels[][2] = {
-		{ SOL_SOCKET, SCM_RIGHTS }, { SOL_SOCKET, SCM_CREDENTIALS },
-		{ IPPROTO_IP, IP_TTL },	    { IPPROTO_IP, IP_PKTINFO },
-		{ IPPROTO_IPV6, IPV6_PKTINFO }, { IPPROTO_UDP, 103 /* UDP_SEGMENT */ },
-		{ IPPROTO_SCTP, 0 },	    { 282 /* SOL_TLS */, 1 },
+		{ SOL_SOCKET, SCM_RIGHTS },
+		{ SOL_SOCKET, SCM_CREDENTIALS },
+		{ IPPROTO_IP, IP_TTL },
+		{ IPPROTO_IP, IP_PKTINFO },
+		{ IPPROTO_IPV6, IPV6_PKTINFO },
+		{ IPPROTO_UDP, 103 /* UDP_SEGMENT */ },
+		{ IPPROTO_SCTP, 0 },
+		{ 282 /* SOL_TLS */, 1 },
 	};
 	struct cmsghdr *header = (struct cmsghdr *)control;
 	int i = random_below(actor, 8), fd = slot_get(actor);
 
 	memset(control, 0, 64);
 	message->msg_control = control;
-	message->msg_controllen = random_one_in(actor, 4) ? random_below(actor, 64) :
-							    CMSG_SPACE(4);
+	message->msg_controllen =
+		random_one_in(actor, 4) ? random_below(actor, 64) : CMSG_SPACE(4);
 	header->cmsg_level = levels[i][0];
 	header->cmsg_type = levels[i][1];
 	header->cmsg_len = random_one_in(actor, 8) ? random_bits(actor) : CMSG_LEN(4);
@@ -111,9 +117,11 @@ static int call_sendmsg(struct actor *actor)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		message_init(actor, &messages[i].msg_hdr, parts[i], &addresses[i], control[i]);
+		message_init(actor, &messages[i].msg_hdr, parts[i], &addresses[i],
+			     control[i]);
 	if (random_one_in(actor, 2))
-		return done(sendmsg(slot_get(actor), &messages[0].msg_hdr, send_flags(actor)));
+		return done(sendmsg(slot_get(actor), &messages[0].msg_hdr,
+				    send_flags(actor)));
 	return done(sendmmsg(slot_get(actor), messages, 2, send_flags(actor)));
 }
 
@@ -135,7 +143,8 @@ static void take_descriptors(struct actor *actor, struct msghdr *message)
 	struct cmsghdr *header;
 	int fd, i;
 
-	for (header = CMSG_FIRSTHDR(message); header; header = CMSG_NXTHDR(message, header)) {
+	for (header = CMSG_FIRSTHDR(message); header;
+	     header = CMSG_NXTHDR(message, header)) {
 		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
 			continue;
 		for (i = 0; CMSG_LEN((i + 1) * sizeof(fd)) <= header->cmsg_len; i++) {
@@ -158,14 +167,17 @@ static int call_recvmsg(struct actor *actor)
 	for (i = 0; i < 2; i++) {
 		parts[i] = (struct iovec){ actor->bytes + i * 8192, some(actor) / 2 };
 		messages[i].msg_hdr = (struct msghdr){
-			.msg_name = &addresses[i], .msg_namelen = sizeof(addresses[i]),
-			.msg_iov = &parts[i], .msg_iovlen = 1,
+			.msg_name = &addresses[i],
+			.msg_namelen = sizeof(addresses[i]),
+			.msg_iov = &parts[i],
+			.msg_iovlen = 1,
 			.msg_control = control[i],
 			.msg_controllen = random_below(actor, sizeof(control[i]) + 1),
 		};
 	}
 	if (random_one_in(actor, 2)) {
-		result = recvmsg(slot_get(actor), &messages[0].msg_hdr, receive_flags(actor));
+		result = recvmsg(slot_get(actor), &messages[0].msg_hdr,
+				 receive_flags(actor));
 		if (result >= 0)
 			take_descriptors(actor, &messages[0].msg_hdr);
 		return done(result);
@@ -196,7 +208,8 @@ static int call_splice(struct actor *actor)
 	}
 	if (result > 0)
 		result = splice(pipes[0], NULL, to, NULL, result,
-				SPLICE_F_NONBLOCK | (random_one_in(actor, 2) ? SPLICE_F_MORE : 0));
+				SPLICE_F_NONBLOCK |
+					(random_one_in(actor, 2) ? SPLICE_F_MORE : 0));
 	close(pipes[0]);
 	close(pipes[1]);
 	return done(result);
@@ -225,7 +238,8 @@ static int call_mmap(struct actor *actor)
 		uint64_t request[5] = { (uintptr_t)map, 4096 };
 		socklen_t length = sizeof(request);
 
-		getsockopt(slot_get(actor), IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, request, &length);
+		getsockopt(slot_get(actor), IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, request,
+			   &length);
 	}
 	return munmap(map, 4096);
 }
@@ -236,7 +250,9 @@ static int call_pass(struct actor *actor)
 	_Alignas(struct cmsghdr) unsigned char control[CMSG_SPACE(2 * sizeof(int))];
 	int fds[2] = { slot_get(actor), slot_get(actor) };
 	struct iovec part = { "x", 1 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control };
 	struct cmsghdr *header = (struct cmsghdr *)control;
 	int n = 1 + random_below(actor, 2), way = fuzz.pair[0];
 
@@ -258,7 +274,9 @@ static int call_take(struct actor *actor)
 	_Alignas(struct cmsghdr) unsigned char control[CMSG_SPACE(4 * sizeof(int))];
 	char byte;
 	struct iovec part = { &byte, 1 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = control,
 				  .msg_controllen = sizeof(control) };
 
 	if (recvmsg(fuzz.pair[1], &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0)
@@ -284,10 +302,15 @@ static int call_take_away(struct actor *actor)
 }
 
 const struct fuzz_call transfer_calls[] = {
-	{ "send", 20, call_send },	 { "sendmsg", 14, call_sendmsg },
-	{ "receive", 20, call_receive }, { "recvmsg", 12, call_recvmsg },
-	{ "splice", 6, call_splice },	 { "sendfile", 4, call_sendfile },
-	{ "mmap", 2, call_mmap },	 { "pass", 8, call_pass },
-	{ "take", 8, call_take },	 { "take away", 4, call_take_away },
+	{ "send", 20, call_send },
+	{ "sendmsg", 14, call_sendmsg },
+	{ "receive", 20, call_receive },
+	{ "recvmsg", 12, call_recvmsg },
+	{ "splice", 6, call_splice },
+	{ "sendfile", 4, call_sendfile },
+	{ "mmap", 2, call_mmap },
+	{ "pass", 8, call_pass },
+	{ "take", 8, call_take },
+	{ "take away", 4, call_take_away },
 	{},
 };

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Who waits for sockets, and the calls that go another way than a system call each: poll,
  * select, epoll, io_uring, asynchronous I/O, a sockmap of BPF.
@@ -43,7 +43,8 @@ static int call_poll(struct actor *actor)
 
 	for (i = 0; i < 4; i++)
 		fds[i] = (struct pollfd){ .fd = slot_get(actor),
-					  .events = POLLIN | (random_bits(actor) & 0x1fff) };
+					  .events = POLLIN |
+						    (random_bits(actor) & 0x1fff) };
 	return poll(fds, 4, random_below(actor, 10)) > 0 ? 0 : -1;
 }
 
@@ -69,7 +70,8 @@ static int call_select(struct actor *actor)
 /* The set is one of the table, so that it outlives what is in it, and is in others. */
 static int call_epoll(struct actor *actor)
 {
-	struct epoll_event event = { .events = random_bits(actor) | EPOLLIN, .data.fd = 1 };
+	struct epoll_event event = { .events = random_bits(actor) | EPOLLIN,
+				     .data.fd = 1 };
 	int set, fd = slot_get(actor);
 
 	if (random_one_in(actor, 4))
@@ -103,10 +105,11 @@ static struct ring *ring_new(void)
 	ring->fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FUZZ_OWN_FD);
 	if (fd >= 0)
 		close(fd);
-	ring->rings = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd,
-			   IORING_OFF_SQ_RING);
-	ring->entries = mmap(NULL, RING_ENTRIES * sizeof(*ring->entries), PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQES);
+	ring->rings = mmap(NULL, RING_BYTES, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQ_RING);
+	ring->entries =
+		mmap(NULL, RING_ENTRIES * sizeof(*ring->entries), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_POPULATE, ring->fd, IORING_OFF_SQES);
 	if (ring->fd < 0 || ring->rings == MAP_FAILED || ring->entries == MAP_FAILED) {
 		if (ring->rings != MAP_FAILED)
 			munmap(ring->rings, RING_BYTES);
@@ -121,9 +124,10 @@ static struct ring *ring_new(void)
 static void ring_entry(struct actor *actor, struct ring *ring, struct io_uring_sqe *entry)
 {
 	static const uint8_t operations[] = {
-		IORING_OP_ACCEPT,  IORING_OP_CONNECT, IORING_OP_SEND,	     IORING_OP_RECV,
-		IORING_OP_SENDMSG, IORING_OP_RECVMSG, IORING_OP_POLL_ADD,   IORING_OP_SHUTDOWN,
-		IORING_OP_READ,	   IORING_OP_WRITE,   IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_REMOVE
+		IORING_OP_ACCEPT,   IORING_OP_CONNECT,      IORING_OP_SEND,
+		IORING_OP_RECV,     IORING_OP_SENDMSG,      IORING_OP_RECVMSG,
+		IORING_OP_POLL_ADD, IORING_OP_SHUTDOWN,     IORING_OP_READ,
+		IORING_OP_WRITE,    IORING_OP_ASYNC_CANCEL, IORING_OP_POLL_REMOVE
 	};
 
 	memset(entry, 0, sizeof(*entry));
@@ -134,7 +138,8 @@ static void ring_entry(struct actor *actor, struct ring *ring, struct io_uring_s
 		entry->flags = IOSQE_ASYNC;
 	if (random_one_in(actor, 8))
 		entry->flags |= IOSQE_IO_LINK;
-	ring->part = (struct iovec){ ring->bytes, random_below(actor, sizeof(ring->bytes)) };
+	ring->part =
+		(struct iovec){ ring->bytes, random_below(actor, sizeof(ring->bytes)) };
 	ring->message = (struct msghdr){ .msg_iov = &ring->part, .msg_iovlen = 1 };
 	switch (entry->opcode) {
 	case IORING_OP_ACCEPT:
@@ -186,7 +191,8 @@ static int call_ring(struct actor *actor)
 	for (i = 0; i < n; i++) {
 		index = *tail & (RING_ENTRIES - 1);
 		ring_entry(actor, ring, &ring->entries[index]);
-		((unsigned int *)(ring->rings + ring->params.sq_off.array))[index] = index;
+		((unsigned int *)(ring->rings + ring->params.sq_off.array))[index] =
+			index;
 		__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
 	}
 	n = syscall(SYS_io_uring_enter, ring->fd, n, 0, IORING_ENTER_GETEVENTS, NULL, 0);
@@ -214,8 +220,9 @@ static int call_ring(struct actor *actor)
 static int call_aio(struct actor *actor)
 {
 	struct iocb request = { .aio_fildes = slot_get(actor),
-				.aio_lio_opcode = random_one_in(actor, 2) ? IOCB_CMD_POLL :
-									    IOCB_CMD_PREAD,
+				.aio_lio_opcode = random_one_in(actor, 2)
+							  ? IOCB_CMD_POLL
+							  : IOCB_CMD_PREAD,
 				.aio_buf = POLLIN | POLLOUT };
 	struct iocb *requests[] = { &request };
 	aio_context_t context = 0;
@@ -254,13 +261,18 @@ static int call_sockmap(struct actor *actor)
 	attributes.map_fd = actor->map;
 	attributes.key = (uintptr_t)&key;
 	attributes.value = (uintptr_t)&value;
-	return syscall(SYS_bpf, random_one_in(actor, 3) ? BPF_MAP_DELETE_ELEM : BPF_MAP_UPDATE_ELEM,
+	return syscall(SYS_bpf,
+		       random_one_in(actor, 3) ? BPF_MAP_DELETE_ELEM
+					       : BPF_MAP_UPDATE_ELEM,
 		       &attributes, sizeof(attributes));
 }
 
 const struct fuzz_call wait_calls[] = {
-	{ "poll", 8, call_poll },	{ "select", 4, call_select },
-	{ "epoll", 10, call_epoll },	{ "io_uring", 14, call_ring },
-	{ "aio", 3, call_aio },		{ "sockmap", 4, call_sockmap },
+	{ "poll", 8, call_poll },
+	{ "select", 4, call_select },
+	{ "epoll", 10, call_epoll },
+	{ "io_uring", 14, call_ring },
+	{ "aio", 3, call_aio },
+	{ "sockmap", 4, call_sockmap },
 	{},
 };

@@ -58,6 +58,16 @@ lost()
 	fi
 }
 
+# fuzz_calls has left a device watchN for each of its namespaces, which goes with it.
+gone()
+{
+	for _ in $(seq 120); do
+		grep watch /proc/net/dev || return 0
+		sleep 1
+	done
+	return 1
+}
+
 # Tainted by a module that is not the kernel's own, and by nothing else.
 watching()
 {
@@ -68,7 +78,7 @@ watching()
 }
 
 case ${1-} in
-start | lost | watching)
+start | gone | lost | watching)
 	"$1"
 	exit
 	;;

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-or-later
+/* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A module with one mistake of each kind that debug_machine.sh has to notice, made when it is
  * loaded: insmod selftest.ko mistake=NAME. Without a name it makes none.

@@ -15,12 +15,12 @@ FAILED=0
 # mistake, and a word of what has to be said of it. The order matters: the kernel gives
 # lockdep up after the first it found, and after what may have broken memory.
 MISTAKES=(
+	"rcu suspicious RCU usage"
+	"order possible circular locking"
 	"atomic sleeping function called"
 	"count refcount_t: "
 	"object ODEBUG: "
 	"shift UBSAN: shift-out-of-bounds"
-	"rcu suspicious RCU usage"
-	"order possible circular locking"
 	"freed slab-use-after-free|use-after-free"
 	"beyond out-of-bounds"
 	"lost "
