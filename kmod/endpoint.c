@@ -290,8 +290,7 @@ static void __net_exit graft_net_pre_exit(struct net *net)
 
 	drop_leads(gn);
 	mutex_lock(&gn->lock);
-	xa_for_each(&gn->by_id, id, endpoint)
-	{
+	xa_for_each(&gn->by_id, id, endpoint) {
 		if (remove(gn, endpoint))
 			graft_endpoint_put(endpoint);
 		cond_resched();

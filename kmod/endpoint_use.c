@@ -101,7 +101,7 @@ __be16 graft_endpoint_port(struct graft_endpoint *endpoint, u32 *ret_n_binders)
 
 int graft_endpoint_where(struct graft_endpoint *endpoint, struct sockaddr_storage *ret)
 {
-	*ret = endpoint->spec.address;
+	memcpy(ret, &endpoint->spec.address, endpoint->spec.address_len);
 	if (graft_endpoint_is_dynamic(endpoint)) {
 		__be16 port = graft_endpoint_port(endpoint, NULL);
 

@@ -146,7 +146,7 @@ static int set_and_follow(struct graft_sock *gs, int level, int optname, sockptr
 		/* The reference to the protocol's module that @home holds is for those
 		 * that it has. */
 		gs->home->ops = now;
-		table = graft_table_get(now, now->family);
+		table = graft_table_get(now, now->family, false);
 	}
 	WRITE_ONCE(sock->ops, table);
 	mutex_unlock(&gs->lock);

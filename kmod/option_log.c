@@ -93,8 +93,7 @@ void graft_options_replay(struct graft_sock *gs, struct socket *sock,
 	struct graft_option *option;
 
 	lockdep_assert_held(&gs->lock);
-	list_for_each_entry(option, &gs->options, list)
-	{
+	list_for_each_entry(option, &gs->options, list) {
 		bool was_delayed = option->is_delayed;
 		int err;
 
@@ -112,7 +111,8 @@ void graft_options_free(struct graft_sock *gs)
 	struct graft_option *option, *next;
 	struct graft_result *result;
 
-	list_for_each_entry_safe(option, next, &gs->options, list) kfree(option);
+	list_for_each_entry_safe(option, next, &gs->options, list)
+		kfree(option);
 	INIT_LIST_HEAD(&gs->options);
 	while ((result = graft_result_take(gs)) != NULL)
 		kfree(result);

@@ -32,7 +32,7 @@ static const struct proto_ops *table_for(struct graft_sock *gs, struct socket *f
 
 	if (family == PF_UNIX && !is_exclusive(gs->sock))
 		family = graft_family;
-	return graft_table_get(from->ops, family);
+	return graft_table_get(from->ops, family, true);
 }
 
 /*
@@ -56,7 +56,8 @@ static void move_flags(struct socket *sock, const struct socket *from)
 	unsigned int bit;
 
 	graft_ask_sol_socket_no_more(sock);
-	for_each_set_bit(bit, &flags, BITS_PER_LONG) set_bit(bit, &sock->flags);
+	for_each_set_bit(bit, &flags, BITS_PER_LONG)
+		set_bit(bit, &sock->flags);
 }
 
 /* Gives @gs the sk of @from, an own or inner one, and its operations. */

@@ -66,7 +66,7 @@ void graft_free(struct graft_sock *gs)
 	if (gs->former)
 		sock_release(gs->former);
 	graft_options_free(gs);
-	sock_orphan(&gs->sk);
+	sk_set_socket(&gs->sk, NULL);
 	sock_put(&gs->sk);
 }
 

@@ -137,8 +137,10 @@ int graft_settle_connect(struct graft_sock *gs, const struct sockaddr_unsized *a
 /* --- table.c: the operations of grafted sockets --- */
 
 /* Return: ops that are @ops but for what grafted.c does, for a socket whose family the
- * core is to take for @family. They live until the module goes. */
-const struct proto_ops *graft_table_get(const struct proto_ops *ops, int family);
+ * core is to take for @family; @is_fixed: what is at @ops is always the same. They live
+ * until the module goes. */
+const struct proto_ops *graft_table_get(const struct proto_ops *ops, int family,
+					bool is_fixed);
 /* Return: the native operations of a grafted socket, or of what inherited them. */
 const struct proto_ops *graft_native(const struct socket *sock);
 void graft_table_exit(void);

@@ -5,8 +5,9 @@
  *
  * There is one table for each set of native operations that was met, a dozen or so, and
  * they stay until the module goes, as sockets that are half accepted have them, too; each
- * socket that does holds a reference to the module. The native ones are compared by
- * content as well, since TLS makes its own at run time.
+ * socket that does holds a reference to the module. The module of the native ones stays as
+ * long, so that what a table was made of is there. But TLS makes its own at run time, and
+ * makes them anew in the same place: those are compared by content.
  */
 #include <linux/module.h>
 #include <linux/rculist.h>
@@ -19,6 +20,7 @@ struct table {
 	struct proto_ops ops;  /* ours */
 	struct proto_ops copy; /* of *native, when the table was made */
 	const struct proto_ops *native;
+	bool is_fixed; /* *native never changes */
 	struct list_head list;
 };
 
@@ -29,19 +31,23 @@ static struct table *find(const struct proto_ops *native, int family)
 {
 	struct table *table;
 
-	list_for_each_entry_rcu(table, &tables, list, lockdep_is_held(&tables_lock)) if (
-		table->native == native && table->ops.family == family &&
-		!memcmp(&table->copy, native, sizeof(*native))) return table;
+	list_for_each_entry_rcu(table, &tables, list, lockdep_is_held(&tables_lock))
+		if (table->native == native && table->ops.family == family &&
+		    (table->is_fixed || !memcmp(&table->copy, native, sizeof(*native))))
+			return table;
 	return NULL;
 }
 
-static struct table *new (const struct proto_ops *native, int family)
+static struct table *make(const struct proto_ops *native, int family, bool is_fixed)
 {
 	/* There is no way back once a protocol has replaced its operations. */
 	struct table *table = kzalloc(sizeof(*table), GFP_KERNEL | __GFP_NOFAIL);
 	struct proto_ops *ops;
 
 	table->native = native;
+	table->is_fixed = is_fixed;
+	/* Whoever has the socket has a reference to it, so there is one to be had. */
+	__module_get(native->owner);
 	table->copy = *native;
 	ops = &table->ops;
 	*ops = *native;
@@ -58,7 +64,8 @@ static struct table *new (const struct proto_ops *native, int family)
 	return table;
 }
 
-const struct proto_ops *graft_table_get(const struct proto_ops *native, int family)
+const struct proto_ops *graft_table_get(const struct proto_ops *native, int family,
+					bool is_fixed)
 {
 	struct table *table;
 
@@ -70,7 +77,7 @@ const struct proto_ops *graft_table_get(const struct proto_ops *native, int fami
 	mutex_lock(&tables_lock);
 	table = find(native, family);
 	if (!table) {
-		table = new (native, family);
+		table = make(native, family, is_fixed);
 		list_add_tail_rcu(&table->list, &tables);
 	}
 	mutex_unlock(&tables_lock);
@@ -91,9 +98,9 @@ void graft_table_exit(void)
 {
 	struct table *table, *next;
 
-	list_for_each_entry_safe(table, next, &tables, list)
-	{
+	list_for_each_entry_safe(table, next, &tables, list) {
 		list_del(&table->list);
+		module_put(table->copy.owner);
 		kfree(table);
 	}
 }
