@@ -40,7 +40,7 @@
 
 #define MAX_CALLS  80
 #define NOBODY     65534
-#define INTERRUPT  100 /* milliseconds a call may wait */
+#define INTERRUPT   500 /* milliseconds a call may wait */
 #define RELUCTANCE 300 /* calls of a kind that never succeeds until that is a failure */
 
 struct fuzz fuzz = {
@@ -323,7 +323,7 @@ static void run(void)
 	srandom(fuzz.seed);
 	while (now() < end) {
 		/* Killed in the middle, if it is still there. */
-		usleep(1000000 + random() % 4000000);
+		usleep(2000000 + random() % 4000000);
 		i = turn % fuzz.n_workers;
 		if (fuzz.workers[i] > 0) {
 			kill(fuzz.workers[i], SIGKILL);

@@ -286,7 +286,7 @@ const struct fuzz_call socket_calls[] = {
 	{ "dup", 4, call_dup },
 	{ "fcntl", 6, call_fcntl },
 	{ "ioctl", 8, call_ioctl },
-	{ "meet", 10, call_meet },
+	{ "meet", 20, call_meet },
 	{ "write to", 6, call_write_to },
 	{},
 };
