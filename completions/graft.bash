@@ -55,14 +55,14 @@ _graft_reply()
 _graft_endpoint_words()
 {
 	case ${COMP_WORDS[COMP_CWORD - 1]} in
-	type) echo ipv4 ipv6 unix ;;
+	type) echo ipv4 ipv6 unix any ;;
 	port) echo dynamic ;;
 	netns) ip netns list 2>/dev/null | awk '{ print $1 }' ;;
 	addr | path) ;;
 	owner | binder | connector) echo any uid= gid= netns= cgroup= ;;
 	*)
 		if [ "$((COMP_CWORD - first))" -eq 1 ]; then
-			echo type ipv4 ipv6 unix
+			echo type ipv4 ipv6 unix any
 		else
 			echo addr port path netns hold share owner binder connector
 		fi
@@ -126,7 +126,7 @@ _graft()
 			return
 			;;
 		--engine)
-			_graft_reply -W 'auto notify preload' -- "$current"
+			_graft_reply -W 'auto notify preload af_graft' -- "$current"
 			return
 			;;
 		--dns)

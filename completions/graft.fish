@@ -30,7 +30,7 @@ complete -c graft -n '__graft_uses run explain' -s i -l ingress -x -d 'what a bi
 complete -c graft -n '__graft_uses run explain' -s e -l egress -x -d 'what a connect becomes'
 
 complete -c graft -n '__graft_uses run' -l name -x -d 'name the run'
-complete -c graft -n '__graft_uses run' -l engine -x -a 'auto notify preload' -d 'how calls reach graft'
+complete -c graft -n '__graft_uses run' -l engine -x -a 'auto notify preload af_graft' -d 'how calls reach graft'
 complete -c graft -n '__graft_uses run' -l dns -x -a 'auto none' -d 'how names resolve'
 complete -c graft -n '__graft_uses run' -s v -l verbose -d 'say what happens'
 complete -c graft -n '__graft_uses run' -a '(__fish_complete_subcommand --fcs-skip=2)'
@@ -48,5 +48,5 @@ complete -c graft -n '__graft_uses ps' -a "(graft ps 2>/dev/null | awk 'NR > 1 {
 complete -c graft -n '__graft_uses add del show monitor reload' -l socket -r -F -d 'where graftd listens'
 complete -c graft -n '__graft_uses add' -l batch -r -F -d 'add the endpoints of a file'
 complete -c graft -n '__graft_uses add' -l force -d 'go on after a line that fails'
-complete -c graft -n '__graft_uses add' -a 'type ipv4 ipv6 unix addr port dynamic path netns hold share owner binder connector'
+complete -c graft -n '__graft_uses add' -a 'type ipv4 ipv6 unix any addr port dynamic path netns hold share owner binder connector'
 complete -c graft -n '__graft_uses del show monitor' -a "(graft show 2>/dev/null | awk '{ print \$1 }')"

@@ -44,7 +44,8 @@ int graft_netlink_add(struct genl_info *info, struct net *target,
 				   &endpoint);
 
 	if (r == -EEXIST)
-		GENL_SET_ERR_MSG(info, "there is an endpoint of this name");
+		GENL_SET_ERR_MSG(info,
+				 "there is an endpoint of this name; delete it first");
 	else if (r == -ENOSPC)
 		GENL_SET_ERR_MSG(info, "this network namespace has as many endpoints as "
 				       "the module's max_endpoints allows");

@@ -56,9 +56,11 @@ static bool is_name_char(char c)
 	return isascii(c) && (isalnum(c) || c == '_' || c == '-' || c == '.');
 }
 
-static bool is_name(const char *name, size_t len)
+static bool is_new_name(const char *name)
 {
-	if (!len || name[0] == '-' || name[0] == '.')
+	size_t len = strnlen(name, AF_GRAFT_EPNAME_MAX);
+
+	if (name[0] == '-' || name[0] == '.')
 		return false;
 	for (size_t i = 0; i < len; i++)
 		if (!is_name_char(name[i]))
@@ -69,17 +71,17 @@ static bool is_name(const char *name, size_t len)
 int graft_attr_name(struct genl_info *info, char ret[AF_GRAFT_EPNAME_MAX])
 {
 	const struct nlattr *attr = info->attrs[GRAFT_A_NAME];
+	size_t len;
 
 	if (GENL_REQ_ATTR_CHECK(info, GRAFT_A_NAME))
 		return GRAFT_REFUSE(info->extack, NULL, -EINVAL,
 				    "name the endpoint: GRAFT_A_NAME is missing");
-	/* The policy wants a NUL; that it is the last byte is_name() does. */
-	if (!is_name(nla_data(attr), nla_len(attr) - 1))
+	len = strnlen(nla_data(attr), nla_len(attr));
+	if (!len || len != nla_len(attr) - 1)
 		return GRAFT_REFUSE(info->extack, attr, -EINVAL,
-				    "not a name: up to 16 letters, digits, '_', '-' and "
-				    "'.', the first one not '-' or '.'");
+				    "a name has 1 to 16 characters and one NUL, its end");
 	memset(ret, 0, AF_GRAFT_EPNAME_MAX);
-	memcpy(ret, nla_data(attr), nla_len(attr) - 1);
+	memcpy(ret, nla_data(attr), len);
 	return 0;
 }
 
@@ -205,6 +207,10 @@ int graft_attr_place(struct genl_info *info, struct graft_endpoint_spec *ret)
 
 	if (r < 0)
 		return r;
+	if (!is_new_name(ret->name))
+		return GRAFT_REFUSE(info->extack, info->attrs[GRAFT_A_NAME], -EINVAL,
+				    "not a name: up to 16 letters, digits, '_', '-' and "
+				    "'.', the first one not '-' or '.'");
 	if (GENL_REQ_ATTR_CHECK(info, GRAFT_A_FAMILY))
 		return GRAFT_REFUSE(info->extack, NULL, -EINVAL,
 				    "say of which family it is: GRAFT_A_FAMILY is "

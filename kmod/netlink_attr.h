@@ -29,7 +29,8 @@ struct user_namespace;
 extern const struct nla_policy graft_new_policy[GRAFT_NEW_A_MAX + 1];
 extern const struct nla_policy graft_name_policy[GRAFT_NAME_A_MAX + 1];
 
-/* GRAFT_A_NAME, padded with NUL, of a request that must have one. Return: 0, -EINVAL. */
+/* GRAFT_A_NAME, padded with NUL, of a request that must have one: any that there may be,
+ * version 0's included. Return: 0 or -EINVAL. */
 int graft_attr_name(struct genl_info *info, char ret[AF_GRAFT_EPNAME_MAX]);
 /* Name, address and flags. Return: 0; -EINVAL or -EAFNOSUPPORT, the sender told why. */
 int graft_attr_place(struct genl_info *info, struct graft_endpoint_spec *ret);

@@ -109,12 +109,13 @@ int graft_socket_init(void)
 	if (err)
 		return err;
 	graft_family_ops.family = graft_family;
-	err = sock_register(&graft_family_ops);
+	/* It looks whether the number is too large only. */
+	err = graft_family > AF_UNSPEC ? sock_register(&graft_family_ops) : -EINVAL;
 	if (err == -EEXIST)
 		pr_err("address family %d is taken by another module (AF_IPX's?): unload it, or load this one with family=N, N being free\n",
 		       graft_family);
 	else if (err)
-		pr_err("address family %d: no such number, they are below %d\n",
+		pr_err("address family %d: no such number, they are above 0 and below %d\n",
 		       graft_family, AF_MAX);
 	if (err)
 		proto_unregister(&graft_proto);

@@ -120,7 +120,7 @@ if [ -n "${QUICK-}" ]; then
 	fi
 else
 	if build build; then
-		for suite in lint unit fuzz conformance escape net graftd vm; do
+		for suite in lint unit fuzz conformance escape net graftd vm kmod; do
 			run build "$suite"
 		done
 		# What is in both has been run.

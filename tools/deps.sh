@@ -18,13 +18,14 @@ set -eu
 umask 022
 
 build="gcc libc6-dev make meson ninja-build pkg-config dpkg-dev
-	libseccomp-dev libcap-ng-dev libjson-c-dev libsystemd-dev libcmocka-dev"
+	libseccomp-dev libcap-ng-dev libjson-c-dev libmnl-dev libsystemd-dev libcmocka-dev"
 demo="$build bash python3 iproute2 util-linux procps nginx-light iperf3 curl"
 test="$demo redis-server redis-tools memcached postgresql haproxy
 	openssh-server openssh-client golang-go clang libclang-rt-14-dev clang-format
 	clang-tidy shellcheck mandoc codespell git strace
 	socat libc6-dev-i386 gcc-multilib musl-tools binutils wrk
-	systemd qemu-system-x86 cpio busybox-static"
+	systemd qemu-system-x86 cpio busybox-static
+	kmod dkms sparse coccinelle linux-source-6.1 pahole patchelf xz-utils zstd"
 bench="$demo wrk redis-server redis-tools passt slirp4netns uidmap"
 # A kernel of our own, modules for it, and a machine to run them in.
 kernel="gcc libc6-dev make flex bison bc libelf-dev libssl-dev xz-utils kmod

@@ -168,6 +168,10 @@ int change_add(struct graftd *graftd, const struct identity *who, const char *te
 		return fail(error, r, "%s",
 			    *parse_error.text ? parse_error.text : strerror(-r));
 	}
+	if (endpoint_is_for_module(&endpoint))
+		return fail(error, -EOPNOTSUPP,
+			    "'%s' has %s: only the module af_graft keeps such endpoints",
+			    endpoint.name, endpoint_is_for_module(&endpoint));
 	r = access_may_add(who, &endpoint, &owner.flags, &reason);
 	if (r < 0)
 		return fail(error, r, "%s", reason);
@@ -231,6 +235,7 @@ static bool is_same_place(const struct entry *old, const struct endpoint *new)
 	case ENDPOINT_UNIX:
 		is_same = is_same && strcmp(was.path, new->path) == 0;
 		break;
+	case ENDPOINT_ANY:
 	case ENDPOINT_NAMED:
 		is_same = false;
 		break;

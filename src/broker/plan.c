@@ -108,6 +108,7 @@ static int plan_endpoint(const struct grant_request *request, struct plan *plan)
 	case ENDPOINT_UNIX:
 		r = plan_unix(request, plan);
 		break;
+	case ENDPOINT_ANY:   /* change_add() refuses it */
 	case ENDPOINT_NAMED: /* for the caller to find */
 		break;
 	}

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
 #include "ctl/batch.h"
 #include "ctl/command.h"
 #include "ctl/talk.h"
@@ -31,15 +30,17 @@ static void usage(FILE *to)
 		"Usage: graft add NAME type ipv4|ipv6 [addr ADDR] [port PORT|dynamic] "
 		"[OPTION]...\n"
 		"       graft add NAME type unix path PATH [OPTION]...\n"
+		"       graft add NAME type any [OPTION]...\n"
 		"       graft add NAME ipv4|ipv6 ADDR:PORT [OPTION]...\n"
 		"       graft add [--force] --batch FILE|-\n\n"
 		"Defines an endpoint, to which programs bind and connect by its NAME.\n\n"
 		"OPTION is one of\n"
-		" netns PID|NAME|PATH   whose network it is in; else graftd's, the host's\n"
+		" netns PID|NAME|PATH   whose network it is in; else yours, on the host its\n"
 		" hold                  graftd keeps the socket while the server restarts\n"
 		" share                 several servers at once\n"
 		" owner|binder|connector WHO   who may use it, bind it, connect to it:\n"
-		"       any, or of uid=USER gid=GROUP netns=REF cgroup=PATH some, with commas\n\n"
+		"       any, or of uid=USER gid=GROUP netns=REF cgroup=PATH some, with commas\n"
+		"The module af_graft has no hold, netns= and cgroup=; graftd no type any.\n\n"
 		"  --batch FILE   one endpoint per line, without the words `graft add`\n"
 		"  --force        go on after a line that fails\n" TALK_OPTIONS_HELP
 		"  -h, --help     show this help\n\n"
@@ -138,13 +139,13 @@ static int parse(struct request *ret, int argc, char **argv)
 
 int command_add(int argc, char **argv)
 {
-	struct request request = { .talk = { "graft add", NULL, -1 } };
+	struct request request = { .talk = TALK_INIT("graft add") };
 	int r = parse(&request, argc, argv), status;
 
 	if (r != 0)
 		return r < 0 ? EXIT_MISUSE : 0;
 	status = request.batch ? batch_add(&request.talk, request.batch, request.force)
 			       : add(&request.talk, argv + optind, argc - optind);
-	fd_close(request.talk.fd);
+	talk_close(&request.talk);
 	return status;
 }

@@ -7,6 +7,8 @@
  *	                                  |         oldest first, as the answers come
  *	              told, undone <------+
  *
+ * The module answers each line at once, so there is never more than one pending.
+ *
  * Whatever is pending is answered before more is read, so lines typed at a terminal or
  * written by a program take effect at once. When a line is refused, those sent after it
  * are taken back: without --force nothing behind the line that failed was added.
@@ -235,7 +237,9 @@ static int send_line(struct batch *batch, const char *text, size_t size)
 	if (r < 0)
 		return r;
 	batch->n_pending++;
-	return batch->n_pending < WINDOW ? 0 : settle(batch, WINDOW / 2);
+	if (batch->n_pending < (batch->talk->module ? 1 : WINDOW))
+		return 0;
+	return settle(batch, batch->talk->module ? 0 : WINDOW / 2);
 }
 
 static int add_all(struct batch *batch)

@@ -6,7 +6,6 @@
 #include <getopt.h>
 #include <stdio.h>
 
-#include "base/fd.h"
 #include "ctl/command.h"
 #include "ctl/talk.h"
 
@@ -66,7 +65,7 @@ static int del(const struct talk *talk, const char *name)
 
 int command_del(int argc, char **argv)
 {
-	struct talk talk = { "graft del", NULL, -1 };
+	struct talk talk = TALK_INIT("graft del");
 	int r = parse(&talk, argc, argv, usage_del), status = 0;
 
 	if (r != 0)
@@ -84,13 +83,13 @@ int command_del(int argc, char **argv)
 		r = del(&talk, argv[i]);
 		status |= r != 0;
 	}
-	fd_close(talk.fd);
+	talk_close(&talk);
 	return status;
 }
 
 int command_reload(int argc, char **argv)
 {
-	struct talk talk = { "graft reload", NULL, -1 };
+	struct talk talk = TALK_INIT("graft reload");
 	const struct wire_message ask = { .type = WIRE_RELOAD };
 	struct wire_error error;
 	int r = parse(&talk, argc, argv, usage_reload);
@@ -102,11 +101,12 @@ int command_reload(int argc, char **argv)
 			argv[optind]);
 		return EXIT_MISUSE;
 	}
+	talk.is_for_graftd = true;
 	if (talk_open(&talk) < 0)
 		return 1;
 	r = talk_ask(&talk, &ask, &error);
 	if (r > 0)
 		fprintf(stderr, "graft reload: %s\n", talk_error_text(&error));
-	fd_close(talk.fd);
+	talk_close(&talk);
 	return r != 0;
 }

@@ -17,7 +17,7 @@
 static const char *const level_names[] = { "ok", "weak", "no" };
 
 /* Engines that are known and not built. */
-static const char *const later_engines[] = { "cgroup", "af_graft" };
+static const char *const later_engines[] = { "cgroup" };
 
 static const struct {
 	enum probe_engine bit;
@@ -25,6 +25,8 @@ static const struct {
 } engines[] = {
 	{ PROBE_NOTIFY, "notify", "any program, static ones too, without root" },
 	{ PROBE_PRELOAD, "preload", "dynamic programs, as a convenience and no fence" },
+	{ PROBE_AF_GRAFT, "af_graft",
+	  "programs that use AF_GRAFT, by the kernel itself" },
 };
 
 struct findings {

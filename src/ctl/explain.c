@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "ctl/command.h"
+#include "policy/module_name.h"
 #include "policy/policy.h"
 #include "run/options.h"
 #include "run/plan.h"
@@ -179,12 +180,33 @@ static bool is_registered(const struct policy_verdict *verdict)
 	return verdict->endpoint && verdict->endpoint->kind == ENDPOINT_NAMED;
 }
 
+/* Where the kernel module would have the socket. Return: NULL: where it was made. */
+static const char *place_of(const struct policy_verdict *verdict,
+			    char name[MODULE_NAME_SIZE])
+{
+	switch (verdict->target) {
+	case POLICY_OWN:
+	case POLICY_DENY:
+		return NULL;
+	case POLICY_HOST:
+		return MODULE_HOST;
+	case POLICY_FROM:
+	case POLICY_ENDPOINT:
+		break;
+	}
+	if (is_registered(verdict))
+		return verdict->endpoint->name;
+	module_name(verdict->endpoint, name);
+	return name;
+}
+
 static void show_json(const struct request *request, const struct policy_verdict *verdict,
 		      const char *sentence, const char *const *traps, size_t n_traps)
 {
 	struct json_object *top = json_object_new_object();
 	struct json_object *list = json_object_new_array();
 	char address[INET6_ADDRSTRLEN + sizeof(struct sockaddr_un)];
+	char name[MODULE_NAME_SIZE];
 
 	add_string(top, "op", request->query.op == POLICY_BIND ? "bind" : "connect");
 	add_string(top, "proto", request->query.proto == POLICY_TCP ? "tcp" : "udp");
@@ -205,6 +227,7 @@ static void show_json(const struct request *request, const struct policy_verdict
 	}
 	add_string(top, "sentence", sentence);
 	add_string(top, "engine", n_traps ? "notify" : NULL);
+	add_string(top, "module_name", place_of(verdict, name));
 	for (size_t i = 0; i < n_traps; i++)
 		json_object_array_add(list, json_object_new_string(traps[i]));
 	json_object_object_add(top, "traps", list);
@@ -215,8 +238,12 @@ static void show_json(const struct request *request, const struct policy_verdict
 	json_object_put(top);
 }
 
-static void show_text(const char *sentence, const char *const *traps, size_t n_traps)
+static void show_text(const struct policy_verdict *verdict, const char *sentence,
+		      const char *const *traps, size_t n_traps)
 {
+	char name[MODULE_NAME_SIZE];
+	const char *place = place_of(verdict, name);
+
 	printf("%s\n", sentence);
 	if (!n_traps) {
 		printf("engine: none needed; no rule moves or denies a socket\n");
@@ -226,6 +253,10 @@ static void show_text(const char *sentence, const char *const *traps, size_t n_t
 	for (size_t i = 0; i < n_traps; i++)
 		printf(" %s", traps[i]);
 	printf("\n");
+	if (place)
+		printf("engine af_graft, only if asked for, as it takes root and the "
+		       "kernel module: at '%s'\n",
+		       place);
 }
 
 static int explain(const struct request *request)
@@ -245,7 +276,7 @@ static int explain(const struct request *request)
 	if (request->json)
 		show_json(request, &verdict, sentence, traps, n_traps);
 	else
-		show_text(sentence, traps, n_traps);
+		show_text(&verdict, sentence, traps, n_traps);
 	return verdict.target == POLICY_DENY ? EXIT_FAILURE : 0;
 }
 

@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "ctl/json.h"
@@ -57,12 +58,12 @@ static struct json_object *from_access(const struct access *access)
 static void add_place(struct json_object *to, const struct endpoint *endpoint)
 {
 	static const char *const types[] = {
-		[ENDPOINT_IPV4] = "ipv4",
-		[ENDPOINT_IPV6] = "ipv6",
-		[ENDPOINT_UNIX] = "unix",
+		[ENDPOINT_IPV4] = "ipv4",   [ENDPOINT_IPV6] = "ipv6",
+		[ENDPOINT_UNIX] = "unix",   [ENDPOINT_ANY] = "any",
 		[ENDPOINT_NAMED] = "named",
 	};
-	char text[INET6_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN + 16];
+	size_t len;
 
 	add(to, "name", json_text(endpoint->name));
 	add(to, "type", json_object_new_string(types[endpoint->kind]));
@@ -70,8 +71,13 @@ static void add_place(struct json_object *to, const struct endpoint *endpoint)
 		add(to, "path", json_text(endpoint->path));
 		return;
 	}
+	if (endpoint->kind == ENDPOINT_ANY)
+		return;
 	inet_ntop(endpoint->kind == ENDPOINT_IPV4 ? AF_INET : AF_INET6, &endpoint->v4,
 		  text, sizeof(text));
+	len = strlen(text);
+	if (endpoint->zone)
+		snprintf(text + len, sizeof(text) - len, "%%%u", endpoint->zone);
 	add(to, "addr", json_object_new_string(text));
 	add(to, "port",
 	    endpoint->dynamic ? json_object_new_string("dynamic")

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * graft monitor: what happens to the endpoints, as it happens, one event a line. Outlives
- * graftd: it says that it lost it, and that it found it again. Every event is written out
- * at once, so a signal may end it anywhere.
+ * graftd and the module: it says that it lost it, and that it found it again. Every event
+ * is written out at once, so a signal may end it anywhere.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -102,33 +102,6 @@ static int show(const struct monitor *monitor, const struct wire_event *event)
 	return fflush(stdout) == EOF ? -errno : 0;
 }
 
-/* Connects and asks to be told. Return: 0 or -errno, not told. */
-static int begin(struct monitor *monitor)
-{
-	const struct wire_message ask = { .type = WIRE_WATCH };
-	struct talk *talk = &monitor->talk;
-	int r;
-
-	talk->fd = broker_open(talk->path ? talk->path : broker_path());
-	if (talk->fd < 0)
-		return talk->fd;
-	r = broker_send(talk->fd, &ask, NULL, 0);
-	if (r < 0)
-		talk->fd = fd_close(talk->fd);
-	return r;
-}
-
-/* Return: 0 or -errno. */
-static int receive(const struct monitor *monitor, struct wire_message *ret)
-{
-	struct pollfd ready = { monitor->talk.fd, POLLIN, 0 };
-	size_t n_fds;
-
-	if (poll(&ready, 1, -1) < 0)
-		return -errno;
-	return broker_receive(monitor->talk.fd, ret, BROKER_PATIENCE_MS, NULL, 0, &n_fds);
-}
-
 /* Follows one connection to its end. Return: 1 nothing more can be done, told; or
  * -errno. */
 static int follow(const struct monitor *monitor)
@@ -137,7 +110,7 @@ static int follow(const struct monitor *monitor)
 	int r;
 
 	for (;;) {
-		r = receive(monitor, &message);
+		r = talk_next(&monitor->talk, &message);
 		if (r < 0)
 			return r;
 		if (message.type == WIRE_ERROR) {
@@ -161,32 +134,39 @@ static int follow(const struct monitor *monitor)
 /* Return: 0 connected again, or -errno. */
 static int reconnect(struct monitor *monitor)
 {
+	bool was_module = monitor->talk.module != NULL;
 	int r;
 
-	fprintf(stderr, "graft monitor: graftd is gone; waiting for it\n");
+	fprintf(stderr, "graft monitor: %s is gone; waiting for it\n",
+		talk_with(&monitor->talk));
+	talk_close(&monitor->talk);
 	do {
 		poll(NULL, 0, RETRY_MS);
-		r = begin(monitor);
+		r = talk_watch(&monitor->talk);
 	} while (r < 0 && r != -EACCES && r != -EPROTONOSUPPORT);
 	if (r == 0)
-		fprintf(stderr, "graft monitor: graftd is back; what happened in between "
-				"is not known\n");
+		fprintf(stderr,
+			"graft monitor: %s is %s; what happened in between is not "
+			"known\n",
+			talk_with(&monitor->talk),
+			was_module == (monitor->talk.module != NULL) ? "back"
+								     : "there instead");
 	return r;
 }
 
 /* Returns when it failed, told. */
 static void run(struct monitor *monitor)
 {
-	int r = begin(monitor);
+	int r = talk_watch(&monitor->talk);
 
 	while (r == 0) {
 		r = follow(monitor);
-		monitor->talk.fd = fd_close(monitor->talk.fd);
 		if (r < 0)
 			r = reconnect(monitor);
 	}
 	if (r < 0)
 		talk_tell(&monitor->talk, r);
+	talk_close(&monitor->talk);
 }
 
 /* Return: 0, 1 when help was shown, -EINVAL. */
@@ -231,7 +211,7 @@ static void end(int signal)
 int command_monitor(int argc, char **argv)
 {
 	const struct sigaction ends = { .sa_handler = end };
-	struct monitor monitor = { .talk = { "graft monitor", NULL, -1 } };
+	struct monitor monitor = { .talk = TALK_INIT("graft monitor") };
 	int r = parse(&monitor, argc, argv);
 
 	if (r != 0)

@@ -303,5 +303,6 @@ const struct probe probes[] = {
 	{ "io-uring", 0, probe_io_uring },
 	{ "preload-library", PROBE_PRELOAD, probe_library },
 	{ "graftd", 0, probe_graftd },
+	{ "af-graft-module", PROBE_AF_GRAFT, probe_module },
 };
 const size_t n_probes = ARRAY_SIZE(probes);

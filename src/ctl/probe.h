@@ -25,6 +25,7 @@ struct probe_result {
 enum probe_engine {
 	PROBE_NOTIFY = 1 << 0,
 	PROBE_PRELOAD = 1 << 1,
+	PROBE_AF_GRAFT = 1 << 2,
 	PROBE_EVERY = PROBE_NOTIFY | PROBE_PRELOAD,
 };
 
@@ -54,6 +55,7 @@ int probe_enter_netns(void);
 /* The probes of what graft itself brings, in probe_parts.c. */
 void probe_library(struct probe_result *ret);
 void probe_graftd(struct probe_result *ret);
+void probe_module(struct probe_result *ret);
 
 /* The probes with two sides, in probe_notify.c. */
 void probe_notify(struct probe_result *ret);

@@ -7,8 +7,12 @@
 
 #include "base/fd.h"
 #include "broker/client.h"
+#include "ctl/module.h"
 #include "ctl/probe.h"
 #include "run/preload.h"
+
+#define MODULE_FAMILY "/sys/module/af_graft/parameters/family"
+#define FAMILY_SIZE   16
 
 void probe_library(struct probe_result *ret)
 {
@@ -31,4 +35,31 @@ void probe_graftd(struct probe_result *ret)
 			  "cannot be reached at %s: %s", broker_path(), strerror(-fd));
 	else
 		probe_say(ret, PROBE_OK, NULL, "answers at %s", broker_path());
+}
+
+/* What the module was loaded with. Return: false when it is not known. */
+static bool read_family(char ret[FAMILY_SIZE])
+{
+	_cleanup_fclose_ FILE *file = fopen(MODULE_FAMILY, "re");
+
+	if (!file || !fgets(ret, FAMILY_SIZE, file))
+		return false;
+	ret[strcspn(ret, "\n")] = '\0';
+	return true;
+}
+
+void probe_module(struct probe_result *ret)
+{
+	struct module *module = NULL;
+	char family[FAMILY_SIZE];
+
+	module_open(&module);
+	if (!module)
+		probe_say(ret, PROBE_NO, "modprobe af_graft, where it is installed",
+			  "is not loaded");
+	else if (read_family(family))
+		probe_say(ret, PROBE_OK, NULL, "is loaded, as address family %s", family);
+	else
+		probe_say(ret, PROBE_OK, NULL, "is loaded");
+	module_close(module);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "ctl/command.h"
 #include "policy/policy.h"
+#include "run/module.h"
 #include "run/options.h"
 #include "run/preload.h"
 #include "run/registry.h"
@@ -49,7 +50,7 @@ static void usage(FILE *to)
 		"                         where its bind to ADDR:PORT is made\n"
 		"      --policy FILE      rules and endpoints from FILE, see graft-policy(5)\n"
 		"      --rule LINE        one more line of policy\n"
-		"      --engine ENGINE    auto (default), notify or preload\n"
+		"      --engine ENGINE    auto (default), notify, preload or af_graft\n"
 		"      --dns auto|none    whether the resolver's addresses answer inside\n"
 		"      --name NAME        what `graft ps` calls this run\n"
 		"  -v, --verbose          say what becomes of each call; twice for more\n"
@@ -91,6 +92,7 @@ static int take_engine(struct run *run, const char *argument)
 		{ "auto", RUN_NOTIFY },
 		{ "notify", RUN_NOTIFY },
 		{ "preload", RUN_PRELOAD },
+		{ "af_graft", RUN_AF_GRAFT },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -98,7 +100,7 @@ static int take_engine(struct run *run, const char *argument)
 			run->engine = rows[i].engine;
 			return 0;
 		}
-	return misuse("--engine", argument, "auto, notify or preload");
+	return misuse("--engine", argument, "auto, notify, preload or af_graft");
 }
 
 static int take_option(struct run *run, int option, const char *argument)
@@ -156,8 +158,9 @@ static int parse(struct run *run, struct policy_options *policy, int argc, char 
 }
 
 /* Return: 0, or -errno after one line. */
-static int prepare_preload(struct run *run)
+static int prepare_library(struct run *run)
 {
+	const char *engine = run->engine == RUN_PRELOAD ? "preload" : "af_graft";
 	char why[128];
 	int r = preload_find(&run->library);
 
@@ -167,9 +170,28 @@ static int prepare_preload(struct run *run)
 	}
 	if (preload_check(run->argv[0], why, sizeof(why)) != PRELOAD_E_UNREACHABLE)
 		return 0;
-	log_error("the preload engine cannot reach '%s': %s; use --engine notify",
+	log_error("the %s engine cannot reach '%s': %s; use --engine notify", engine,
 		  run->argv[0], why);
 	return -ENOEXEC;
+}
+
+/* Return: 0, or -errno after one line. */
+static int prepare_engine(struct run *run)
+{
+	int r = 0;
+
+	switch (run->engine) {
+	case RUN_NOTIFY:
+		registry_check(run->policy);
+		return 0;
+	case RUN_PRELOAD:
+		registry_check(run->policy);
+		break;
+	case RUN_AF_GRAFT:
+		r = run_module_check(run->policy);
+		break;
+	}
+	return r < 0 ? r : prepare_library(run);
 }
 
 int command_run(int argc, char **argv)
@@ -188,9 +210,8 @@ int command_run(int argc, char **argv)
 		 : run.verbosity    ? LOG_LEVEL_INFO
 				    : LOG_LEVEL_WARNING,
 		 "graft run");
-	registry_check(run.policy);
 	status = EXIT_GRAFT_FAILED;
-	if (run.engine != RUN_PRELOAD || prepare_preload(&run) == 0)
+	if (prepare_engine(&run) == 0)
 		status = front_main(&run);
 	free(run.library);
 	policy_free(run.policy);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * graft show: the endpoints, one a line as `ip graft show` had them, or an array of
- * objects. Each is printed as graftd tells it and none is kept, so what this takes does
+ * objects. Each is printed as it is told and none is kept, so what this takes does
  * not depend on how many there are.
  */
 #include <arpa/inet.h>
@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
 #include "ctl/command.h"
 #include "ctl/json.h"
 #include "ctl/talk.h"
@@ -33,11 +32,12 @@ static void usage(FILE *to)
 {
 	fprintf(to,
 		"Usage: graft show [--json] [NAME...]\n\n"
-		"Lists the endpoints one may see, or those named, as graftd has them.\n"
+		"Lists the endpoints one may see, or those named, as graftd or the module\n"
+		"af_graft has them.\n"
 		"The sockets a run has are listed by `graft ps --sockets`.\n\n"
 		"  --json         print an array of objects\n" TALK_OPTIONS_HELP
 		"  -h, --help     show this help\n\n"
-		"Exit status: 0 shown, 1 a NAME is none or graftd fails, 2 misuse.\n");
+		"Exit status: 0 shown, 1 a NAME is none or it failed, 2 misuse.\n");
 }
 
 static bool is_wanted(struct listing *listing, const char *name)
@@ -94,24 +94,12 @@ static int print(struct listing *listing, const struct wire_endpoint *message,
 	return r;
 }
 
-static int take(void *context, const struct wire_endpoint *message)
+static int take(void *context, const struct wire_endpoint *message,
+		const struct endpoint *endpoint)
 {
 	struct listing *listing = context;
-	struct endpoint endpoint;
-	struct policy_error problem;
-	int r;
 
-	r = endpoint_parse(&endpoint, "graft show", message->line, strlen(message->line),
-			   &problem);
-	if (r < 0) {
-		fprintf(stderr, "%s\n",
-			r == -EINVAL ? problem.text : "graft show: out of memory");
-		return r;
-	}
-	if (is_wanted(listing, endpoint.name))
-		r = print(listing, message, &endpoint);
-	endpoint_release(&endpoint);
-	return r;
+	return is_wanted(listing, endpoint->name) ? print(listing, message, endpoint) : 0;
 }
 
 /* Return: 0 or an exit status. */
@@ -130,7 +118,7 @@ static int show(struct listing *listing)
 	int status = talk_open(&listing->talk);
 
 	if (status == 0)
-		status = talk_walk(&listing->talk, WIRE_ASK_ENDPOINTS, take, listing);
+		status = talk_walk(&listing->talk, take, listing);
 	if (status < 0)
 		return 1;
 	status = finish(listing);
@@ -146,7 +134,7 @@ static int show(struct listing *listing)
 static void release(struct listing *listing)
 {
 	free(listing->found);
-	fd_close(listing->talk.fd);
+	talk_close(&listing->talk);
 }
 
 /* Return: 0, 1 when help was shown, -EINVAL. */
@@ -185,7 +173,7 @@ static int parse(struct listing *ret, int argc, char **argv)
 
 int command_show(int argc, char **argv)
 {
-	struct listing listing = { .talk = { "graft show", NULL, -1 } };
+	struct listing listing = { .talk = TALK_INIT("graft show") };
 	int r = parse(&listing, argc, argv), status;
 
 	if (r != 0)

@@ -117,11 +117,10 @@ static int put_netns(struct line *line, const char *ref, bool is_target)
 	    kill((pid_t)strtol(ref, NULL, 10), 0) < 0 && errno == ESRCH)
 		return fail(line, "netns %s: no process has this number", ref);
 	if (strchr(ref, '/') && ref[0] != '/')
-		return fail(line,
-			    "netns %s: graftd is elsewhere; write the path from / on",
-			    ref);
+		return fail(line, "netns %s: write the path from / on", ref);
 	if (!strncmp(ref, "/proc/self/", 11) || !strncmp(ref, "/proc/thread-self/", 18))
-		return fail(line, "netns %s: means graftd itself to graftd; name a pid",
+		return fail(line,
+			    "netns %s: is another one for each who reads it; name a pid",
 			    ref);
 	if (is_target && !is_number(ref))
 		r = check_netns_file(line, ref, path);

@@ -7,8 +7,8 @@
 #include "wire/wire.h"
 
 /*
- * Makes of the words a user wrote the line that graftd is asked to add: names of users
- * and groups become numbers, and what graftd would understand in another way than the
+ * Makes of the words a user wrote the line that is asked to be added: names of users
+ * and groups become numbers, and what others would understand in another way than the
  * user (a relative path, its own /proc/self) is refused. @source names where they stand.
  *
  * Return: 0, with the endpoint's name too; 1 when there is nothing but blanks or a

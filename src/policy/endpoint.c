@@ -34,6 +34,13 @@ void endpoint_release(struct endpoint *endpoint)
 	free(endpoint->access);
 }
 
+const char *endpoint_is_for_module(const struct endpoint *endpoint)
+{
+	if (endpoint->kind == ENDPOINT_ANY)
+		return "no address";
+	return endpoint->zone ? "a zone" : NULL;
+}
+
 bool endpoint_is_wildcard(const struct endpoint *endpoint)
 {
 	if (endpoint->kind == ENDPOINT_IPV4)
@@ -91,6 +98,8 @@ int parse_endpoint_kind(struct endpoint *endpoint, const struct word *word,
 		endpoint->kind = ENDPOINT_IPV6;
 	else if (word_is(word, "unix"))
 		endpoint->kind = ENDPOINT_UNIX;
+	else if (word_is(word, "any"))
+		endpoint->kind = ENDPOINT_ANY;
 	else if (word->len == 0)
 		return policy_fail(error, &here,
 				   "the kind is missing; expected ipv4, ipv6 or unix");
@@ -121,16 +130,37 @@ int parse_endpoint_path(struct endpoint *endpoint, const struct word *word,
 	return endpoint->path ? 0 : -ENOMEM;
 }
 
+/* Takes a zone that is a number off @address; what else it may be is no address. */
+static uint32_t take_zone(struct word *address)
+{
+	struct word plain, zone;
+	uint64_t number;
+
+	if (!split_last(address, '%', &plain, &zone) ||
+	    !parse_number(&zone, UINT32_MAX, &number) || !number || number > UINT32_MAX)
+		return 0;
+	*address = plain;
+	return (uint32_t)number;
+}
+
 int parse_endpoint_address(struct endpoint *endpoint, const struct word *address,
 			   const struct policy_origin *at, struct policy_error *error)
 {
 	struct policy_origin here = origin_at(at, address);
+	struct word plain = *address;
 	struct in6_addr bytes;
 	int family, r;
 
-	r = parse_address(address, at, &family, &bytes, error);
+	if (endpoint->kind == ENDPOINT_IPV6)
+		endpoint->zone = take_zone(&plain);
+	r = parse_address(&plain, at, &family, &bytes, error);
 	if (r < 0)
 		return r;
+	if (endpoint->zone && !IN6_IS_ADDR_LINKLOCAL(&bytes) &&
+	    !IN6_IS_ADDR_MC_LINKLOCAL(&bytes))
+		return policy_fail(error, &here,
+				   "'%.*s': a zone goes with a link-local address only",
+				   WORD(address));
 	if ((family == AF_INET) != (endpoint->kind == ENDPOINT_IPV4))
 		return policy_fail(error, &here, "'%.*s' is not an %s address",
 				   WORD(address),
@@ -264,8 +294,11 @@ static int parse_place(struct endpoint *endpoint, struct scanner *scanner,
 		       struct policy_error *error)
 {
 	struct word place;
-	int r = scan_word(scanner, &place, error);
+	int r;
 
+	if (endpoint->kind == ENDPOINT_ANY)
+		return 0;
+	r = scan_word(scanner, &place, error);
 	if (r < 0)
 		return r;
 	if (endpoint->kind == ENDPOINT_UNIX)
@@ -305,6 +338,11 @@ int parse_endpoint_line(struct policy *policy, struct scanner *scanner,
 	r = parse_endpoint_name(&endpoint, &name, &scanner->at, error);
 	if (r == 0)
 		r = parse_endpoint(&endpoint, scanner, error);
+	if (r == 0 && endpoint_is_for_module(&endpoint))
+		r = policy_fail(error, &endpoint.origin,
+				"'%s' has %s: only the module af_graft keeps such "
+				"endpoints",
+				endpoint.name, endpoint_is_for_module(&endpoint));
 	if (r == 0)
 		r = policy_take_endpoint(policy, &endpoint, error);
 	if (r == 0)

@@ -96,9 +96,8 @@ static void say_passed(struct out *out, const struct policy_query *query,
 		       const struct policy_verdict *verdict)
 {
 	static const char *const kinds[] = {
-		[ENDPOINT_IPV4] = "ipv4",
-		[ENDPOINT_IPV6] = "ipv6",
-		[ENDPOINT_UNIX] = "unix",
+		[ENDPOINT_IPV4] = "ipv4",      [ENDPOINT_IPV6] = "ipv6",
+		[ENDPOINT_UNIX] = "unix",      [ENDPOINT_ANY] = "any",
 		[ENDPOINT_NAMED] = "graftd's",
 	};
 	const struct endpoint *endpoint = verdict->rule->endpoint;

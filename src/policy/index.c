@@ -88,6 +88,7 @@ enum rule_group endpoint_group(const struct rule *rule)
 	case ENDPOINT_NAMED:
 		return GROUP_HOST;
 	case ENDPOINT_UNIX:
+	case ENDPOINT_ANY: /* in no policy */
 		break;
 	}
 	return GROUP_UNIX;

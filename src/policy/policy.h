@@ -74,6 +74,8 @@ enum endpoint_kind {
 	ENDPOINT_IPV4,
 	ENDPOINT_IPV6,
 	ENDPOINT_UNIX,
+	/* A namespace, no address: af_graft's alone, and in no policy. */
+	ENDPOINT_ANY,
 	/* Not defined here: the registry knows it, and is asked at each call. */
 	ENDPOINT_NAMED,
 };
@@ -129,6 +131,7 @@ struct endpoint {
 		struct in6_addr v6;
 		char *path;
 	};
+	uint32_t zone; /* interface of a link-local address, or 0; af_graft's alone */
 	uint16_t port; /* host byte order */
 	bool dynamic;
 	struct netns_ref netns;
@@ -265,8 +268,10 @@ int policy_seal(struct policy *policy, struct policy_error *error);
  *
  *	NAME type (ipv4|ipv6) [addr ADDR] [port PORT|dynamic] [netns REF] [OPTION...]
  *	NAME type unix path PATH [netns REF] [OPTION...]
+ *	NAME type any [netns REF] [OPTION...]
  *
- * where no addr is any, no port and port 0 are dynamic, and type, addr, port and path may
+ * where no addr is any, a link-local one may have a zone (fe80::1%2, the number of an
+ * interface), no port and port 0 are dynamic, and type, addr, port and path may
  * be cut down to their first letters. The words stand in any order, addr after type. A
  * comment may follow, but a '#' within a word is an error.
  *
@@ -276,6 +281,8 @@ int policy_seal(struct policy *policy, struct policy_error *error);
 int endpoint_parse(struct endpoint *ret, const char *source, const char *text,
 		   size_t size, struct policy_error *error);
 void endpoint_release(struct endpoint *endpoint);
+/* Return: what @endpoint has that only the module af_graft keeps, in words, or NULL. */
+const char *endpoint_is_for_module(const struct endpoint *endpoint);
 /* The one-line form of `ip graft show`, options after it; without newline, and with the
  * blank at the end that it always had. Return: the whole length. */
 size_t endpoint_print_graft(const struct endpoint *endpoint, char *text, size_t size);

@@ -64,6 +64,13 @@ size_t policy_print_rule(const struct rule *rule, char *text, size_t size)
 	return out.len;
 }
 
+static void print_ipv6(struct out *out, const struct endpoint *endpoint)
+{
+	out_address(out, AF_INET6, &endpoint->v6);
+	if (endpoint->zone)
+		out_printf(out, "%%%u", endpoint->zone);
+}
+
 static void print_place(struct out *out, const struct endpoint *endpoint)
 {
 	switch (endpoint->kind) {
@@ -73,11 +80,14 @@ static void print_place(struct out *out, const struct endpoint *endpoint)
 		break;
 	case ENDPOINT_IPV6:
 		out_printf(out, "ipv6 [");
-		out_address(out, AF_INET6, &endpoint->v6);
+		print_ipv6(out, endpoint);
 		out_printf(out, "]");
 		break;
 	case ENDPOINT_UNIX:
 		out_printf(out, "unix %s", endpoint->path);
+		return;
+	case ENDPOINT_ANY:
+		out_printf(out, "any");
 		return;
 	case ENDPOINT_NAMED:
 		return;
@@ -162,10 +172,13 @@ static void print_graft_place(struct out *out, const struct endpoint *endpoint)
 		break;
 	case ENDPOINT_IPV6:
 		out_printf(out, " type ipv6 addr ");
-		out_address(out, AF_INET6, &endpoint->v6);
+		print_ipv6(out, endpoint);
 		break;
 	case ENDPOINT_UNIX:
 		out_printf(out, " type unix path %s", endpoint->path);
+		return;
+	case ENDPOINT_ANY:
+		out_printf(out, " type any");
 		return;
 	case ENDPOINT_NAMED:
 		out_printf(out, " type unknown");

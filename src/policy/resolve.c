@@ -269,6 +269,8 @@ static void set_endpoint(struct policy_verdict *verdict, const struct policy_que
 	case ENDPOINT_UNIX:
 		set_unix(verdict, outcome->path);
 		return;
+	case ENDPOINT_ANY: /* in no policy */
+		return;
 	case ENDPOINT_NAMED:
 		set_asked(verdict, query);
 		return;

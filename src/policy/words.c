@@ -64,6 +64,14 @@ static int parse_word(struct words *words, struct endpoint *endpoint,
 	return 0;
 }
 
+static int take_any(const struct words *words, struct policy_error *error)
+{
+	if (words->addr.text || words->port.text || words->path.text)
+		return policy_fail(error, &words->scanner.at,
+				   "an endpoint of type any has no addr, port or path");
+	return 0;
+}
+
 static int take_unix(const struct words *words, struct endpoint *endpoint,
 		     struct policy_error *error)
 {
@@ -114,13 +122,16 @@ static int parse_words(struct endpoint *endpoint, const struct scanner *scanner,
 		return policy_fail(error, &scanner->at,
 				   "the type is missing; expected type ipv4, ipv6 or "
 				   "unix");
+	if (endpoint->kind == ENDPOINT_ANY)
+		return take_any(&words, error);
 	return endpoint->kind == ENDPOINT_UNIX ? take_unix(&words, endpoint, error)
 					       : take_inet(&words, endpoint, error);
 }
 
 static bool is_kind(const struct word *word)
 {
-	return word_is(word, "ipv4") || word_is(word, "ipv6") || word_is(word, "unix");
+	return word_is(word, "ipv4") || word_is(word, "ipv6") || word_is(word, "unix") ||
+	       word_is(word, "any");
 }
 
 /* A line's comment may hold anything; that a '#' cuts a word in two is a mistake here,

@@ -118,8 +118,15 @@ static void answer_policy(struct request *request)
 
 static void take(struct request *request)
 {
+	enum wire_type type = request->message->type;
+
 	request->broker->counters.n_asks++;
-	switch (request->message->type) {
+	if (request->broker->config.gives_policy_only && type != WIRE_HELLO &&
+	    type != WIRE_ASK_POLICY) {
+		request_refuse(request, -EPERM, "the kernel module has the sockets");
+		return;
+	}
+	switch (type) {
 	case WIRE_HELLO:
 		answer_hello(request);
 		return;

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct event_loop;
@@ -26,6 +27,7 @@ struct run_broker_config {
 	const struct policy *policy; /* sealed; outlives the broker */
 	const struct stacks *stacks; /* with the program's own */
 	struct grafts *grafts;       /* what is granted is noted there */
+	bool gives_policy_only;      /* and no sockets: the kernel module has those */
 };
 
 struct run_broker_counters {

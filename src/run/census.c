@@ -33,6 +33,7 @@
 #include "base/process.h"
 #include "run/census.h"
 #include "run/grafts.h"
+#include "uapi/linux/graft.h"
 
 #ifndef SO_NETNS_COOKIE
 #	define SO_NETNS_COOKIE 71
@@ -293,6 +294,24 @@ static const char *state_of(int fd, const struct graft_info *info)
 	return info->peer_len ? "connected" : "open";
 }
 
+static bool is_of_module(int fd)
+{
+	socklen_t len = sizeof(int);
+	int value;
+
+	return getsockopt(fd, IPPROTO_GRAFT, GRAFT_NAME_TRANSPARENT, &value, &len) == 0;
+}
+
+/* One that the engine did not note. */
+static bool is_elsewhere(const struct census *census, int fd, int family, uint64_t netns)
+{
+	bool is_inet = family == AF_INET || family == AF_INET6;
+
+	if (census->own_cookie)
+		return netns != census->own_cookie && (is_inet || is_of_module(fd));
+	return netns == census->host_cookie && is_inet;
+}
+
 /* Fills @ret from a copy of the socket. Return: whether it is a graft. */
 static bool examine(const struct census *census, int fd, struct entry *ret)
 {
@@ -305,8 +324,7 @@ static bool examine(const struct census *census, int fd, struct entry *ret)
 	info->cookie = get_u64(fd, SO_COOKIE);
 	info->family = get_int(fd, SO_DOMAIN);
 	ret->noted = census->grafts && grafts_find(census->grafts, info->cookie, &note);
-	if (!ret->noted && (netns != census->host_cookie ||
-			    (info->family != AF_INET && info->family != AF_INET6)))
+	if (!ret->noted && !is_elsewhere(census, fd, info->family, netns))
 		return false;
 	ret->rule = ret->noted ? note.rule : GRAFTS_NO_RULE;
 	info->since_ns = ret->noted ? note.since_ns : 0;
@@ -451,7 +469,7 @@ static int report(const struct census *census, struct entries *list, control_emi
 			census->rule_text(census->context, entry->rule, text,
 					  sizeof(text));
 			entry->info.rule = text;
-		} else if (entry->noted) {
+		} else if (entry->noted || census->own_cookie) {
 			entry->info.rule = "-";
 		} else {
 			entry->info.rule = entry->info.protocol == IPPROTO_TCP &&

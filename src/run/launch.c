@@ -123,7 +123,8 @@ static void child_prepare_library(int channel, const struct launch_request *requ
 	report->broker = run_broker_listen(name);
 	if (report->broker < 0)
 		child_fail(channel, -report->broker, "listen for the library");
-	r = preload_set_environment(request->library, name, log_wants(LOG_LEVEL_INFO));
+	r = preload_set_environment(request->library, name, request->has_module,
+				    log_wants(LOG_LEVEL_INFO));
 	if (r < 0)
 		child_fail(channel, -r, "put the library into LD_PRELOAD");
 }

@@ -19,6 +19,7 @@ struct launch_request {
 	unsigned int traps;    /* 0: no filter, no fence */
 	/* The preload library: the program is to load it and finds a broker; or NULL. */
 	const char *library;
+	bool has_module; /* and sockets are the kernel module's affair */
 	struct namespaces_wish wish;
 	const struct dns_server *servers;
 	size_t n_servers;

@@ -167,7 +167,8 @@ int preload_check(const char *name, char *why, size_t size)
 
 /* --- the environment --- */
 
-int preload_set_environment(const char *library, const char *broker, bool is_verbose)
+int preload_set_environment(const char *library, const char *broker, bool has_module,
+			    bool is_verbose)
 {
 	const char *others = getenv("LD_PRELOAD");
 	_cleanup_free_ char *value = NULL;
@@ -178,6 +179,7 @@ int preload_set_environment(const char *library, const char *broker, bool is_ver
 		     others ? others : "") < 0)
 		return -ENOMEM;
 	if (setenv("LD_PRELOAD", value, 1) < 0 || setenv("GRAFT_RUN", broker, 1) < 0 ||
+	    (has_module && setenv("GRAFT_ENGINE", "af_graft", 1) < 0) ||
 	    (is_verbose && setenv("GRAFT_VERBOSE", "1", 1) < 0))
 		return -errno;
 	return 0;
@@ -186,4 +188,5 @@ int preload_set_environment(const char *library, const char *broker, bool is_ver
 void preload_clear_environment(void)
 {
 	unsetenv("GRAFT_RUN");
+	unsetenv("GRAFT_ENGINE");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What `graft run --engine preload` needs beside the broker: the library, a program that
- * loads it, and the environment that makes it do so.
+ * What the engines `preload` and `af_graft` need beside the broker: the library, a program
+ * that loads it, and the environment that makes it do so.
  */
 #pragma once
 
@@ -23,7 +23,8 @@ int preload_find(char **ret_path);
 #define PRELOAD_E_UNREACHABLE 1
 int preload_check(const char *name, char *why, size_t size);
 /* Changes the environment of the calling process; @broker is run_broker_listen()'s.
- * Return: 0 or -errno. */
-int preload_set_environment(const char *library, const char *broker, bool is_verbose);
+ * @has_module: sockets are the kernel module's affair. Return: 0 or -errno. */
+int preload_set_environment(const char *library, const char *broker, bool has_module,
+			    bool is_verbose);
 /* Takes out what a run around this one put in. */
 void preload_clear_environment(void);

@@ -13,6 +13,7 @@ struct policy;
 enum run_engine {
 	RUN_NOTIFY,
 	RUN_PRELOAD,
+	RUN_AF_GRAFT,
 };
 
 struct run {
@@ -21,7 +22,7 @@ struct run {
 	char *name;    /* --name, or the program's */
 	char *summary; /* the policy options, for `graft ps` */
 	enum run_engine engine;
-	char *library; /* RUN_PRELOAD: its path */
+	char *library; /* its path, where the engine needs it */
 	bool has_dns;
 	int verbosity;
 	sigset_t mask;         /* as the caller of `graft run` left it */

@@ -13,7 +13,7 @@
 
 #define NETNS_DIRECTORY "/run/netns" /* where ip-netns(8) keeps names */
 
-static int open_netns(const struct netns_ref *ref)
+int stacks_open_netns(const struct netns_ref *ref)
 {
 	char path[4096];
 	int fd;
@@ -57,7 +57,7 @@ static int find_stack(struct stacks *stacks, const struct netns_ref *refs[STACKS
 		}
 	if (stacks->n_others == STACKS_MAX)
 		return -E2BIG;
-	netns = open_netns(ref);
+	netns = stacks_open_netns(ref);
 	if (netns < 0)
 		return netns;
 	r = stack_netns_new(ret, netns);

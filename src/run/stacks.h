@@ -11,6 +11,7 @@
 /* Namespaces that the endpoints of one policy may name; each costs a process. */
 #define STACKS_MAX 64
 
+struct netns_ref;
 struct policy;
 struct stack;
 
@@ -26,3 +27,5 @@ struct stacks {
  * threads start. Return: 0, or -errno after logging. */
 int stacks_new(struct stacks *ret, const struct policy *policy, pid_t program,
 	       bool is_supervised);
+/* Of an endpoint. Return: a descriptor, or -errno. */
+int stacks_open_netns(const struct netns_ref *ref);

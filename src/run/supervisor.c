@@ -38,6 +38,7 @@
 #include "run/dns.h"
 #include "run/grafts.h"
 #include "run/launch.h"
+#include "run/module.h"
 #include "run/registry.h"
 #include "run/run.h"
 #include "run/stacks.h"
@@ -56,6 +57,7 @@ struct supervisor {
 	struct event_timer tick;
 	struct notify *notify;
 	struct run_broker *broker;
+	struct run_module *module; /* NULL but with RUN_AF_GRAFT */
 	struct registry *registry;
 	struct dns *dns;
 	struct control *control;
@@ -221,6 +223,8 @@ static void count(const struct supervisor *self, struct run_info *ret)
 		ret->n_grafts = counters.n_grafts;
 		ret->n_swaps = counters.n_swaps;
 		ret->n_refused = counters.n_refused;
+	} else if (self->module) {
+		run_module_count(self->module, ret);
 	} else if (self->broker) {
 		struct run_broker_counters counters;
 
@@ -244,6 +248,7 @@ static void describe_run(void *context, struct run_info *ret)
 		.name = self->run->name,
 		.command = self->run->argv[0],
 		.engine = self->notify   ? "notify"
+			  : self->module ? "af_graft"
 			  : self->broker ? "preload"
 					 : "none",
 		.policy = self->run->summary,
@@ -259,6 +264,7 @@ static int walk_grafts(void *context, control_emit *emit, void *emit_context)
 		.root = getpid(),
 		.program = self->has_exited ? 0 : self->launch.pid,
 		.host_cookie = self->stacks.host->cookie,
+		.own_cookie = self->module ? self->stacks.own->cookie : 0,
 		.grafts = self->grafts,
 		.rule_text = rule_text,
 		.context = self,
@@ -378,6 +384,7 @@ static int start_broker(struct supervisor *self)
 		.policy = self->run->policy,
 		.stacks = &self->stacks,
 		.grafts = self->grafts,
+		.gives_policy_only = self->module != NULL,
 	};
 	int r = run_broker_new(&self->broker, &config, self->launch.broker);
 
@@ -452,16 +459,22 @@ static int set_up(struct supervisor *self)
 	policy_get_reach(self->run->policy, &reach);
 	request.traps = filter_plan(&reach);
 	is_supervised = request.traps != 0;
-	if (is_supervised && self->run->engine == RUN_PRELOAD) {
+	if (is_supervised && self->run->engine != RUN_NOTIFY) {
 		request.traps = 0;
 		request.library = self->run->library;
+		request.has_module = self->run->engine == RUN_AF_GRAFT;
 	}
 	namespaces_look(&request.wish);
 	r = launch_prepare(&self->launch, &request);
 	if (r < 0)
 		return r;
 	settle();
-	r = stacks_new(&self->stacks, self->run->policy, self->launch.pid, is_supervised);
+	if (request.has_module)
+		r = run_module_new(&self->module, &self->stacks, self->run->policy,
+				   self->launch.pid);
+	else
+		r = stacks_new(&self->stacks, self->run->policy, self->launch.pid,
+			       is_supervised);
 	if (r < 0)
 		return r;
 	drop_privileges(reach.has_unix);

@@ -39,6 +39,9 @@
 /* Beyond this a case is taken for hung. Long, for the machine may have other work. */
 #define CASE_SECONDS  10
 #define BRIEF_SECONDS 1
+
+/* How many times slower than usual the machine is: --slow. */
+extern int slowness;
 /* Every run of a case has this many ports to itself. */
 #define CASE_PORTS 8
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * conformance [--list] [--first ADDRESS]... [--brief NAME:FAMILY:TYPE]... [PATTERN...]
+ * conformance [--list] [--first ADDRESS]... [--brief NAME:FAMILY:TYPE]... [--slow N]
+ *             [PATTERN...]
  *
  * Runs the cases whose name matches one of the shell patterns (all without one), each in
  * a process group of its own, and prints one line per case, family and type:
@@ -9,7 +10,8 @@
  *
  * With --first every case begins by connecting some sockets to ADDRESS: an engine that
  * guesses from what came before where a socket will end is led to guess wrong.
- * With --brief that run, which is known to differ, may be given up early.
+ * With --brief that run, which is known to differ, may be given up early. With --slow
+ * each is waited for N times as long, for an emulated machine.
  *
  * Status 0; 1 when a result breaks what the standard fixes (said on stderr); 2 misuse.
  */
@@ -52,6 +54,8 @@ static const char *type_text(const struct ctx *t)
 
 static struct address first[4];
 static size_t n_first;
+
+int slowness = 1;
 
 static const char *brief[256];
 static size_t n_brief;
@@ -184,8 +188,8 @@ static bool run_case(const struct test_case *test, int family, int type, uint16_
 		perror("conformance: fork");
 		exit(2);
 	}
-	in_time = collect(from, is_brief(&t) ? BRIEF_SECONDS : CASE_SECONDS, text,
-			  sizeof(text));
+	in_time = collect(from, (is_brief(&t) ? BRIEF_SECONDS : CASE_SECONDS) * slowness,
+			  text, sizeof(text));
 	kill(-pid, SIGKILL);
 	status = child_status(pid);
 	close(from);
@@ -259,10 +263,12 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--brief") == 0 && i + 1 < argc &&
 			   n_brief < ARRAY_SIZE(brief)) {
 			brief[n_brief++] = argv[++i];
+		} else if (strcmp(argv[i], "--slow") == 0 && i + 1 < argc) {
+			slowness = (int)strtol(argv[++i], NULL, 10);
 		} else {
 			fprintf(stderr,
 				"usage: conformance [--list] [--first ADDRESS]... "
-				"[--brief NAME:FAMILY:TYPE]... [PATTERN...]\n");
+				"[--brief NAME:FAMILY:TYPE]... [--slow N] [PATTERN...]\n");
 			return 2;
 		}
 	}

@@ -124,6 +124,8 @@ def case_add_and_delete(daemon):
     assert client.add('web ipv4 127.0.0.1:1') == errno.EEXIST
     assert client.add('web2 ipv4') == errno.EINVAL
     assert client.add('') == errno.EINVAL
+    assert client.add('net type any netns 1') == errno.EOPNOTSUPP
+    assert client.add('six ipv6 [fe80::1%2]:80') == errno.EOPNOTSUPP
     assert client.add('out type ipv4') == 0
     assert client.add('db unix /run/db.sock owner uid=5 hold') == 0
     assert client.add('there ipv6 [::1]:80 netns 1') == 0

@@ -48,7 +48,7 @@ check()
 		mapfile -t all < <(help_options "$command" | grep -e '^--'; echo --help)
 		expect "${all[@]}" -- "$command" --
 	done
-	expect auto notify preload -- run --engine ''
+	expect auto notify preload af_graft -- run --engine ''
 	expect notify -- run --engine n
 	expect auto none -- run --dns ''
 	expect "$private/first.conf" -- run --policy "$private/fi"
@@ -57,8 +57,8 @@ check()
 	expect tcp udp -- explain --policy x bind ''
 	expect '' -- run --name ''
 	expect "$private/first.conf" -- add --batch "$private/fi"
-	expect type ipv4 ipv6 unix -- add x ''
-	expect ipv4 ipv6 unix -- add x type ''
+	expect type ipv4 ipv6 unix any -- add x ''
+	expect ipv4 ipv6 unix any -- add x type ''
 	expect dynamic -- add x type ipv4 port d
 	# Behind PROGRAM its own arguments follow: files, and no option of ours.
 	expect '' -- run -p 8080:80 true --pol

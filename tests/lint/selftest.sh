@@ -7,6 +7,8 @@
 set -eu
 . "$(dirname "$0")/lib.sh"
 
+# Where scripts of the kernel are kept: no copy of the tree takes them out again.
+export GRAFT_CACHE="${GRAFT_CACHE:-$build/cache}"
 private=$(mktemp -d)
 trap 'rm -rf "$private"' EXIT
 tree=$private/tree
@@ -110,6 +112,18 @@ proves format 'src/base/planted.h:4: a blank is missing'
 printf '%s\n/* %090d */\n' "$spdx" 0 | plant src/base/planted.h
 proves format 'src/base/planted.h:2: a comment beyond'
 
+# checkpatch
+rm -r "$tree/kmod"
+printf '%s\nint planted;\nvoid f(void)\n{\n\tif(planted) f();\n}\n' \
+	'// SPDX-License-Identifier: GPL-2.0-only' | plant kmod/planted.c
+proves checkpatch 'kmod/planted.c:5: ERROR:SPACING'
+
+# coccinelle
+rm -r "$tree/kmod"
+printf '%s\nvoid f(char *p)\n{\n\tkfree(p);\n\t*p = 0;\n}\n' \
+	'// SPDX-License-Identifier: GPL-2.0-only' | plant kmod/planted.c
+proves coccinelle 'kmod/planted.c:5:.* preceded by free'
+
 # tidy
 printf '%s\nint planted(int a)\n{\n\treturn a == a;\n}\n' "$spdx" | plant src/base/planted.c
 printf '[\n{\n"directory": "%s",\n"command": "cc -c ../src/base/planted.c",\n%s\n}\n]\n' \
@@ -172,6 +186,9 @@ printf '%s\n' "$spdx" | plant tests/unit/planted.c
 proves licence 'tests/unit/planted.c: no SPDX line for GPL'
 rm "$tree/LICENSES/GPL-2.0-or-later.txt"
 proves licence 'GPL-2.0-or-later.txt is missing'
+
+printf 'obj-m := planted.o\n' | plant kmod/Kbuild
+proves licence 'kmod/Kbuild: no SPDX line for GPL-2.0-only'
 
 # size
 { echo "$spdx"; seq -f 'extern int planted%.0f;' 600; } | plant src/base/planted.h

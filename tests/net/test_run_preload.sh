@@ -32,6 +32,28 @@ environment()
 		"$(try -- sh -c 'echo "$LD_PRELOAD$GRAFT_RUN"')"
 	equal "$WHO: a run of the other engine inside is not of this one" "" \
 		"$(try "${rule[@]}" -- "$GRAFT" run --engine notify -- printenv GRAFT_RUN)"
+	equal "$WHO: nor of another engine's" "" \
+		"$(GRAFT_ENGINE=af_graft try "${rule[@]}" -- printenv GRAFT_ENGINE)"
+}
+
+# What there is of the engine af_graft where the kernel module is not.
+without_module()
+{
+	local wanted='modprobe af_graft'
+	[ ! -d /sys/module/af_graft ] || return 0
+	[ "$WHO" = root ] && [ "$GRAFT_TEST_CAPABLE" = root ] || wanted='needs root'
+	ENGINE=af_graft refused "af_graft without what it needs" "$wanted" -p 8080:80 -- true
+	equal "$WHO: GRAFT_ENGINE without the module: rules fail, the rest is native" \
+		"GRAFT_ENGINE=af_graft: the kernel has no AF_GRAFT; modprobe af_graft 100 100 0" \
+		"$(GRAFT_ENGINE=af_graft LD_PRELOAD=$T/bin/libgraft-hijack.so \
+			GRAFT_CONV_PAIRS=0.0.0.0:80=web "$PYTHON" -c '
+import socket
+for call, port in (("connect_ex", 80), ("bind", 80), ("bind", 0)):
+    try:
+        print(getattr(socket.socket(), call)(("0.0.0.0", port)) or 0)
+    except OSError as error:
+        print(error.errno)' 2>&1 | sed 's/^libgraft-hijack.so: //' | tr '\n' ' ' |
+			sed 's/ $//')"
 }
 
 unreachable()
@@ -89,6 +111,7 @@ all()
 {
 	environment
 	unreachable
+	without_module
 	elsewhere
 }
 

@@ -24,8 +24,10 @@ CHANGING = {"getrandom", "prlimit64", "getpid", "getppid", "getpgrp", "gettid", 
             "times", "getrusage", "futex"}
 # Numbers that may look like a process's, and are not.
 NO_PROCESSES = {"listen", "bind", "connect", "setsockopt"}
-# Of a socket. An option of a number that no kernel has is a question about a pointer.
+# Of a socket. An option of a number that no kernel has is a question about a pointer. And
+# once, whether the kernel module is there.
 QUESTIONS = re.compile(r"(getsockopt|getsockname|getpeername)\(|"
+                       r"access\(\"/sys/module/af_graft/|"
                        r"setsockopt\(\d+, SOL_SOCKET, PTR /\* SO_\?\?\? \*/, .* = -1")
 CALL = re.compile(r"^(\d+) +(\w+)\((.*)\) += (-?\w+)(.*)$")
 RESUMED = re.compile(r"^(\d+) +<\.\.\. (\w+) resumed>(.*)$")

@@ -67,7 +67,8 @@ expect "a file too large" 2 "large.conf: larger than the 64 MiB a policy file ma
 
 expect "explain a file's rule" 0 \
 	"rule good.conf:2 'bind tcp 0.0.0.0:80 = web' matches; the socket is made in the host's stack and bound to 127.0.0.1:8080
-engine: notify; traps bind connect listen sendto(MSG_FASTOPEN) sendmsg(MSG_FASTOPEN) sendmmsg(MSG_FASTOPEN) socket(AF_GRAFT)" \
+engine: notify; traps bind connect listen sendto(MSG_FASTOPEN) sendmsg(MSG_FASTOPEN) sendmmsg(MSG_FASTOPEN) socket(AF_GRAFT)
+engine af_graft, only if asked for, as it takes root and the kernel module: at 'web'" \
 	"$graft" explain --policy good.conf bind tcp 0.0.0.0:80
 expect "rules before -p before -i before pairs before -e" 0 \
 	"rule --rule:1 'connect any 127.0.0.1:80 = own' matches; the socket stays in the program's own stack
@@ -76,7 +77,8 @@ engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(
 	--rule 'connect any 127.0.0.1:80 = own' connect tcp 127.0.0.1:80
 expect "-p before -i wherever they stand" 0 \
 	"rule -p 8080:80 'bind tcp 0.0.0.0:80 = pub-tcp-8080-4' matches; the socket is made in the host's stack and bound to 0.0.0.0:8080
-engine: notify; traps bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
+engine: notify; traps bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)
+engine af_graft, only if asked for, as it takes root and the kernel module: at 'pub-tcp-8080-4'" \
 	"$graft" explain -i 0.0.0.0:80=deny -p 8080:80 bind tcp 0.0.0.0:80
 expect "pairs before -e" 1 \
 	"rule GRAFT_CONV_PAIRS 10.0.0.1:80=deny 'connect any 10.0.0.1:80 = deny' matches; the call fails with EACCES
@@ -85,7 +87,8 @@ engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(
 	connect tcp 10.0.0.1:80
 expect "the older variables" 0 \
 	"rule GRAFT_INGRESS_CONVERT 0.0.0.0:1-99=web 'bind any 0.0.0.0:1-99 = web' matches; the socket is made in the host's stack and bound to 127.0.0.1:8080
-engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)" \
+engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(AF_GRAFT)
+engine af_graft, only if asked for, as it takes root and the kernel module: at 'web'" \
 	env GRAFT_INGRESS_CONVERT=0.0.0.0:1-99=web GRAFT_EGRESS_CONVERT=0.0.0.0/0=host \
 	"$graft" explain --rule 'endpoint web ipv4 127.0.0.1:8080' bind tcp 0.0.0.0:80
 expect "-e and GRAFT_EGRESS_CONVERT, then GRAFT_BBCONN" 1 \
@@ -95,7 +98,8 @@ engine: notify; traps socket bind connect listen sendto sendmsg sendmmsg socket(
 	-e 10.0.0.0/7=own connect tcp 10.0.0.1:80
 expect "an endpoint of the registry" 0 \
 	"rule -i 0.0.0.0:80=wbe 'bind any 0.0.0.0:80 = wbe' matches; endpoint 'wbe' is looked up in graftd's registry when the call is made
-engine: notify; traps bind connect listen sendto sendmsg sendmmsg setsockopt(IPPROTO_TCP) socket(AF_GRAFT)" \
+engine: notify; traps bind connect listen sendto sendmsg sendmmsg setsockopt(IPPROTO_TCP) socket(AF_GRAFT)
+engine af_graft, only if asked for, as it takes root and the kernel module: at 'wbe'" \
 	"$graft" explain --policy good.conf -i 0.0.0.0:80=wbe -i 0.0.0.0:81=web \
 	bind udp 0.0.0.0:80
 expect "one bad pair" 2 \

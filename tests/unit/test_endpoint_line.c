@@ -101,6 +101,24 @@ static void test_ports_and_addresses(void **state)
 		  "endpoint x ipv4 127.0.0.1:dynamic");
 }
 
+static void test_without_address(void **state)
+{
+	assert_is("x type any netns web", "x type any netns web ",
+		  "endpoint x any netns web");
+	assert_is("x any owner uid=5", "x type any owner uid=5 ",
+		  "endpoint x any owner uid=5");
+}
+
+static void test_zone(void **state)
+{
+	assert_is("x type ipv6 addr fe80::1%2 port 80",
+		  "x type ipv6 addr fe80::1%2 port 80 ",
+		  "endpoint x ipv6 [fe80::1%2]:80");
+	assert_is("x ipv6 [ff02::1%4294967295]:dynamic",
+		  "x type ipv6 addr ff02::1%4294967295 port dynamic ",
+		  "endpoint x ipv6 [ff02::1%4294967295]:dynamic");
+}
+
 static void test_options_and_access(void **state)
 {
 	assert_is("q type ipv4 hold owner uid=1000 port 5 share",
@@ -165,6 +183,13 @@ static const struct {
 	  "'::ffff:1.2.3.4' is an IPv4 address in IPv6 clothes; define the endpoint as "
 	  "ipv4" },
 	{ "x type ipv6 addr fe80::1%lo", "'fe80::1%lo': addresses take no zone" },
+	{ "x type ipv6 addr fe80::1%0", "'fe80::1%0': addresses take no zone" },
+	{ "x type ipv6 addr fe80::1%", "'fe80::1%': addresses take no zone" },
+	{ "x type ipv6 addr fe80::1%4294967296",
+	  "'fe80::1%4294967296': addresses take no zone" },
+	{ "x type ipv6 addr ::1%2",
+	  "'::1%2': a zone goes with a link-local address only" },
+	{ "x type ipv4 addr 1.2.3.4%2", "'1.2.3.4%2': addresses take no zone" },
 	{ "x type ipv4 addr 1.2.3", "'1.2.3' is not an IPv4 address" },
 	{ "x type ipv4 port 65536", "port 65536 is not in 0-65535" },
 	{ "x type ipv4 port -1", "port '-1' is not a number" },
@@ -173,6 +198,7 @@ static const struct {
 	{ "x type unix", "the path is missing; expected type unix path PATH" },
 	{ "x type unix path /x port 1",
 	  "a unix endpoint has a path, no addr and no port" },
+	{ "x type any port 1", "an endpoint of type any has no addr, port or path" },
 	{ "x type unix path x", "'x' is not an absolute path (nor an abstract @NAME)" },
 	{ "x type unix path /a#b", "'#' begins a comment and cannot be part of a word" },
 	{ "x type unix path /a\nb", "a control character (0x0a)" },
@@ -330,6 +356,8 @@ int main(void)
 		cmocka_unit_test(test_old_sessions),
 		cmocka_unit_test(test_words_in_any_order),
 		cmocka_unit_test(test_ports_and_addresses),
+		cmocka_unit_test(test_without_address),
+		cmocka_unit_test(test_zone),
 		cmocka_unit_test(test_options_and_access),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_mistakes),

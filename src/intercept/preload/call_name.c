@@ -10,6 +10,7 @@
 #include "intercept/preload/calls.h"
 #include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
+#include "intercept/preload/module.h"
 #include "intercept/preload/state.h"
 #include "intercept/preload/view.h"
 
@@ -50,12 +51,14 @@ bool route_take(struct route *route, int fd, const struct sockaddr *address,
 	memset(&route->asked, 0, sizeof(route->asked));
 	memcpy(&route->asked, address, len);
 	route->asked_size = len;
+	module_translate(&route->asked);
 	return true;
 }
 
 /* Whose call it is. Return: 0: @ret is an inet socket; SUBJECT_E_GRAFT: an AF_GRAFT one;
- * or -errno: none of ours. */
-#define SUBJECT_E_GRAFT 1
+ * SUBJECT_E_KERNEL: one that the program has of the kernel; or -errno: none of ours. */
+#define SUBJECT_E_GRAFT  1
+#define SUBJECT_E_KERNEL 2
 
 static int find_subject(int fd, const struct route *route, struct subject *ret)
 {
@@ -64,6 +67,8 @@ static int find_subject(int fd, const struct route *route, struct subject *ret)
 	if (graft_concerns(fd, &route->asked))
 		return SUBJECT_E_GRAFT;
 	r = subject_open(fd, ret);
+	if (r == 0 && subject_is_kernels(ret))
+		return SUBJECT_E_KERNEL;
 	return r < 0 || subject_is_inet(ret) ? r : -EAFNOSUPPORT;
 }
 
@@ -81,6 +86,8 @@ int hijack_bind(int fd, const struct sockaddr *address, socklen_t len)
 	}
 	if (r == SUBJECT_E_GRAFT)
 		return graft_bind(fd, &route);
+	if (r == SUBJECT_E_KERNEL)
+		return bind(fd, &route.asked.any, route.asked_size);
 	/* The kernel takes AF_UNSPEC with 0.0.0.0 for AF_INET here. */
 	if (subject.domain == AF_INET && route.asked.any.sa_family == AF_UNSPEC &&
 	    route.asked.v4.sin_addr.s_addr == htonl(INADDR_ANY))
@@ -95,8 +102,16 @@ int hijack_bind(int fd, const struct sockaddr *address, socklen_t len)
 /* Says what the connection will look like, before anybody can ask. */
 static void note_peer(const struct subject *subject, const struct route *route)
 {
-	if (route->is_judged)
+	if (route->is_judged && !*route->via)
 		view_note_peer(subject->number, &route->address, &route->asked);
+}
+
+static int make_connect(const struct subject *subject, const struct route *route)
+{
+	if (*route->via)
+		return goal_connect_via(subject, route);
+	return connect(subject->number, &route->address.any, route->size) < 0 ? -errno
+									      : 0;
 }
 
 int hijack_connect(int fd, const struct sockaddr *address, socklen_t len)
@@ -113,12 +128,13 @@ int hijack_connect(int fd, const struct sockaddr *address, socklen_t len)
 	}
 	if (r == SUBJECT_E_GRAFT)
 		return graft_connect(fd, &route);
+	if (r == SUBJECT_E_KERNEL)
+		return connect(fd, &route.asked.any, route.asked_size);
 	r = prepare(&subject, &route);
 	if (r == 0) {
 		note_peer(&subject, &route);
 		errno = saved;
-		if (connect(fd, &route.address.any, route.size) < 0)
-			r = -errno;
+		r = make_connect(&subject, &route);
 	}
 	errno = saved;
 	return (int)conclude(&subject, &route, r);
@@ -164,7 +180,8 @@ int hijack_listen(int fd, int backlog)
 	struct subject subject;
 	struct route route;
 
-	if (subject_open(fd, &subject) < 0 || !subject_is_inet(&subject)) {
+	if (subject_open(fd, &subject) < 0 || !subject_is_inet(&subject) ||
+	    subject_is_kernels(&subject)) {
 		errno = saved;
 		return listen(fd, backlog);
 	}

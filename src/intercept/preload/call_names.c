@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * getaddrinfo() of endpoints: whether one exists, the policy or else the broker says.
+ * getaddrinfo() of endpoints: whether one exists, the policy or else the broker says, or
+ * the kernel module in its place.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,6 +9,7 @@
 
 #include "intercept/preload/broker.h"
 #include "intercept/preload/calls.h"
+#include "intercept/preload/module.h"
 #include "intercept/preload/names.h"
 #include "intercept/preload/state.h"
 
@@ -20,6 +22,7 @@ static int family_of(const struct endpoint *endpoint)
 		return AF_INET6;
 	case ENDPOINT_UNIX:
 		return AF_UNIX;
+	case ENDPOINT_ANY:
 	case ENDPOINT_NAMED:
 		break;
 	}
@@ -50,6 +53,16 @@ static int ask(const char *name, int type, int family)
 	return family;
 }
 
+static int find_in_module(const char *name, int type)
+{
+	struct module_place place;
+	int r = module_find_any(name, type, &place);
+
+	if (r < 0)
+		return r;
+	return place.family == AF_UNSPEC ? AF_INET : place.family;
+}
+
 static int find_endpoint(const char *name, int type)
 {
 	const struct endpoint *endpoint =
@@ -58,6 +71,8 @@ static int find_endpoint(const char *name, int type)
 
 	if (endpoint && endpoint->kind != ENDPOINT_NAMED)
 		return family_of(endpoint);
+	if (state_has_module())
+		return find_in_module(name, type);
 	r = ask(name, type, AF_INET);
 	if (r == -EPROTOTYPE || r == -EAFNOSUPPORT) {
 		/* An ipv6 endpoint, which an AF_INET socket cannot reach. */

@@ -11,6 +11,7 @@
 #include "intercept/preload/calls.h"
 #include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
+#include "intercept/preload/module.h"
 #include "intercept/preload/state.h"
 #include "intercept/preload/view.h"
 
@@ -114,7 +115,9 @@ static ssize_t deliver(struct subject *subject, struct route *route,
 		r = prepare(subject, route);
 	if (r == 0 && route->is_judged && has_source_route(sending->head))
 		r = -EPERM;
-	if (r == 0 && route->is_judged)
+	if (*route->via)
+		route->size = module_address(route->via, &route->address);
+	else if (r == 0 && route->is_judged)
 		view_note_peer(subject->number, &route->address, &route->asked);
 	result = r < 0 ? r : send_to(sending, &route->address, route->size);
 	if (r == 0 && result < 0)
@@ -154,8 +157,9 @@ static ssize_t send_judged(const struct sending *sending, const struct sockaddr 
 	if (graft_concerns(sending->fd, &route.asked))
 		return deliver_named(&route, sending);
 	if (subject_open(sending->fd, &subject) < 0 || !subject_is_inet(&subject) ||
+	    subject_is_kernels(&subject) ||
 	    (subject.proto == POLICY_TCP && !(sending->flags & MSG_FASTOPEN)))
-		return send_to(sending, address, len);
+		return send_to(sending, &route.asked, route.asked_size);
 	result = deliver(&subject, &route, sending);
 	if (result >= 0)
 		errno = saved;

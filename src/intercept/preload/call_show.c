@@ -12,6 +12,7 @@
 #include "intercept/preload/kernel.h"
 #include "intercept/preload/known.h"
 #include "intercept/preload/memory.h"
+#include "intercept/preload/module.h"
 #include "intercept/preload/view.h"
 
 int hijack_getsockname(int fd, struct sockaddr *address, socklen_t *len)
@@ -20,8 +21,11 @@ int hijack_getsockname(int fd, struct sockaddr *address, socklen_t *len)
 
 	if (graft_is_on() && graft_getsockname(fd, address, len, &r))
 		return r;
-	return view_is_on(VIEW_NAMES) ? view_getsockname(fd, address, len)
-				      : getsockname(fd, address, len);
+	r = view_is_on(VIEW_NAMES) ? view_getsockname(fd, address, len)
+				   : getsockname(fd, address, len);
+	if (r == 0)
+		module_show(address, len);
+	return r;
 }
 
 int hijack_getpeername(int fd, struct sockaddr *address, socklen_t *len)

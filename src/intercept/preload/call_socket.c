@@ -11,6 +11,7 @@
 #include "intercept/preload/graft.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/kernel.h"
+#include "intercept/preload/module.h"
 #include "intercept/preload/state.h"
 
 #define TYPE_FLAGS (SOCK_CLOEXEC | SOCK_NONBLOCK)
@@ -51,9 +52,29 @@ static int take(int family, int type, int protocol, uint64_t *ret_netns)
 			 ret_netns);
 }
 
+/* A loose one, or where nothing else is left one that is at the host. Protocols that the
+ * module does not have are made as ever. */
+static int take_loose(int family, int type, int protocol, int usual)
+{
+	const struct goal *goal;
+	int fd;
+
+	if (place_is_nested())
+		return -EAGAIN;
+	fd = module_socket(family, type, protocol);
+	if (fd < 0 || !usual)
+		return fd;
+	goal = guess_goal(family, usual == IPPROTO_TCP ? POLICY_TCP : POLICY_UDP);
+	if (goal && module_bind(fd, MODULE_HOST) == 0)
+		place_learn(WIRE_NAME_HOST, kernel_cookie(fd, SO_NETNS_COOKIE));
+	return fd;
+}
+
 static void remember(int fd, int family, int type, int protocol, uint64_t netns)
 {
 	struct known known = {
+		/* A loose one may be put elsewhere before it is read. */
+		.cookie = state_has_module() ? kernel_cookie(fd, SO_COOKIE) : 0,
 		.netns = netns ? netns : kernel_cookie(fd, SO_NETNS_COOKIE),
 		.domain = family,
 		.type = type & ~TYPE_FLAGS,
@@ -73,7 +94,9 @@ int hijack_socket(int family, int type, int protocol)
 	if (!is_judged(family, type))
 		return socket(family, type, protocol);
 	usual = protocol_of(type, protocol);
-	if (usual)
+	if (state_has_module())
+		fd = take_loose(family, type, protocol, usual);
+	else if (usual)
 		fd = take(family, type, usual, &netns);
 	if (fd < 0)
 		fd = socket(family, type, protocol);

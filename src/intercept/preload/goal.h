@@ -36,3 +36,35 @@ int goal_bind_reach(struct subject *subject, struct route *route);
 int goal_bind_move(struct subject *subject, struct route *route);
 int goal_connect_reach(struct subject *subject, struct route *route);
 int goal_connect_move(struct subject *subject, struct route *route);
+
+/* --- goal_bind.c --- */
+
+/* To the goal, or the address asked for: nothing but the bind is left to do. */
+int goal_bind_here(int fd, const struct route *route);
+int goal_bind_own_path(struct subject *subject, struct route *route);
+/* Return: whether the path of a UNIX endpoint of the policy was left behind by a server
+ * that is gone, and is free now. */
+bool goal_clear_path(const struct goal *goal, int type);
+
+/* --- goal_connect.c --- */
+
+/*
+ * Whether a socket may be replaced for a connect. A stream that is connected or on its
+ * way is left to the kernel: connect() once more tells how it went. Datagram sockets may
+ * be connected, or send, over and over. Return: 0; -errno; or MOVE_E_NOT.
+ */
+#define MOVE_E_NOT 1
+int goal_may_move(const struct subject *subject);
+/* Gives @new, which takes the place of @old, its local address, as far as it may. */
+void goal_carry_binding(const struct subject *old, int new, bool to_own);
+/* A UNIX datagram socket that can reach route->address as it is. */
+bool goal_stays_unix(const struct subject *subject, const struct route *route,
+		     uint64_t netns);
+/* The address to connect to, or the source, in the stack that the socket is in. */
+int goal_connect_here(struct subject *subject, struct route *route);
+int goal_connect_own_path(struct subject *subject, struct route *route);
+
+/* --- goal_module.c: the same by the kernel module --- */
+
+int goal_module_bind(struct subject *subject, struct route *route);
+int goal_module_connect(struct subject *subject, struct route *route);

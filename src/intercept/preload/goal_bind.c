@@ -5,7 +5,7 @@
  * A bind is always asked for, the program's socket with it: the broker carries its
  * options over, binds, and knows who is there. The exceptions are a UNIX path without a
  * run, and a socket that is in the host's stack already and needs no more right than it
- * has.
+ * has. With the kernel module see goal_module.c.
  */
 #include <errno.h>
 #include <sys/stat.h>
@@ -14,38 +14,60 @@
 #include "base/fd.h"
 #include "intercept/preload/goal.h"
 #include "intercept/preload/kernel.h"
+#include "intercept/preload/state.h"
 
-/* A path left behind by a server that is gone gives way. */
-static int bind_path(int fd, const struct sockaddr *address, socklen_t len)
+int goal_bind_here(int fd, const struct route *route)
 {
-	const struct sockaddr_un *un = (const struct sockaddr_un *)address;
+	const struct policy_verdict *verdict = &route->verdict;
+	int r;
+
+	if (route->goal.endpoint)
+		r = bind(fd, (const struct sockaddr *)&verdict->address,
+			 verdict->address_len);
+	else
+		r = bind(fd, &route->asked.any, route->asked_size);
+	return r < 0 ? -errno : 0;
+}
+
+bool goal_clear_path(const struct goal *goal, int type)
+{
+	const struct endpoint *endpoint = goal->endpoint;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	_cleanup_fd_ int probe = -1;
 	struct stat st;
 
-	if (bind(fd, address, len) == 0)
-		return 0;
-	if (errno != EADDRINUSE || un->sun_path[0] == '\0' ||
-	    lstat(un->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return -errno;
-	probe = socket(AF_UNIX, kernel_option(fd, SO_TYPE, SOCK_STREAM) | SOCK_CLOEXEC,
-		       0);
-	if (probe < 0 || connect(probe, address, len) == 0 || errno != ECONNREFUSED)
-		return -EADDRINUSE;
-	if (unlink(un->sun_path) < 0 || bind(fd, address, len) < 0)
-		return -EADDRINUSE;
-	return 0;
+	if (!endpoint || endpoint->kind != ENDPOINT_UNIX || endpoint->path[0] != '/' ||
+	    lstat(endpoint->path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	memcpy(address.sun_path, endpoint->path,
+	       strnlen(endpoint->path, sizeof(address.sun_path) - 1));
+	probe = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (probe < 0 ||
+	    connect(probe, (struct sockaddr *)&address, sizeof(address)) == 0 ||
+	    errno != ECONNREFUSED)
+		return false;
+	return unlink(endpoint->path) == 0;
 }
 
-static int bind_own_path(struct subject *subject, struct route *route)
+/* A path left behind by a server that is gone gives way. */
+static int bind_path(int fd, const struct route *route)
+{
+	int r = goal_bind_here(fd, route);
+
+	if (r != -EADDRINUSE ||
+	    !goal_clear_path(&route->goal, kernel_option(fd, SO_TYPE, SOCK_STREAM)))
+		return r;
+	return goal_bind_here(fd, route) < 0 ? -EADDRINUSE : 0;
+}
+
+int goal_bind_own_path(struct subject *subject, struct route *route)
 {
 	_cleanup_fd_ int new = socket(AF_UNIX, subject->type | SOCK_CLOEXEC, 0);
-	const struct policy_verdict *verdict = &route->verdict;
 	int r;
 
 	if (new < 0)
 		return -errno;
-	r = bind_path(new, (const struct sockaddr *)&verdict->address,
-		      verdict->address_len);
+	r = bind_path(new, route);
 	if (r < 0)
 		return r;
 	return swap(subject, fd_steal(&new), AF_UNIX, place_own(), SWAP_OPTIONS,
@@ -71,13 +93,13 @@ static int bind_by_broker(struct subject *subject, struct route *route)
 
 static int bind_in_host(const struct subject *subject, struct route *route)
 {
-	int r = bind(subject->number, &route->asked.any, route->asked_size);
+	int r = goal_bind_here(subject->number, route);
 
 	/* The broker may do what we may not. */
-	if (r < 0 && errno == EACCES)
+	if (r == -EACCES && !state_has_module())
 		return GOAL_E_FAR;
 	route->is_done = true;
-	return r < 0 ? -errno : 0;
+	return r;
 }
 
 int goal_bind_reach(struct subject *subject, struct route *route)
@@ -96,6 +118,8 @@ int goal_bind_move(struct subject *subject, struct route *route)
 	if (r < 0)
 		return r;
 	route->is_done = true;
-	return goal_is_own_path(&route->goal) ? bind_own_path(subject, route)
-					      : bind_by_broker(subject, route);
+	if (goal_is_own_path(&route->goal))
+		return goal_bind_own_path(subject, route);
+	return state_has_module() ? goal_module_bind(subject, route)
+				  : bind_by_broker(subject, route);
 }

@@ -5,7 +5,8 @@
  * The socket in hand will do if it is in the right stack and has the right source; else
  * another takes its place: one of a supply, by what was granted before, or one that the
  * broker grants now. A local address that the program bound goes along where a rule
- * allows it, and so does the name of a UNIX socket.
+ * allows it, and so does the name of a UNIX socket. With the kernel module see
+ * goal_module.c.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,17 +15,12 @@
 #include "base/fd.h"
 #include "intercept/preload/goal.h"
 #include "intercept/preload/kernel.h"
+#include "intercept/preload/module.h"
+#include "intercept/preload/state.h"
 #include "intercept/preload/unix_name.h"
 #include "stack/stack.h"
 
-/*
- * Whether a socket may be replaced for a connect. A stream that is connected or on its
- * way is left to the kernel: connect() once more tells how it went. Datagram sockets may
- * be connected, or send, over and over. Return: 0; -errno; or MOVE_E_NOT.
- */
-#define MOVE_E_NOT 1
-
-static int may_move(const struct subject *subject)
+int goal_may_move(const struct subject *subject)
 {
 	int r = subject_can_move(subject, POLICY_CONNECT);
 
@@ -37,7 +33,7 @@ static int may_move(const struct subject *subject)
  * as much of it as there is. Anywhere else an address must come from a rule for it, else
  * moving would be a way round the rules on bind; without one, any port will do.
  */
-static void carry_binding(const struct subject *old, int new, bool to_own)
+void goal_carry_binding(const struct subject *old, int new, bool to_own)
 {
 	struct route bound;
 	union address *local = &bound.asked;
@@ -73,8 +69,8 @@ static void carry_binding(const struct subject *old, int new, bool to_own)
  * A datagram socket that became AF_UNIX goes on as it is: others know it by its name, and
  * what they sent waits in it. Abstract names are those of one namespace.
  */
-static bool stays_unix(const struct subject *subject, const struct route *route,
-		       uint64_t netns)
+bool goal_stays_unix(const struct subject *subject, const struct route *route,
+		     uint64_t netns)
 {
 	return subject->is_unix && subject->type == SOCK_DGRAM &&
 	       (route->address.un.sun_path[0] || netns == subject->netns);
@@ -87,7 +83,7 @@ static int become_unix(struct subject *subject, struct route *route, int new,
 	union address local;
 	socklen_t size;
 	uint16_t port = subject_local(subject, &local, &size);
-	int r = may_move(subject);
+	int r = goal_may_move(subject);
 
 	if (r) {
 		close(new);
@@ -103,13 +99,13 @@ static int become_unix(struct subject *subject, struct route *route, int new,
 	return swap(subject, new, AF_UNIX, netns, SWAP_OPTIONS, &route->moving);
 }
 
-static int connect_own_path(struct subject *subject, struct route *route)
+int goal_connect_own_path(struct subject *subject, struct route *route)
 {
 	int new;
 
 	route->address.storage = route->verdict.address;
 	route->size = route->verdict.address_len;
-	if (stays_unix(subject, route, place_own()))
+	if (goal_stays_unix(subject, route, place_own()))
 		return 0;
 	new = socket(AF_UNIX, subject->type | SOCK_CLOEXEC, 0);
 	if (new < 0)
@@ -129,7 +125,7 @@ static int use_grant(struct subject *subject, struct route *route, struct grant 
 	}
 	if (is_unix) {
 		goal_set_path(route, grant);
-		if (stays_unix(subject, route, grant->netns)) {
+		if (goal_stays_unix(subject, route, grant->netns)) {
 			grant->fd = fd_close(grant->fd);
 			return 0;
 		}
@@ -140,11 +136,11 @@ static int use_grant(struct subject *subject, struct route *route, struct grant 
 	     grant->netns == subject->netns &&
 	     (!route->is_any_family || grant->said.family == (uint32_t)subject->domain)))
 		return 0;
-	r = may_move(subject);
+	r = goal_may_move(subject);
 	if (r)
 		return r;
 	if (route->goal.op == WIRE_OP_CONNECT)
-		carry_binding(subject, grant->fd, false);
+		goal_carry_binding(subject, grant->fd, false);
 	domain = kernel_option(grant->fd, SO_DOMAIN, subject->domain);
 	return swap(subject, fd_steal(&grant->fd), domain, grant->netns, SWAP_OPTIONS,
 		    &route->moving);
@@ -218,7 +214,7 @@ static int connect_by_broker(struct subject *subject, struct route *route)
 		goal_fill_ask(subject, route, &what);
 		r = connect_as_before(subject, route, &what);
 		if (r == -EAGAIN && subject->proto == POLICY_TCP)
-			r = may_move(subject) ?: -EAGAIN;
+			r = goal_may_move(subject) ?: -EAGAIN;
 		if (r != -EAGAIN)
 			return r;
 		r = goal_ask(&what, -1, &grant);
@@ -240,7 +236,7 @@ static int connect_in_host(struct subject *subject, struct route *route)
 
 	if (subject_is_in_host(subject))
 		return 0;
-	r = may_move(subject);
+	r = goal_may_move(subject);
 	if (r)
 		return r;
 	goal_fill_ask(subject, route, &what);
@@ -251,7 +247,7 @@ static int connect_in_host(struct subject *subject, struct route *route)
 		place_learn(WIRE_NAME_HOST, grant.netns);
 	if (r < 0)
 		return r;
-	carry_binding(subject, grant.fd, false);
+	goal_carry_binding(subject, grant.fd, false);
 	r = swap(subject, fd_steal(&grant.fd), subject->domain, grant.netns, SWAP_OPTIONS,
 		 &route->moving);
 	grant_release(&grant);
@@ -270,7 +266,7 @@ static bool is_at_hand(const struct subject *subject, const struct route *route)
 	       (!endpoint->dynamic && !(endpoint->options & ENDPOINT_BOUND));
 }
 
-static int connect_at_hand(struct subject *subject, struct route *route)
+int goal_connect_here(struct subject *subject, struct route *route)
 {
 	struct wire_grant source = { 0 };
 
@@ -292,7 +288,7 @@ static int connect_plain_host(struct subject *subject, struct route *route)
 	if (goal->endpoint && goal->op == WIRE_OP_CONNECT && goal->endpoint->dynamic)
 		return -ECONNREFUSED; /* nobody knows the port */
 	r = connect_in_host(subject, route);
-	return r || !goal->endpoint ? r : connect_at_hand(subject, route);
+	return r || !goal->endpoint ? r : goal_connect_here(subject, route);
 }
 
 /* A source that was bound by the program, or before, is not changed. */
@@ -314,7 +310,7 @@ int goal_connect_reach(struct subject *subject, struct route *route)
 	if (!goal->endpoint && goal_is_plain_host(goal))
 		return subject_is_in_host(subject) ? 0 : GOAL_E_FAR;
 	if (!goal_is_own_path(goal) && is_at_hand(subject, route))
-		return connect_at_hand(subject, route);
+		return goal_connect_here(subject, route);
 	return GOAL_E_FAR;
 }
 
@@ -324,7 +320,9 @@ int goal_connect_move(struct subject *subject, struct route *route)
 	int r;
 
 	if (goal_is_own_path(goal))
-		r = connect_own_path(subject, route);
+		r = goal_connect_own_path(subject, route);
+	else if (state_has_module())
+		r = goal_module_connect(subject, route);
 	else if (goal_is_plain_host(goal))
 		r = connect_plain_host(subject, route);
 	else
@@ -338,15 +336,19 @@ int goal_return(struct subject *subject, struct route *route)
 	int new, r;
 
 	if (route->op == POLICY_CONNECT)
-		r = may_move(subject);
+		r = goal_may_move(subject);
 	else
 		r = route->listens ? 0 : subject_can_move(subject, POLICY_BIND);
 	if (r)
 		return r == MOVE_E_NOT ? 0 : r;
-	new = socket(subject->domain, subject->type | SOCK_CLOEXEC, protocol);
+	new = state_has_module() ? module_socket(subject->domain,
+						 subject->type | SOCK_CLOEXEC, protocol)
+				 : -1;
+	if (new < 0)
+		new = socket(subject->domain, subject->type | SOCK_CLOEXEC, protocol);
 	if (new < 0)
 		return -errno;
-	carry_binding(subject, new, true);
+	goal_carry_binding(subject, new, true);
 	return swap(subject, new, subject->domain, place_own(), SWAP_OPTIONS,
 		    &route->moving);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * AF_GRAFT: sockets whose addresses are names of endpoints (linux/graft.h).
+ * AF_GRAFT: sockets whose addresses are names of endpoints (linux/graft.h). Where the
+ * kernel module is used (module.h) they are the kernel's, and the rest of this is not.
  *
  * Such a socket begins as a native one of the program's own stack, so that whatever is
  * done to it before it has an address is done as Linux does it. bind() and connect() by
@@ -19,20 +20,13 @@
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/kernel.h"
 #include "intercept/preload/memory.h"
+#include "intercept/preload/module.h"
 #include "intercept/preload/state.h"
 #include "intercept/preload/view.h"
 
 #define TYPE_FLAGS (SOCK_CLOEXEC | SOCK_NONBLOCK)
 
-enum kernel_has {
-	KERNEL_UNASKED,
-	KERNEL_WITHOUT,
-	KERNEL_WITH,
-};
-
 atomic_bool graft_exists;
-
-static atomic_int kernel_has;
 
 bool graft_concerns(int fd, const union address *asked)
 {
@@ -43,34 +37,6 @@ bool graft_concerns(int fd, const union address *asked)
 }
 
 /* --- socket --- */
-
-/* Is it the module's, and not IPX? */
-static bool is_of_kernel(int fd)
-{
-	int on;
-	socklen_t size = sizeof(on);
-
-	return getsockopt(fd, IPPROTO_GRAFT, GRAFT_SO_DELAYED, &on, &size) == 0;
-}
-
-/* Return: a socket of the kernel's own family, or -1: it has none. */
-static int try_kernel(int type, int protocol)
-{
-	int fd;
-
-	if (atomic_load(&kernel_has) == KERNEL_WITHOUT)
-		return -1;
-	fd = socket(AF_GRAFT, type, protocol);
-	if (fd >= 0 && (atomic_load(&kernel_has) == KERNEL_WITH || is_of_kernel(fd))) {
-		atomic_store(&kernel_has, KERNEL_WITH);
-		return fd;
-	}
-	if (fd >= 0)
-		close(fd);
-	if (fd >= 0 || errno == EAFNOSUPPORT)
-		atomic_store(&kernel_has, KERNEL_WITHOUT);
-	return -1;
-}
 
 /* Only AF_UNIX has sequenced packets, unless there is SCTP. */
 static int make_placeholder(int type, int protocol)
@@ -85,11 +51,11 @@ static int make_placeholder(int type, int protocol)
 int graft_socket(int type, int protocol)
 {
 	const struct member member = { 0 };
-	int saved = errno, fd = try_kernel(type, protocol);
+	int saved = errno, fd;
 	struct known known;
 
-	if (fd >= 0 || atomic_load(&kernel_has) == KERNEL_WITH)
-		return fd;
+	if (state_has_module())
+		return socket(module_family(), type, protocol);
 	switch (type & ~TYPE_FLAGS) {
 	case SOCK_STREAM:
 	case SOCK_DGRAM:

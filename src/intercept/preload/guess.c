@@ -8,6 +8,9 @@
  * outside address would go. Which stack outside it is, the host's or an endpoint's, is
  * where the last connect went.
  *
+ * With the kernel module nothing is learned: a socket that is where it began costs no
+ * swap. Only where nothing but the host is left does it begin there.
+ *
  * Goals are kept in a table that only grows, so that a pointer to one is good for ever.
  */
 #include <stdatomic.h>
@@ -30,6 +33,7 @@ static struct slot {
 struct row {
 	atomic_int count; /* above 0: outside; 0: nothing learned yet */
 	_Atomic(const struct goal *) goal;
+	bool is_all; /* by default binds lead to the host, too */
 };
 
 static struct row process[ROWS];
@@ -60,12 +64,13 @@ static const struct goal *keep(const struct goal *goal)
 }
 
 /* Where the policy sends an address that no rule singles out. */
-static const struct goal *default_goal(int family, enum policy_proto proto)
+static const struct goal *default_goal(enum policy_op op, int family,
+				       enum policy_proto proto)
 {
 	struct subject subject = { .number = -1, .domain = family, .proto = proto };
 	struct route route;
 
-	route_init(&route, POLICY_CONNECT);
+	route_init(&route, op);
 	if (family == AF_INET) {
 		route.asked.v4 = (struct sockaddr_in){ .sin_family = AF_INET,
 						       .sin_port = htons(443) };
@@ -82,10 +87,12 @@ static const struct goal *default_goal(int family, enum policy_proto proto)
 static void init_row(int family, enum policy_proto proto, unsigned int hosts)
 {
 	struct row *row = &process[row_of(family, proto)];
-	const struct goal *goal = hosts & proto ? default_goal(family, proto) : NULL;
+	const struct goal *goal =
+		hosts & proto ? default_goal(POLICY_CONNECT, family, proto) : NULL;
 
 	atomic_store(&row->goal, goal);
 	atomic_store(&row->count, goal ? 1 : -1);
+	row->is_all = goal && !goal->endpoint && default_goal(POLICY_BIND, family, proto);
 }
 
 void guess_init(void)
@@ -114,6 +121,10 @@ const struct goal *guess_goal(int family, enum policy_proto proto)
 	size_t at = row_of(family, proto);
 	int count = counts[at];
 
+	/* With the module, one that waits to be named goes anywhere; once it is at the
+	 * host it goes nowhere else. */
+	if (state_has_module() && !process[at].is_all)
+		return NULL;
 	if (count == 0)
 		count = atomic_load_explicit(&process[at].count, memory_order_relaxed);
 	return count > 0 ? atomic_load_explicit(&process[at].goal, memory_order_acquire)
@@ -126,6 +137,8 @@ void guess_learn(const struct subject *subject, const struct goal *goal)
 	struct row *row = &process[at];
 	int count = atomic_load_explicit(&row->count, memory_order_relaxed);
 
+	if (state_has_module())
+		return;
 	if (counts[at] == 0)
 		counts[at] = count;
 	counts[at] = counted(counts[at], goal != NULL);

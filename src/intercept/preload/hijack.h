@@ -24,6 +24,8 @@
 #include "base/address.h"
 #include "intercept/preload/broker.h"
 #include "intercept/preload/known.h"
+#include "intercept/preload/unix_options.h"
+#include "policy/module_name.h"
 #include "policy/policy.h"
 
 #ifndef IPPROTO_MPTCP
@@ -82,7 +84,11 @@ struct route {
 	bool has_grant;
 	struct grant grant; /* from judging; used or released by prepare() */
 	int path;           /* descriptor that @address names, until the call was made */
-	bool is_any_family; /* asked for is a name, which may be of any family */
+	/* With the kernel module, if not empty: the name to connect to instead of
+	 * @address, which may be AF_UNSPEC, and what goal_arrived() gives the socket. */
+	char via[MODULE_NAME_SIZE];
+	struct unix_options options;
+	bool is_any_family;   /* asked for is a name, which may be of any family */
 	struct moving moving; /* last, for it is large and empty: see route_init() */
 };
 
@@ -114,6 +120,8 @@ bool subject_is_in_host(const struct subject *subject);
 /* Whether the socket can still change places. Return: 0 or -errno. */
 int subject_can_move(const struct subject *subject, enum policy_op op);
 bool subject_is_listening(const struct subject *subject);
+/* Is it one of AF_GRAFT that the program made, with the kernel module? */
+bool subject_is_kernels(const struct subject *subject);
 
 /* The namespace the library was loaded in, and the host's once a socket came from it. */
 uint64_t place_own(void);
@@ -165,6 +173,10 @@ enum swap_carries {
 int swap(struct subject *subject, int new, int domain, uint64_t netns,
 	 enum swap_carries carries, struct moving *moving);
 void swap_finish(struct moving *moving);
+/* Gives @new the options and flags of @subject. */
+void swap_carry(const struct subject *subject, int new);
+/* The socket under the number of @subject is of @domain and @netns from now on. */
+void swap_remember(struct subject *subject, int domain, uint64_t netns);
 
 /* --- prepare.c --- */
 
@@ -188,7 +200,7 @@ ssize_t conclude(const struct subject *subject, struct route *route, ssize_t res
 bool route_take(struct route *route, int fd, const struct sockaddr *address,
 		socklen_t len);
 
-/* --- goal.c, goal_bind.c, goal_connect.c --- */
+/* --- goal*.c --- */
 
 /* The socket has to be replaced for it: see goal_move(). */
 #define GOAL_E_FAR 1
@@ -204,6 +216,11 @@ int goal_move(struct subject *subject, struct route *route);
 int goal_find(const struct subject *subject, struct route *route, uint64_t *ret_netns);
 /* The same as goal_move() for the program's own stack. */
 int goal_return(struct subject *subject, struct route *route);
+/* connect() to route->via. Return: 0 or -errno. */
+int goal_connect_via(const struct subject *subject, const struct route *route);
+/* It ended with @result: takes note of where the socket is. */
+void goal_arrived(const struct subject *subject, const struct route *route,
+		  int64_t result);
 /* Takes a socket made ahead for @goal. Return: descriptor or -errno. */
 int goal_take(const struct goal *goal, int family, int type, int protocol, int flags,
 	      uint64_t *ret_netns);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "intercept/preload/hijack.h"
+#include "intercept/preload/module.h"
 #include "intercept/preload/names.h"
 #include "intercept/preload/say.h"
 #include "intercept/preload/state.h"
@@ -39,6 +40,8 @@ static bool is_bound(void *context, const struct endpoint *endpoint)
 
 	if (!state.is_run)
 		return false;
+	if (state_has_module())
+		return module_is_bound(endpoint);
 	fill_ask(judging, endpoint, &ask);
 	if (channel_ask(&ask, -1, &route->grant) < 0)
 		return false;

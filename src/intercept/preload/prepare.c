@@ -148,6 +148,8 @@ static void note(const struct subject *subject, const struct route *route)
 
 ssize_t conclude(const struct subject *subject, struct route *route, ssize_t result)
 {
+	if (*route->via)
+		goal_arrived(subject, route, result);
 	if (result >= 0 && route->is_judged)
 		note(subject, route);
 	swap_finish(&route->moving);

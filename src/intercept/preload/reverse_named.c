@@ -4,6 +4,7 @@
 #include "intercept/preload/graft_member.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/kernel.h"
+#include "intercept/preload/module.h"
 #include "intercept/preload/notes.h"
 #include "intercept/preload/reverse.h"
 #include "intercept/preload/reverse_named.h"
@@ -40,6 +41,17 @@ static size_t n_rules(void)
 	return n < RULES_MAX ? n : RULES_MAX;
 }
 
+static void ask_module(const char *name, struct place_there *ret)
+{
+	struct module_place place;
+
+	*ret = (struct place_there){ .netns = 0 };
+	if (module_find(name, &place) < 0 || !address_is_inet(&place.address))
+		return;
+	memcpy(&ret->address, &place.address, sizeof(ret->address));
+	ret->netns = place.netns;
+}
+
 /* Return: 0, or -errno: nobody can be asked. */
 static int find_place(const struct rule *rule, const struct subject *subject,
 		      struct place_there *ret)
@@ -57,6 +69,10 @@ static int find_place(const struct rule *rule, const struct subject *subject,
 	struct grant grant;
 	int r;
 
+	if (state_has_module()) {
+		ask_module(rule->endpoint->name, ret);
+		return 0;
+	}
 	if (notes_find(&places, &question, ret))
 		return 0;
 	*ret = (struct place_there){ .netns = 0 };

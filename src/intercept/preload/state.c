@@ -7,6 +7,9 @@
  *	GRAFT_CONV_PAIRS, GRAFT_INGRESS_CONVERT, GRAFT_EGRESS_CONVERT, GRAFT_BBCONN
  *				the older notations, after the policy's own rules
  *	GRAFT_SOCKET=PATH	the broker, where there is no run
+ *	GRAFT_ENGINE=af_graft	sockets are the kernel module's affair, also in a run;
+ *				without it they are if there is no run, no GRAFT_SOCKET,
+ *				and the module is loaded
  *	GRAFT=disable...	none of it
  *	GRAFT_VERBOSE		say what becomes of calls
  *
@@ -28,6 +31,7 @@
 #include "intercept/preload/broker.h"
 #include "intercept/preload/calls.h"
 #include "intercept/preload/hijack.h"
+#include "intercept/preload/module.h"
 #include "intercept/preload/own.h"
 #include "intercept/preload/reverse_named.h"
 #include "intercept/preload/say.h"
@@ -183,6 +187,35 @@ static bool is_elsewhere(void)
 	       strtoull(run + size, NULL, 10) != place_own();
 }
 
+bool state_find_module(void)
+{
+	bool is_loaded = module_is_loaded() && module_family() >= 0;
+
+	atomic_store(&state.module, is_loaded ? STATE_MODULE_USED : STATE_MODULE_UNUSED);
+	return is_loaded;
+}
+
+/* @anyway: the program named an endpoint, so that the kernel may load the module. */
+static enum state_module load_module(bool anyway)
+{
+	const char *engine = secure_getenv("GRAFT_ENGINE");
+
+	if (engine && *engine && strcmp(engine, MODULE_ENGINE) != 0)
+		return STATE_MODULE_UNUSED;
+	if (engine && *engine) {
+		if (module_family() < 0)
+			say("GRAFT_ENGINE=%s: the kernel has no AF_GRAFT; modprobe "
+			    "af_graft",
+			    engine);
+		return STATE_MODULE_USED;
+	}
+	if (is_set("GRAFT_RUN") || is_set("GRAFT_SOCKET"))
+		return STATE_MODULE_UNUSED;
+	if (!anyway)
+		return STATE_MODULE_IF_LOADED;
+	return module_family() >= 0 ? STATE_MODULE_USED : STATE_MODULE_UNUSED;
+}
+
 /* Return: the mode to be in. */
 static enum state_mode load(bool anyway)
 {
@@ -194,6 +227,7 @@ static enum state_mode load(bool anyway)
 		return STATE_OFF;
 	say_init();
 	state.is_verbose = is_set("GRAFT_VERBOSE");
+	state.module = load_module(anyway);
 	policy = read_rules();
 	if (!policy || policy_seal_rest(policy, tell, NULL) < 0 ||
 	    (!anyway && policy_n_rules(policy) == 0)) {

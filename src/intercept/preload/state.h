@@ -19,8 +19,16 @@ enum state_mode {
 	STATE_DISABLED, /* for good */
 };
 
+/* Whether the kernel module is used, and no broker is asked for sockets. */
+enum state_module {
+	STATE_MODULE_UNUSED,
+	STATE_MODULE_USED,
+	STATE_MODULE_IF_LOADED,
+};
+
 struct state {
-	_Atomic int mode; /* enum state_mode */
+	_Atomic int mode;   /* enum state_mode */
+	_Atomic int module; /* enum state_module; the first to need it finds out */
 	/* Written before mode becomes STATE_ON, read-only from then on. */
 	struct policy *policy; /* sealed */
 	struct policy_reach reach;
@@ -33,12 +41,23 @@ extern struct state state;
 
 /* Reads the environment. Return: whether there is a rule. */
 bool state_load(void);
+/* Return: whether the module is loaded. */
+bool state_find_module(void);
 /* Turns the library on although there is no rule. Return: false if it is disabled. */
 bool state_wake(void);
 
 static inline int state_mode(void)
 {
 	return atomic_load_explicit(&state.mode, memory_order_acquire);
+}
+
+static inline bool state_has_module(void)
+{
+	int module = atomic_load_explicit(&state.module, memory_order_relaxed);
+
+	if (__builtin_expect(module == STATE_MODULE_IF_LOADED, 0))
+		return state_find_module();
+	return module == STATE_MODULE_USED;
 }
 
 static inline bool state_is_on(void)

@@ -16,6 +16,8 @@
 #include "base/fd.h"
 #include "intercept/preload/hijack.h"
 #include "intercept/preload/kernel.h"
+#include "intercept/preload/module.h"
+#include "intercept/preload/state.h"
 #include "intercept/preload/view.h"
 #include "stack/stack.h"
 
@@ -214,6 +216,12 @@ static int stream_state(const struct subject *subject)
 bool subject_is_listening(const struct subject *subject)
 {
 	return stream_state(subject) == TCP_LISTEN;
+}
+
+bool subject_is_kernels(const struct subject *subject)
+{
+	return state_has_module() && !subject->is_known &&
+	       module_is_programs(subject->number);
 }
 
 static int can_move_stream(const struct subject *subject, enum policy_op op)

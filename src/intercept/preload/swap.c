@@ -204,6 +204,12 @@ static void carry(const struct subject *subject, int from, int new)
 		}
 }
 
+void swap_carry(const struct subject *subject, int new)
+{
+	carry_flags_to_new(subject->number, new);
+	carry(subject, subject->number, new);
+}
+
 static void remember(struct subject *subject, uint64_t netns, bool is_unix)
 {
 	struct known known = { 0 };
@@ -228,6 +234,14 @@ static void remember(struct subject *subject, uint64_t netns, bool is_unix)
 	subject->is_unix = is_unix;
 	subject->netns = netns;
 	subject->place = subject_place(netns);
+}
+
+void swap_remember(struct subject *subject, int domain, uint64_t netns)
+{
+	/* Another one than before where the program named an endpoint. */
+	if (domain != AF_UNIX)
+		subject->domain = domain;
+	remember(subject, netns, domain == AF_UNIX);
 }
 
 /* What other threads set on the old socket while the broker was at it. */
@@ -256,10 +270,8 @@ int swap(struct subject *subject, int new, int domain, uint64_t netns,
 		close(new);
 		return -EBADF;
 	}
-	if (carries == SWAP_OPTIONS) {
-		carry_flags_to_new(subject->number, new);
-		carry(subject, subject->number, new);
-	}
+	if (carries == SWAP_OPTIONS)
+		swap_carry(subject, new);
 	if (is_unix && !subject->is_unix && may_have_options(subject))
 		unix_options_carry(subject->number, new);
 	if (!subject->is_known || subject->known.marks & spread)
@@ -276,10 +288,7 @@ int swap(struct subject *subject, int new, int domain, uint64_t netns,
 	if (old >= 0)
 		carry_late(subject, old);
 	fd_close(old);
-	/* Another one than before where the program named an endpoint. */
-	if (!is_unix)
-		subject->domain = domain;
-	remember(subject, netns, is_unix);
+	swap_remember(subject, domain, netns);
 	graft_follows(subject->number, cookie, subject->cookie);
 	return 0;
 }

@@ -292,25 +292,41 @@ int unix_options_get(int fd, int r, int level, int name, void *value, socklen_t 
 						   : fail(ENOPROTOOPT);
 }
 
-/* The few that programs ask for again, or that say what the socket is. */
-void unix_options_carry(int from, int to)
+static const struct {
+	int level, name;
+} carried[UNIX_OPTIONS_CARRIED] = {
+	{ IPPROTO_TCP, TCP_NODELAY },
+	{ IPPROTO_IPV6, IPV6_V6ONLY },
+};
+
+void unix_options_take(int from, struct unix_options *ret)
 {
-	static const struct {
-		int level, name;
-	} carried[] = {
-		{ IPPROTO_TCP, TCP_NODELAY },
-		{ IPPROTO_IPV6, IPV6_V6ONLY },
-	};
-	int number, saved = errno;
+	int saved = errno;
 
 	for (size_t i = 0; i < ARRAY_SIZE(carried); i++) {
 		const struct option_row *row =
 			option_row_find(carried[i].level, carried[i].name);
-		socklen_t size = sizeof(number);
+		socklen_t size = sizeof(ret->values[i]);
 
-		if (getsockopt(from, row->level, row->name, &number, &size) == 0 &&
-		    number != row->unset)
-			keep(to, row, &number, sizeof(number));
+		ret->is_set[i] = getsockopt(from, row->level, row->name, &ret->values[i],
+					    &size) == 0 &&
+				 ret->values[i] != row->unset;
 	}
 	errno = saved;
+}
+
+void unix_options_give(int to, const struct unix_options *taken)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(carried); i++)
+		if (taken->is_set[i])
+			keep(to, option_row_find(carried[i].level, carried[i].name),
+			     &taken->values[i], sizeof(taken->values[i]));
+}
+
+void unix_options_carry(int from, int to)
+{
+	struct unix_options taken;
+
+	unix_options_take(from, &taken);
+	unix_options_give(to, &taken);
 }

@@ -33,5 +33,16 @@ static inline bool unix_options_get_concerns(int r, int level, int name)
 int unix_options_set(int fd, int level, int name, const void *value, socklen_t size);
 int unix_options_get(int fd, int r, int level, int name, void *value, socklen_t *size);
 
+/* The few that programs ask for again, or that say what the socket is. */
+#define UNIX_OPTIONS_CARRIED 2
+
+struct unix_options {
+	bool is_set[UNIX_OPTIONS_CARRIED];
+	int values[UNIX_OPTIONS_CARRIED];
+};
+
 /* @to, which is AF_UNIX, takes the place of @from. */
 void unix_options_carry(int from, int to);
+/* The same where both are one descriptor, before and after. */
+void unix_options_take(int from, struct unix_options *ret);
+void unix_options_give(int to, const struct unix_options *taken);

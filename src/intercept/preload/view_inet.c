@@ -207,7 +207,14 @@ static void note_new_peer(int fd, const struct spot *spot, const struct asked *a
 
 	ports_add(&peer_ports, (uint16_t)spot->port);
 	notes_set(&peers, spot, &peer);
-	view_turn_on(VIEW_NAMES | (protocol_of(fd) == IPPROTO_TCP ? 0 : VIEW_SOURCES));
+}
+
+/* The note may be that of a stream to the same place. */
+static void turn_on(int fd)
+{
+	if (!view_is_on(VIEW_SOURCES))
+		view_turn_on(VIEW_NAMES |
+			     (protocol_of(fd) == IPPROTO_TCP ? 0 : VIEW_SOURCES));
 }
 
 void view_inet_start(const struct rule *rule)
@@ -267,6 +274,7 @@ void view_note_inet_peer(int fd, const union address *actual, const union addres
 							    .sin_addr.s_addr = htonl(
 								    INADDR_LOOPBACK) } });
 	value = asked_of(asked ? &shown : actual);
+	turn_on(fd);
 	if (!is_known)
 		note_new_peer(fd, &spot, &value);
 	else if (peer.is_shared || !same_asked(&peer.asked, &value))

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Unmodified programs on the module's sockets, through the library: engine.py, and the cases
+# of tests/conformance.
+
+LIBRARY=$(echo "$PREFIX"/lib*/libgraft-hijack.so "$PREFIX"/lib/*/libgraft-hijack.so |
+	tr ' ' '\n' | grep -v '\*' | head -n 1)
+CONFORMANCE=(af_graft-plain af_graft-native af_graft af_graft-own af_graft-late)
+
+# Each case in a namespace of its own, with the family's usual number and with another.
+engine()
+{
+	local name number
+	if ! has "$PYTHON"; then
+		skip_point "engine" "needs Python"
+		return
+	fi
+	for number in "$FAMILY" 12; do
+		load family="$number"
+		for name in $("$PYTHON" "$HERE/engine.py" --list); do
+			check "engine: $name, family $number" unshare -n \
+				sh "$HERE/../conformance/netns.sh" \
+				"$PYTHON" "$HERE/engine.py" "$name" "$LIBRARY"
+		done
+		unload
+	done
+	contains "engine: without the module one line says what to do" "modprobe af_graft" \
+		"$(graft run --engine af_graft -p 80:80 -- "$PYTHON" -c '' 2>&1)"
+}
+
+# By hand, or at night: some twenty minutes in an emulated machine.
+conformance_engines()
+{
+	local name who
+	load
+	for name in "${CONFORMANCE[@]}"; do
+		for who in root user; do
+			check "conformance: $name as $who" "$PYTHON" \
+				/checks/tests/conformance/run.py --slow 3 \
+				--program /checks/conformance \
+				--graft "$PREFIX/bin/graft" --library "$LIBRARY" \
+				--engine "$name/$who"
+		done
+	done
+	unload
+}
