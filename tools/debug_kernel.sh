@@ -59,7 +59,7 @@ configure()
 show_progress()
 {
 	while sleep 60 >/dev/null 2>&1 9>&-; do
-		say "$(grep -c '^  CC  ' "$log" || true) files compiled of about 1700"
+		say "$(grep -c '^  CC  ' "$log" || true) files compiled of about 1150"
 	done
 }
 

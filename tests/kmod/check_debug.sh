@@ -16,8 +16,8 @@
 #
 # Ends with "N passed, N failed". Exit status: 0 when none failed.
 #
-# Environment: GRAFT_CACHE, where the kernel is kept, in kernel-debug, by all clones that
-# say so (default: build/kernel-debug is this one's); SEED, of the random calls; SELFTEST=no
+# Environment: GRAFT_CACHE, where kernels are kept, for all clones that say so (default:
+# build/cache, this one's); SEED, of the random calls; SELFTEST=no
 # to do without it; PATIENCE, seconds until the machine is given up.
 set -u
 umask 022
@@ -26,8 +26,7 @@ ROOT=${HERE%/tests/kmod}
 LENGTH=${1-600}
 SEED=${SEED-$(date +%s)}
 OUT=$ROOT/build/check-kernel-debug
-CACHE=${GRAFT_CACHE:+$GRAFT_CACHE/kernel-debug}
-CACHE=${CACHE:-$ROOT/build/kernel-debug}
+CACHE=${GRAFT_CACHE:-$ROOT/build/cache}/kernel-debug
 
 end() # with what was counted
 {
@@ -49,9 +48,7 @@ not_ok() # NAME LOG: what else there is to do is in vain
 build_module()
 {
 	rm -rf "$OUT/kmod"
-	mkdir -p "$OUT/kmod/uapi/linux"
-	cp "$ROOT"/kmod/Kbuild "$ROOT"/kmod/*.[ch] "$OUT/kmod/"
-	cp "$ROOT/include/uapi/linux/graft.h" "$OUT/kmod/uapi/linux/"
+	"$ROOT/tools/module_source.sh" "$OUT/kmod"
 	make -s -C "$TREE" M="$OUT/kmod" modules >"$OUT/log" 2>&1 &&
 		! grep -i warning: "$OUT/log"
 }

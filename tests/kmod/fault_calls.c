@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Each of some scenarios again and again, the first time with the first allocation or copy of
- * the kernel in it failing, then the second, and so on until none is left:
+ * Each of some scenarios again and again, the first time with the first allocation or
+ * copy of the kernel in it failing, then the second, and so on until none is left:
  *
  *	fault_calls [--family N] [SCENARIO...]
  *	fault_calls --load FILE
  *	fault_calls --list
  *
- * What the scenario makes of it is its own business; the kernel, which watches itself, is
- * the judge. Without a fault it has to succeed, before and afterwards. --load does so with
- * loading a module, which is not there then. Needs root, and makes itself namespaces.
+ * What the scenario makes of it is its own business; the kernel, which watches itself,
+ * is the judge. Without a fault it has to succeed, before and afterwards. --load does so
+ * with loading a module, which is not there then. Needs root, and makes itself
+ * namespaces.
  */
 #include <errno.h>
 #include <fcntl.h>

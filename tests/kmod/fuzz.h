@@ -3,9 +3,9 @@
  * What the parts of fuzz_calls share.
  *
  *	main			makes namespaces and endpoints, starts workers, counts
- *	+-- worker		a process; ends or is killed after a while, and is followed by
- *	    |			another. Its table of descriptors is shared by its
- *	    +-- actor		threads, each of which does one random call after the other
+ *	+-- worker		a process; ends or is killed after a while, another
+ *	    |			follows. Its table of descriptors is shared by its
+ *	    +-- actor		threads, each of which does one random call after another
  *
  * Descriptors from FUZZ_OWN_FD on are the fuzzer's own and out of reach of the calls.
  */

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Random calls on sockets of AF_GRAFT, by threads that share them, for as long as wanted:
+ * Random calls on sockets of AF_GRAFT, by threads that share them, for as long as
+ * wanted:
  *
  *	fuzz_calls [--seconds N] [--seed N] [--workers N] [--threads N] [--faults]
  *		[--family N]
  *
- * Nothing it sees is wrong: the kernel, which watches itself, is the judge. At the end it
- * says how often each call was made, and how often it did what it should; a call that never
- * does makes it fail, for then nothing was tried. --faults has allocations and copies of
- * the kernel fail during the calls, some chosen, some by chance. --family is another family
- * for comparison: does the kernel complain without AF_GRAFT, too?
+ * Nothing it sees is wrong: the kernel, which watches itself, is the judge. At the end
+ * it says how often each call was made, and how often it did what it should; a call that
+ * never does makes it fail, for then nothing was tried. --faults has allocations and
+ * copies of the kernel fail during the calls, some chosen, some by chance. --family is
+ * another family for comparison: does the kernel complain without AF_GRAFT, too?
  *
- * The namespaces are its own, and made by root. In the initial one it adds two endpoints,
- * which go again, and devices watch0 ... that go with its namespaces.
+ * The namespaces are its own, and made by root. In the initial one it adds two
+ * endpoints, which go again, and devices watch0 ... that go with its namespaces.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +41,7 @@
 
 #define MAX_CALLS  80
 #define NOBODY     65534
-#define INTERRUPT   500 /* milliseconds a call may wait */
+#define INTERRUPT  500 /* milliseconds a call may wait */
 #define RELUCTANCE 300 /* calls of a kind that never succeeds until that is a failure */
 
 struct fuzz fuzz = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A netlink message, and what it takes to send one. The buffer has room behind its end for
- * what tells lies about its length.
+ * A netlink message, and what it takes to send one. The buffer has room behind its end
+ * for what tells lies about its length.
  */
 #ifndef FUZZ_MESSAGE_H
 #define FUZZ_MESSAGE_H

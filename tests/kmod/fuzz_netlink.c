@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The family "af_graft": endpoints that are there all the time, and those that come and go
- * while sockets are bound to them; messages that are well formed, and such that are not.
+ * The family "af_graft": endpoints that are there all the time, and those that come and
+ * go while sockets are bound to them; messages that are well formed, and such that are
+ * not.
  */
 #include <arpa/inet.h>
 #include <errno.h>

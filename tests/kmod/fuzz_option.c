@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Options of every level: those known to matter with values that make sense, and any with
- * any. Lengths lie now and then, but never have the kernel write beyond actor->bytes.
+ * Options of every level: those known to matter with values that make sense, and any
+ * with any. Lengths lie now and then, but never have the kernel write beyond
+ * actor->bytes.
  */
 #include <linux/filter.h>
 #include <linux/graft.h>

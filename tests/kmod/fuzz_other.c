@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What happens around sockets: namespaces that come and go, processes that fork with them,
- * those who look at them through /proc and sock_diag, and who destroys them that way.
+ * What happens around sockets: namespaces that come and go, processes that fork with
+ * them, those who look at them through /proc and sock_diag, and who destroys them that
+ * way.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>

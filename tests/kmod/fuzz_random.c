@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Random numbers, names, addresses and descriptors: mostly such that calls succeed, since
- * what is refused at the door shows nothing.
+ * Random numbers, names, addresses and descriptors: mostly such that calls succeed,
+ * since what is refused at the door shows nothing.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>

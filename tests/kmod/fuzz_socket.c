@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The life of a socket: made, bound, connected, listening, accepting, asked for its names,
- * shut down, duplicated, closed. "meet" and "write to" do a whole life's beginning, so that
- * the table has sockets that are connected.
+ * The life of a socket: made, bound, connected, listening, accepting, asked for its
+ * names, shut down, duplicated, closed. "meet" and "write to" do a whole life's
+ * beginning, so that the table has sockets that are connected.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who waits for sockets, and the calls that go another way than a system call each: poll,
- * select, epoll, io_uring, asynchronous I/O, a sockmap of BPF.
+ * Who waits for sockets, and the calls that go another way than a system call each:
+ * poll, select, epoll, io_uring, asynchronous I/O, a sockmap of BPF.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -212,7 +212,7 @@ static int call_ring(struct actor *actor)
 		munmap(ring->rings, RING_BYTES);
 		munmap(ring->entries, RING_ENTRIES * sizeof(*ring->entries));
 		close(ring->fd);
-		/* The memory of @ring may still be written: it stays until the worker ends. */
+		/* The memory of @ring may still be written: it stays. */
 	}
 	return n > 0 ? 0 : -1;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A module with one mistake of each kind that debug_machine.sh has to notice, made when it is
- * loaded: insmod selftest.ko mistake=NAME. Without a name it makes none.
+ * A module with one mistake of each kind that debug_machine.sh has to notice, made when
+ * it is loaded: insmod selftest.ko mistake=NAME. Without a name it makes none.
  */
 #include <linux/init.h>
 #include <linux/module.h>
