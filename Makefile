@@ -5,7 +5,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD := build
 
-.PHONY: all deps install uninstall configured test check check-kernel-debug fuzz demo bench format clean help
+.PHONY: all deps install uninstall configured test check check-kernel-debug fuzz demo \
+	bench bench-kmod format clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -62,6 +63,9 @@ bench:
 	@bench/table.py bench/results/latest.json README.md
 	@echo "policy look-ups (ns):"; $(BUILD)/bench/bench_resolve
 
+bench-kmod: all
+	@bench/kmod.sh $(BUILD)
+
 format:
 	@git ls-files '*.c' '*.h' | xargs -r clang-format -i
 
@@ -80,6 +84,7 @@ help:
 	@echo "                kernel that watches itself, built first (root, half an hour)"
 	@echo "make demo       nginx and iperf3 grafted, checked and measured (root)"
 	@echo "make bench      all benchmarks (root); BENCH=--quick for a short run"
+	@echo "make bench-kmod  the kernel module against plain sockets, in emulated machines"
 	@echo "make fuzz       run each fuzz harness for SECONDS=60"
 	@echo "make format     clang-format every C file"
 	@echo "make clean      remove what was built"

@@ -41,10 +41,17 @@ packaged_kernel()
 # Two of two processors: what races is to have the chance. That emulation beside other work
 # is slow is nothing to complain about. Without cmpxchg16b: after it QEMU 7.2 gets the flags
 # wrong now and then, and the kernel uses it in each allocation.
+#
+# With COUNTED set there is one, whose clock counts instructions and stands still while it
+# waits: what is measured there is the same whatever else this machine does. Clearing memory
+# is not one of them for each byte then.
 run_machine() # KERNEL-OPTION...
 {
+	local kind=(-accel tcg,thread=multi -cpu max,-cx16 -smp 2)
+	[ -z "${COUNTED-}" ] || kind=(-accel tcg,thread=single -icount shift=0,sleep=off
+		-cpu max,-cx16,-erms,-fsrm -smp 1)
 	timeout -k 5 "$PATIENCE" qemu-system-x86_64 -nodefaults -no-user-config \
-		-machine pc -accel tcg,thread=multi -cpu max,-cx16 -smp 2 -m "$MEMORY" \
+		-machine pc "${kind[@]}" -m "$MEMORY" \
 		-display none -no-reboot -kernel "$KERNEL" -initrd "$DIR/initrd" \
 		-append "console=ttyS0 oops=panic panic=-1 mitigations=off no_timer_check \
 watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300 $*" \

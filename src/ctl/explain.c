@@ -194,8 +194,8 @@ static const char *place_of(const struct policy_verdict *verdict,
 	case POLICY_ENDPOINT:
 		break;
 	}
-	if (is_registered(verdict))
-		return verdict->endpoint->name;
+	if (!verdict->endpoint || is_registered(verdict))
+		return verdict->endpoint ? verdict->endpoint->name : NULL;
 	module_name(verdict->endpoint, name);
 	return name;
 }

@@ -29,19 +29,17 @@ engine()
 		"$(graft run --engine af_graft -p 80:80 -- "$PYTHON" -c '' 2>&1)"
 }
 
-# By hand, or at night: some twenty minutes in an emulated machine.
+# By hand, with a PATIENCE of an hour: ONLY=conformance_engines. Each engine as root and as a
+# user, two at a time, and plain sockets for both once.
 conformance_engines()
 {
-	local name who
-	load
-	for name in "${CONFORMANCE[@]}"; do
-		for who in root user; do
-			check "conformance: $name as $who" "$PYTHON" \
-				/checks/tests/conformance/run.py --slow 3 \
-				--program /checks/conformance \
-				--graft "$PREFIX/bin/graft" --library "$LIBRARY" \
-				--engine "$name/$who"
-		done
+	local engine engines=()
+	for engine in "${CONFORMANCE[@]}"; do
+		engines+=(--engine "$engine")
 	done
+	load
+	check "conformance: ${CONFORMANCE[*]}" "$PYTHON" /checks/tests/conformance/run.py \
+		--slow 3 --program /checks/conformance --graft "$PREFIX/bin/graft" \
+		--library "$LIBRARY" "${engines[@]}"
 	unload
 }
