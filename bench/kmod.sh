@@ -17,9 +17,9 @@ ninja -C "$BUILD" tests/kmod/kmod_bench >/dev/null
 	echo "| kernel | bulk | round trip p50 (low is good) | connect, a byte each way, close | bind, 100,000 endpoints against 10 (low is good) | plain against itself |"
 	echo "|---|---|---|---|---|---|"
 } >"$ROWS"
-for name in $(awk '!/^#/ && NF { print $1 }' tests/kmod/kernels); do
+awk '!/^#/ && NF { print $1 }' tests/kmod/kernels | while read -r name; do
 	echo "measuring with Linux $name" >&2
-	tests/kmod/test_kernel.sh "$name" | awk '
+	tests/kmod/test_kernel.sh "$name" </dev/null | awk '
 		/^ok 1 - / { kernel = $4; sub(/:$/, "", kernel) }
 		/^# speed / { got[$3] = $4; again = again (again ? ", " : "") $6 }
 		/^not ok/ { print > "/dev/stderr" }

@@ -131,9 +131,9 @@ int graft_spec_set_path(struct graft_endpoint_spec *spec, const char *path, size
 		return GRAFT_REFUSE(extack, attr, -EINVAL,
 				    "a path begins with '/', an abstract name with NUL");
 	if (memchr(path + 1, '\0', len - 1))
-		return GRAFT_REFUSE(extack, attr, -EINVAL,
-				    "a path has no NUL but one that begins an abstract "
-				    "name");
+		return GRAFT_REFUSE(
+			extack, attr, -EINVAL,
+			"a path has no NUL but one that begins an abstract name");
 	if (is_abstract && len == 1)
 		return GRAFT_REFUSE(extack, attr, -EINVAL,
 				    "an abstract name has characters behind its NUL");
@@ -194,10 +194,9 @@ static int set_address(struct genl_info *info, struct graft_endpoint_spec *spec)
 	case AF_UNIX:
 		return set_path(info, spec);
 	default:
-		return GRAFT_REFUSE(info->extack, info->attrs[GRAFT_A_FAMILY],
-				    -EAFNOSUPPORT,
-				    "an endpoint is of AF_INET, AF_INET6 or AF_UNIX, or "
-				    "AF_UNSPEC without an address");
+		return GRAFT_REFUSE(
+			info->extack, info->attrs[GRAFT_A_FAMILY], -EAFNOSUPPORT,
+			"an endpoint is of AF_INET, AF_INET6 or AF_UNIX, or AF_UNSPEC without an address");
 	}
 }
 
@@ -208,13 +207,13 @@ int graft_attr_place(struct genl_info *info, struct graft_endpoint_spec *ret)
 	if (r < 0)
 		return r;
 	if (!is_new_name(ret->name))
-		return GRAFT_REFUSE(info->extack, info->attrs[GRAFT_A_NAME], -EINVAL,
-				    "not a name: up to 16 letters, digits, '_', '-' and "
-				    "'.', the first one not '-' or '.'");
+		return GRAFT_REFUSE(
+			info->extack, info->attrs[GRAFT_A_NAME], -EINVAL,
+			"not a name: up to 16 letters, digits, '_', '-' and '.', the first one not '-' or '.'");
 	if (GENL_REQ_ATTR_CHECK(info, GRAFT_A_FAMILY))
-		return GRAFT_REFUSE(info->extack, NULL, -EINVAL,
-				    "say of which family it is: GRAFT_A_FAMILY is "
-				    "missing");
+		return GRAFT_REFUSE(
+			info->extack, NULL, -EINVAL,
+			"say of which family it is: GRAFT_A_FAMILY is missing");
 	ret->family = nla_get_u16(info->attrs[GRAFT_A_FAMILY]);
 	if (info->attrs[GRAFT_A_FLAGS])
 		ret->flags = nla_get_u32(info->attrs[GRAFT_A_FLAGS]);
@@ -230,9 +229,9 @@ int graft_spec_set_label(struct graft_endpoint_spec *spec, const char *label,
 
 	for (size_t i = 0; i < len; i++)
 		if (iscntrl(label[i]) || label[i] == ' ')
-			return GRAFT_REFUSE(extack, attr, -EINVAL,
-					    "the namespace's label has a blank or a "
-					    "control character");
+			return GRAFT_REFUSE(
+				extack, attr, -EINVAL,
+				"the namespace's label has a blank or a control character");
 	memcpy(spec->label, label, len);
 	return 0;
 }
@@ -281,11 +280,12 @@ struct net *graft_attr_target(struct genl_info *info, struct graft_endpoint_spec
 	r = nla_parse_nested(tb, ARRAY_SIZE(tb) - 1, attr, netns_policy, info->extack);
 	if (r < 0)
 		return ERR_PTR(r);
-	if (!tb[GRAFT_NETNS_A_FD] == !tb[GRAFT_NETNS_A_PID])
-		return ERR_PTR(
-			GRAFT_REFUSE(info->extack, attr, -EINVAL,
-				     "a namespace is given by its descriptor or by "
-				     "a process: one of the two"));
+	if (!tb[GRAFT_NETNS_A_FD] == !tb[GRAFT_NETNS_A_PID]) {
+		NL_SET_ERR_MSG_ATTR(
+			info->extack, attr,
+			"a namespace is given by its descriptor or by a process: one of the two");
+		return ERR_PTR(-EINVAL);
+	}
 	if (tb[GRAFT_NETNS_A_LABEL]) {
 		r = set_label(info, spec, tb[GRAFT_NETNS_A_LABEL]);
 		if (r < 0)
@@ -305,9 +305,9 @@ static int set_rule(struct genl_info *info, const struct nlattr *attr,
 	if (r < 0)
 		return r;
 	if (!tb[GRAFT_RULE_A_USES])
-		return GRAFT_REFUSE(info->extack, attr, -EINVAL,
-				    "a rule is for some use: GRAFT_RULE_A_USES is "
-				    "missing");
+		return GRAFT_REFUSE(
+			info->extack, attr, -EINVAL,
+			"a rule is for some use: GRAFT_RULE_A_USES is missing");
 	ret->uses = nla_get_u32(tb[GRAFT_RULE_A_USES]);
 	ret->has_uid = tb[GRAFT_RULE_A_UID];
 	ret->has_gid = tb[GRAFT_RULE_A_GID];
@@ -335,7 +335,8 @@ int graft_attr_access(const struct sk_buff *skb, struct genl_info *info,
 
 	if (!access)
 		return 0;
-	nla_for_each_nested(attr, access, rem) n++;
+	nla_for_each_nested(attr, access, rem)
+		n++;
 	if (!n)
 		return 0;
 	if (n > GRAFT_RULES_MAX)
@@ -345,8 +346,7 @@ int graft_attr_access(const struct sk_buff *skb, struct genl_info *info,
 	if (!rules)
 		return -ENOMEM;
 	n = 0;
-	nla_for_each_nested(attr, access, rem)
-	{
+	nla_for_each_nested(attr, access, rem) {
 		r = set_rule(info, attr, sender, &rules[n++]);
 		if (r < 0) {
 			kfree(rules);

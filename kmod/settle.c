@@ -44,6 +44,7 @@ static void publish(struct socket *sock, const struct proto_ops *ops)
 {
 	if (!IS_ENABLED(CONFIG_X86) && !is_exclusive(sock))
 		synchronize_rcu_expedited();
+	/* With graft_is_fresh(), whose callers then use what is behind ops. */
 	smp_store_release(&sock->ops, ops);
 	/* Who waits in recv(), or has polled a fresh socket. */
 	if (wq_has_sleeper(&sock->wq.wait))

@@ -118,6 +118,7 @@ extern const struct proto_ops graft_fresh_ops;
 
 static inline bool graft_is_fresh(const struct socket *sock)
 {
+	/* With publish(). */
 	return smp_load_acquire(&sock->ops) == &graft_fresh_ops;
 }
 
