@@ -11,7 +11,7 @@ description()
 		check "modinfo: it has its $name" [ -n "$(field $name)" ]
 	done
 	contains "modinfo: licence" '^GPL( v2)?$' "$(field license)"
-	contains "modinfo: for this kernel" "^$version " "$(field vermagic)"
+	equal "modinfo: for this kernel" "$version" "$(field vermagic | cut -d' ' -f1)"
 	equal "modinfo: it takes no other module" "" "$(field depends)"
 	contains "modinfo: loaded for its family" '^net-pf-4$' "$(field alias)"
 	contains "modinfo: and for its netlink family" \
