@@ -75,7 +75,7 @@ int graft_attr_name(struct genl_info *info, char ret[AF_GRAFT_EPNAME_MAX])
 
 	if (GENL_REQ_ATTR_CHECK(info, GRAFT_A_NAME))
 		return GRAFT_REFUSE(info->extack, NULL, -EINVAL,
-				    "name the endpoint: GRAFT_A_NAME is missing");
+				    "name an endpoint: GRAFT_A_NAME is missing");
 	len = strnlen(nla_data(attr), nla_len(attr));
 	if (!len || len != nla_len(attr) - 1)
 		return GRAFT_REFUSE(info->extack, attr, -EINVAL,
@@ -132,8 +132,7 @@ int graft_spec_set_path(struct graft_endpoint_spec *spec, const char *path, size
 				    "a path begins with '/', an abstract name with NUL");
 	if (memchr(path + 1, '\0', len - 1))
 		return GRAFT_REFUSE(extack, attr, -EINVAL,
-				    "a path has no NUL but one that begins an abstract "
-				    "name");
+				    "no NUL in a path but to begin an abstract name");
 	if (is_abstract && len == 1)
 		return GRAFT_REFUSE(extack, attr, -EINVAL,
 				    "an abstract name has characters behind its NUL");
@@ -196,8 +195,7 @@ static int set_address(struct genl_info *info, struct graft_endpoint_spec *spec)
 	default:
 		return GRAFT_REFUSE(info->extack, info->attrs[GRAFT_A_FAMILY],
 				    -EAFNOSUPPORT,
-				    "an endpoint is of AF_INET, AF_INET6 or AF_UNIX, or "
-				    "AF_UNSPEC without an address");
+				    "neither AF_INET, AF_INET6, AF_UNIX nor AF_UNSPEC");
 	}
 }
 
@@ -209,12 +207,10 @@ int graft_attr_place(struct genl_info *info, struct graft_endpoint_spec *ret)
 		return r;
 	if (!is_new_name(ret->name))
 		return GRAFT_REFUSE(info->extack, info->attrs[GRAFT_A_NAME], -EINVAL,
-				    "not a name: up to 16 letters, digits, '_', '-' and "
-				    "'.', the first one not '-' or '.'");
+				    "a name is [A-Za-z0-9_][A-Za-z0-9_.-]*, 16 at most");
 	if (GENL_REQ_ATTR_CHECK(info, GRAFT_A_FAMILY))
 		return GRAFT_REFUSE(info->extack, NULL, -EINVAL,
-				    "say of which family it is: GRAFT_A_FAMILY is "
-				    "missing");
+				    "of which family? GRAFT_A_FAMILY is missing");
 	ret->family = nla_get_u16(info->attrs[GRAFT_A_FAMILY]);
 	if (info->attrs[GRAFT_A_FLAGS])
 		ret->flags = nla_get_u32(info->attrs[GRAFT_A_FLAGS]);
@@ -231,8 +227,7 @@ int graft_spec_set_label(struct graft_endpoint_spec *spec, const char *label,
 	for (size_t i = 0; i < len; i++)
 		if (iscntrl(label[i]) || label[i] == ' ')
 			return GRAFT_REFUSE(extack, attr, -EINVAL,
-					    "the namespace's label has a blank or a "
-					    "control character");
+					    "a label has no blank or control character");
 	memcpy(spec->label, label, len);
 	return 0;
 }
@@ -244,7 +239,7 @@ static int set_label(struct genl_info *info, struct graft_endpoint_spec *spec,
 
 	if (strnlen(nla_data(attr), nla_len(attr)) != nla_len(attr) - 1)
 		return GRAFT_REFUSE(info->extack, attr, -EINVAL,
-				    "the namespace's label goes on behind its NUL");
+				    "a label goes on behind its NUL");
 	nla_strscpy(label, attr, sizeof(label));
 	return graft_spec_set_label(spec, label, attr, info->extack);
 }
@@ -282,15 +277,12 @@ struct net *graft_attr_target(struct genl_info *info, struct graft_endpoint_spec
 	if (r < 0)
 		return ERR_PTR(r);
 	if (!tb[GRAFT_NETNS_A_FD] == !tb[GRAFT_NETNS_A_PID])
-		return ERR_PTR(
-			GRAFT_REFUSE(info->extack, attr, -EINVAL,
-				     "a namespace is given by its descriptor or by "
-				     "a process: one of the two"));
-	if (tb[GRAFT_NETNS_A_LABEL]) {
+		r = GRAFT_REFUSE(info->extack, attr, -EINVAL,
+				 "give a descriptor or a process, one of the two");
+	else if (tb[GRAFT_NETNS_A_LABEL])
 		r = set_label(info, spec, tb[GRAFT_NETNS_A_LABEL]);
-		if (r < 0)
-			return ERR_PTR(r);
-	}
+	if (r < 0)
+		return ERR_PTR(r);
 	return find_target(info, spec, tb[GRAFT_NETNS_A_FD], tb[GRAFT_NETNS_A_PID]);
 }
 
@@ -306,8 +298,7 @@ static int set_rule(struct genl_info *info, const struct nlattr *attr,
 		return r;
 	if (!tb[GRAFT_RULE_A_USES])
 		return GRAFT_REFUSE(info->extack, attr, -EINVAL,
-				    "a rule is for some use: GRAFT_RULE_A_USES is "
-				    "missing");
+				    "a rule for what? GRAFT_RULE_A_USES is missing");
 	ret->uses = nla_get_u32(tb[GRAFT_RULE_A_USES]);
 	ret->has_uid = tb[GRAFT_RULE_A_UID];
 	ret->has_gid = tb[GRAFT_RULE_A_GID];
@@ -335,7 +326,8 @@ int graft_attr_access(const struct sk_buff *skb, struct genl_info *info,
 
 	if (!access)
 		return 0;
-	nla_for_each_nested(attr, access, rem) n++;
+	nla_for_each_nested(attr, access, rem)
+		n++;
 	if (!n)
 		return 0;
 	if (n > GRAFT_RULES_MAX)
@@ -345,8 +337,7 @@ int graft_attr_access(const struct sk_buff *skb, struct genl_info *info,
 	if (!rules)
 		return -ENOMEM;
 	n = 0;
-	nla_for_each_nested(attr, access, rem)
-	{
+	nla_for_each_nested(attr, access, rem) {
 		r = set_rule(info, attr, sender, &rules[n++]);
 		if (r < 0) {
 			kfree(rules);
