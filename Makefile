@@ -5,7 +5,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD := build
 
-.PHONY: all deps install uninstall configured test check fuzz demo bench bench-kmod format clean help
+.PHONY: all deps install uninstall configured test check check-kernel-debug fuzz demo \
+	bench bench-kmod format clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -44,9 +45,11 @@ check:
 	@tools/check.sh
 
 # Longer than in `make check`: SECONDS each.
-SECONDS ?= 60
 fuzz:
-	@tools/fuzz.sh $(SECONDS)
+	@tools/fuzz.sh $(or $(SECONDS),60)
+
+check-kernel-debug:
+	@tests/kmod/check_debug.sh $(or $(SECONDS),600)
 
 demo:
 	@tools/demo.sh
@@ -76,6 +79,9 @@ help:
 	@echo "make uninstall  take that away again; PREFIX and DESTDIR as for install"
 	@echo "make test       a minute: lint, unit, fuzz corpora, conformance"
 	@echo "make check      run every test; ends with one summary line"
+	@echo "make check-kernel-debug"
+	@echo "                af_graft.ko under faults and random calls for SECONDS=600, in a"
+	@echo "                kernel that watches itself, built first (root, half an hour)"
 	@echo "make demo       nginx and iperf3 grafted, checked and measured (root)"
 	@echo "make bench      all benchmarks (root); BENCH=--quick for a short run"
 	@echo "make bench-kmod  the kernel module against plain sockets, in emulated machines"

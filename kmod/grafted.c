@@ -140,7 +140,7 @@ static int set_and_follow(struct graft_sock *gs, int level, int optname, sockptr
 	table = READ_ONCE(sock->ops);
 	native = graft_native(sock);
 	WRITE_ONCE(sock->ops, native);
-	err = native->setsockopt(sock, level, optname, optval, optlen);
+	err = graft_option_set_native(sock, native, level, optname, optval, optlen);
 	now = READ_ONCE(sock->ops);
 	if (now != native) {
 		/* The reference to the protocol's module that @home holds is for those

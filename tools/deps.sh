@@ -3,8 +3,8 @@
 #
 # Installs, by apt, what building, testing or measuring graft needs on a bare Debian 12:
 #
-#	tools/deps.sh build|test|bench|demo|dev
-#	tools/deps.sh --list build|test|bench|demo|dev
+#	tools/deps.sh build|test|bench|demo|kernel|dev
+#	tools/deps.sh --list build|test|bench|demo|kernel|dev
 #
 # What is installed already is left alone, so a second run needs neither network nor
 # root. Services that come with a package (nginx, postgresql, ssh ...) are kept from
@@ -27,6 +27,9 @@ test="$demo redis-server redis-tools memcached postgresql haproxy
 	systemd qemu-system-x86 cpio busybox-static
 	kmod dkms sparse coccinelle linux-source-6.1 pahole patchelf xz-utils zstd"
 bench="$demo wrk redis-server redis-tools passt slirp4netns uidmap"
+# A kernel of our own, modules for it, and a machine to run them in.
+kernel="gcc libc6-dev make flex bison bc libelf-dev libssl-dev xz-utils kmod
+	linux-source-6.1 qemu-system-x86 cpio busybox-static"
 dev="$test $bench gdb valgrind"
 
 die()
@@ -54,9 +57,10 @@ build) packages=$build ;;
 test) packages=$test ;;
 bench) packages=$bench ;;
 demo) packages=$demo ;;
+kernel) packages=$kernel ;;
 dev) packages=$dev ;;
 *)
-	echo "Usage: tools/deps.sh [--list] build|test|bench|demo|dev" >&2
+	echo "Usage: tools/deps.sh [--list] build|test|bench|demo|kernel|dev" >&2
 	exit 2
 	;;
 esac

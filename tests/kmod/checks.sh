@@ -13,7 +13,7 @@ done
 
 ALL=(programs description loading numbers autoload busy again native
 	netlink_words netlink_lacks netlink_ip netlink_batch netlink_users netlink_old_abi
-	netlink_strict netlink_events netlink_many netlink_namespaces engine)
+	netlink_strict netlink_events netlink_many netlink_namespaces engine sessions)
 ONLY=()
 comment "Linux $(uname -r), $(nproc) processors"
 MARK="nothing yet"

@@ -19,7 +19,7 @@ PATH=$PATH:$CALLERS_PATH # meson may be anywhere
 BUILD=${BUILD-$SOURCE_DIR/build}
 export BUILD PREFIX=${PREFIX-/usr/local}
 PROGRAMS=${PROGRAMS-$BUILD/tests/kmod/family_socket $BUILD/tests/kmod/native}
-PATIENCE=${PATIENCE-600}
+PATIENCE=${PATIENCE-1200}
 . "${0%/*}/../lib_machine.sh"
 . "${0%/*}/lib_build.sh"
 

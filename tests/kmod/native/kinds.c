@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Kinds of endpoints, and protocols. */
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <stddef.h>
 #include <sys/mount.h>
@@ -122,6 +123,23 @@ static void unix_of(const char *path, int type)
 	need(del("u") == 0);
 	if (path[0] == '/')
 		want_rc(0, unlink(path));
+}
+
+/* AF_UNIX has no options of a protocol, nor, on most kernels, a function for them. */
+static void unix_options(void)
+{
+	int native = socket(AF_UNIX, SOCK_STREAM, 0), fd = graft(SOCK_STREAM);
+	int family = AF_INET;
+	long wanted;
+
+	add_kind("u", AF_UNIX, "@graft-unix", 0, -1);
+	want_rc(0, bind_name(fd, "u"));
+	wanted = rc(setsockopt(native, SOL_TCP, TCP_ULP, "tls", 3));
+	want_rc(wanted, setsockopt(fd, SOL_TCP, TCP_ULP, "tls", 3));
+	wanted = rc(setsockopt(native, SOL_IPV6, IPV6_ADDRFORM, &family, sizeof(family)));
+	want_rc(wanted, setsockopt(fd, SOL_IPV6, IPV6_ADDRFORM, &family, sizeof(family)));
+	close(fd);
+	close(native);
 }
 
 static void unix_kinds(void)
@@ -269,8 +287,8 @@ static int receive_fd(int through)
 	return fd;
 }
 
-/* Sent while fresh, grafted onto AF_UNIX in flight: it is not counted as one then, and must
- * not be when it arrives. Then sockets that are sent over themselves. */
+/* Sent while fresh, grafted onto AF_UNIX in flight: it is not counted as one then, and
+ * must not be when it arrives. Then sockets that are sent over themselves. */
 static void in_flight(void)
 {
 	int pair[2], fd, got;
@@ -322,6 +340,7 @@ const struct test_case kinds_cases[] = {
 	{ "kinds.ipv6", "11.8", "IPv6, and IPv4 from IPv6", ipv6 },
 	{ "kinds.unix", "11.9", "AF_UNIX: paths and abstract names, three types",
 	  unix_kinds },
+	{ "kinds.unix_options", "", "AF_UNIX: options of a protocol", unix_options },
 	{ "kinds.unix_roots", "11.9", "a path is the host's, in whatever root",
 	  unix_roots },
 	{ "kinds.placed", "", "an endpoint without an address", placed },

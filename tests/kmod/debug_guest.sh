@@ -1,0 +1,103 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The first and only program of debug_machine.sh's machine: does the steps, each marked on the
+# console, and says on the second serial line
+#
+#	step NUMBER NAME
+#	# what it says
+#	end NUMBER STATUS
+#
+# then looks for lost memory, and ends the machine.
+export PATH=/bin
+number=0
+
+step() # NAME COMMAND
+{
+	number=$((number + 1))
+	echo "graft-step: $1" >/dev/kmsg
+	echo "step $number $1"
+	echo 1 >/tmp/status
+	{
+		sh -c "$2" </dev/null 2>&1
+		echo $? >/tmp/status
+	} | while IFS= read -r said; do echo "# $said"; done
+	echo "end $number $(cat /tmp/status)"
+}
+
+scan()
+{
+	echo scan >/sys/kernel/debug/kmemleak
+}
+
+start()
+{
+	mount -t debugfs debugfs /sys/kernel/debug && ifconfig lo 127.0.0.1 up &&
+		[ -e /sys/kernel/debug/kmemleak ]
+}
+
+# But for what the kernel lost before there was a program.
+suspected()
+{
+	awk '/^unreferenced object/ { head = $0; next }
+		head { mine = !/comm "swapper/; if (mine) print head; head = "" }
+		mine' /sys/kernel/debug/kmemleak
+}
+
+# It counts nothing younger than five seconds, nor what has changed since it looked last.
+# What is on its way from one place to another it may miss once, but not again.
+lost()
+{
+	sleep 6
+	scan && scan || return 1
+	if [ -n "$(suspected)" ]; then
+		scan
+		suspected >/tmp/lost
+		cat /tmp/lost
+		[ ! -s /tmp/lost ]
+	fi
+}
+
+# fuzz_calls has left a device watchN for each of its namespaces, which goes with it.
+gone()
+{
+	for _ in $(seq 120); do
+		grep watch /proc/net/dev || return 0
+		sleep 1
+	done
+	return 1
+}
+
+# Tainted by a module that is not the kernel's own, and by nothing else.
+watching()
+{
+	grep debug_locks: /proc/lockdep_stats
+	echo "tainted: $(cat /proc/sys/kernel/tainted)"
+	grep -qE 'debug_locks: +1$' /proc/lockdep_stats &&
+		[ $(($(cat /proc/sys/kernel/tainted) & ~4096)) = 0 ]
+}
+
+case ${1-} in
+start | gone | lost | watching)
+	"$1"
+	exit
+	;;
+esac
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev 2>/dev/null
+mount -t tmpfs tmpfs /tmp
+stty -F /dev/ttyS1 -opost
+exec >/dev/ttyS1 2>&1
+step "the machine starts" "/init start"
+while IFS= read -r line <&3; do
+	case $line in
+	'#'* | '') continue ;;
+	esac
+	name=${line%%|*}
+	step "${name% }" "${line#*|}"
+done 3</steps
+step "no memory is lost" "/init lost"
+step "the kernel's checks are still on" "/init watching"
+sync
+reboot -f
