@@ -92,7 +92,8 @@ if [ "${SELFTEST-}" != no ]; then
 fi
 make_steps >"$OUT/steps"
 echo "== af_graft.ko, random calls for $LENGTH s; the console: $OUT/console"
-PATIENCE=${PATIENCE-$((3 * LENGTH + 3600))} MEMORY=1536 KEEP=$OUT "$HERE/debug_machine.sh" \
-	"$KERNEL" "$OUT/steps" "$OUT/kmod/af_graft.ko" "$OUT/fuzz_calls" "$OUT/fault_calls" |
+PATIENCE=${PATIENCE-$((3 * LENGTH + 3600))} MEMORY=1536 PROGRESS=yes KEEP=$OUT \
+	"$HERE/debug_machine.sh" "$KERNEL" "$OUT/steps" \
+	"$OUT/kmod/af_graft.ko" "$OUT/fuzz_calls" "$OUT/fault_calls" |
 	tee -a "$OUT/points"
 end

@@ -19,8 +19,8 @@
 # checks still on: lockdep ends with the first thing it finds. Output is TAP, a point for
 # each step and for these. Exit status: 0 passed, 1 failed, 77 skipped.
 #
-# Environment: PATIENCE, seconds for the machine; MEMORY, its megabytes; KEEP, a directory
-# for what its serial lines said.
+# Environment: PATIENCE, seconds for the machine; MEMORY, its megabytes; PROGRESS, to name
+# each step when it begins; KEEP, a directory for what its serial lines said.
 set -u
 PATH=$PATH:/usr/sbin:/sbin
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -77,6 +77,13 @@ make_initrd() # FILE...
 		cpio --null --create --quiet --format=newc --owner=+0:+0) >"$DIR/initrd"
 }
 
+# Each step when it begins, on stderr.
+show_progress()
+{
+	tail -n +1 -s 2 --pid="$MACHINE" -F "$DIR/steps" 2>/dev/null |
+		sed -un 's/^step [0-9]* /# /p' >&2
+}
+
 # Two sockets of a processor, since the BIOS tells of those only. Emulation under KASAN is slow; that alone is no complaint. A kernel that has oopsed ends at
 # once instead of waiting for the locks the task held.
 run_machine()
@@ -91,6 +98,7 @@ run_machine()
 		-append "$options" -serial "file:$DIR/console" -serial "file:$DIR/steps" \
 		</dev/null >"$DIR/qemu" 2>&1 &
 	MACHINE=$!
+	[ -z "${PROGRESS-}" ] || show_progress &
 	wait "$MACHINE"
 	MACHINE_STATUS=$?
 	MACHINE=

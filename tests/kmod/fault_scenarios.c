@@ -223,7 +223,8 @@ static int run_waiting(void)
 static int run_passed(void)
 {
 	_Alignas(struct cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int))];
-	struct iovec part = { "x", 1 };
+	char byte = 0;
+	struct iovec part = { &byte, 1 };
 	struct msghdr message = { .msg_iov = &part,
 				  .msg_iovlen = 1,
 				  .msg_control = control,
