@@ -5,16 +5,16 @@
  *
  *	plain	AF_INET, server and client in the machine's own network namespace
  *	again	the same once more: what differs from plain is noise
- *	graft	AF_GRAFT, server and client in another namespace, grafted onto the first one
+ *	graft	AF_GRAFT, both in another namespace, grafted onto the first one
  *
  *	bulk	bytes from client to server on one connection
  *	rr	64 bytes there and back on one connection; the median of all
  *	crr	connect, a byte each way, close; the median of all, as finding a free port
  *		among those in TIME_WAIT takes long now and then
  *
- * and, of endpoints, how long bind() by name takes with ten and with 100,000 in the table.
- * Printed are medians over the repetitions of the ratio to plain of the same repetition:
- * of speeds for bulk and crr (high is good), of times for rr (low is good).
+ * and, of endpoints, how long bind() by name takes with ten and with 100,000 in the
+ * table. Printed are medians over the repetitions of the ratio to plain of the same
+ * repetition: of speeds for bulk and crr (high is good), of times for rr (low is good).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -96,7 +96,7 @@ static double median(double *values, size_t n)
 	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-/* --- both ends ------------------------------------------------------------------------ */
+/* --- both ends --------------------------------------------------------------------- */
 
 static void serve_one(int fd, enum what what)
 {
@@ -157,7 +157,7 @@ static int open_client(enum way way, const struct server *server)
 	return fd;
 }
 
-/* --- the work: nanoseconds each takes ------------------------------------------------- */
+/* --- the work: nanoseconds each takes ---------------------------------------------- */
 
 static double do_bulk(int fd)
 {
@@ -225,7 +225,7 @@ static double measure(enum way way, enum what what)
 	return result;
 }
 
-/* --- look-ups ------------------------------------------------------------------------- */
+/* --- look-ups ---------------------------------------------------------------------- */
 
 static double bind_time(const char *format, int n_names)
 {
@@ -256,7 +256,7 @@ static double look_up(double *ret_few, double *ret_many)
 	return *ret_many / *ret_few;
 }
 
-/* --- all ------------------------------------------------------------------------------ */
+/* --- all --------------------------------------------------------------------------- */
 
 static void pin(void)
 {

@@ -2,9 +2,9 @@
 /*
  * Options of SOL_SOCKET, from one socket to another.
  *
- * The core sets them on socket->sk without asking the protocol, so a fresh socket does not
- * see them set; what they made of the sk is told to the next one here, by the options'
- * own code where that does more than to store a value.
+ * The core sets them on socket->sk without asking the protocol, so a fresh socket does
+ * not see them set; what they made of the sk is told to the next one here, by the
+ * options' own code where that does more than to store a value.
  *
  * Not carried: SO_ATTACH_REUSEPORT_*BPF, whose program belongs to a group of sockets that
  * share a port; that is reported as a result. What only AF_UNIX has is in socket->flags

@@ -14,10 +14,10 @@
  *	last put	-> freed after a grace period
  *
  * An endpoint does not keep namespaces alive. Its home cannot end before it, since that
- * empties the table. When the namespace it leads to ends, it is deleted, too: led_to has
- * those. Both are done in pre_exit(), after which there is a grace period before a struct
- * net goes away; so under RCU @home and @target of an endpoint that is not dead are there,
- * and maybe_get_net() tells whether they are alive.
+ * empties the table. When the namespace it leads to ends, it is deleted, too: led_to
+ * has those. Both are done in pre_exit(), after which there is a grace period before a
+ * struct net goes away; so under RCU @home and @target of an endpoint that is not dead
+ * are there, and maybe_get_net() tells whether they are alive.
  *
  * Locks: graft_net.lock serializes changes of one table; graft_leads_lock, inside it,
  * guards all led_to lists and is_dead.

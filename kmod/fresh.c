@@ -3,9 +3,9 @@
  * What a fresh socket does: it answers as an unbound native one would, and asks its own
  * one where that takes one; or it becomes grafted, and the call goes on there.
  *
- * A call that began when the socket was fresh may run on after another thread has grafted
- * it. So nothing here believes socket->sk to be of any kind, and what takes the lock looks
- * again whether the socket is fresh.
+ * A call that began when the socket was fresh may run on after another thread has
+ * grafted it. So nothing here believes socket->sk to be of any kind, and what takes the
+ * lock looks again whether the socket is fresh.
  */
 #include <linux/module.h>
 #include <linux/poll.h>
@@ -103,8 +103,8 @@ static int fresh_bind(struct socket *sock, struct sockaddr_unsized *address, int
 	return err == 1 ? READ_ONCE(sock->ops)->bind(sock, address, len) : err;
 }
 
-/* Grafts it for a peer at @address, or anywhere. Return: 0, grafted, and if a name took it
- * there route->endpoint is set; -errno. */
+/* Grafts it for a peer at @address, or anywhere. Return: 0, grafted, and if a name took
+ * it there route->endpoint is set; -errno. */
 static int settle(struct graft_sock *gs, const struct sockaddr_unsized *address, int len,
 		  struct graft_route *route)
 {

@@ -29,9 +29,7 @@ int graft_netlink_may_add(const struct sk_buff *skb, const struct net *home,
 		return -EPERM;
 	}
 	if (target != home && !netlink_ns_capable(skb, target->user_ns, CAP_NET_ADMIN)) {
-		GENL_SET_ERR_MSG(
-			info,
-			"needs CAP_NET_ADMIN over the network namespace the endpoint leads to");
+		GENL_SET_ERR_MSG(info, "needs CAP_NET_ADMIN where the endpoint leads to");
 		return -EPERM;
 	}
 	return 0;
@@ -48,9 +46,7 @@ int graft_netlink_add(struct genl_info *info, struct net *target,
 		GENL_SET_ERR_MSG(info,
 				 "there is an endpoint of this name; delete it first");
 	else if (r == -ENOSPC)
-		GENL_SET_ERR_MSG(
-			info,
-			"this network namespace has as many endpoints as the module's max_endpoints allows");
+		GENL_SET_ERR_MSG(info, "as many endpoints as max_endpoints allows");
 	if (r < 0)
 		return r;
 	graft_netlink_tell(endpoint, GRAFT_CMD_ENDPOINT_NEW);

@@ -75,7 +75,7 @@ int graft_attr_name(struct genl_info *info, char ret[AF_GRAFT_EPNAME_MAX])
 
 	if (GENL_REQ_ATTR_CHECK(info, GRAFT_A_NAME))
 		return GRAFT_REFUSE(info->extack, NULL, -EINVAL,
-				    "name the endpoint: GRAFT_A_NAME is missing");
+				    "name an endpoint: GRAFT_A_NAME is missing");
 	len = strnlen(nla_data(attr), nla_len(attr));
 	if (!len || len != nla_len(attr) - 1)
 		return GRAFT_REFUSE(info->extack, attr, -EINVAL,
@@ -131,9 +131,8 @@ int graft_spec_set_path(struct graft_endpoint_spec *spec, const char *path, size
 		return GRAFT_REFUSE(extack, attr, -EINVAL,
 				    "a path begins with '/', an abstract name with NUL");
 	if (memchr(path + 1, '\0', len - 1))
-		return GRAFT_REFUSE(
-			extack, attr, -EINVAL,
-			"a path has no NUL but one that begins an abstract name");
+		return GRAFT_REFUSE(extack, attr, -EINVAL,
+				    "no NUL in a path but to begin an abstract name");
 	if (is_abstract && len == 1)
 		return GRAFT_REFUSE(extack, attr, -EINVAL,
 				    "an abstract name has characters behind its NUL");
@@ -194,9 +193,9 @@ static int set_address(struct genl_info *info, struct graft_endpoint_spec *spec)
 	case AF_UNIX:
 		return set_path(info, spec);
 	default:
-		return GRAFT_REFUSE(
-			info->extack, info->attrs[GRAFT_A_FAMILY], -EAFNOSUPPORT,
-			"an endpoint is of AF_INET, AF_INET6 or AF_UNIX, or AF_UNSPEC without an address");
+		return GRAFT_REFUSE(info->extack, info->attrs[GRAFT_A_FAMILY],
+				    -EAFNOSUPPORT,
+				    "neither AF_INET, AF_INET6, AF_UNIX nor AF_UNSPEC");
 	}
 }
 
@@ -207,13 +206,11 @@ int graft_attr_place(struct genl_info *info, struct graft_endpoint_spec *ret)
 	if (r < 0)
 		return r;
 	if (!is_new_name(ret->name))
-		return GRAFT_REFUSE(
-			info->extack, info->attrs[GRAFT_A_NAME], -EINVAL,
-			"not a name: up to 16 letters, digits, '_', '-' and '.', the first one not '-' or '.'");
+		return GRAFT_REFUSE(info->extack, info->attrs[GRAFT_A_NAME], -EINVAL,
+				    "a name is [A-Za-z0-9_][A-Za-z0-9_.-]*, 16 at most");
 	if (GENL_REQ_ATTR_CHECK(info, GRAFT_A_FAMILY))
-		return GRAFT_REFUSE(
-			info->extack, NULL, -EINVAL,
-			"say of which family it is: GRAFT_A_FAMILY is missing");
+		return GRAFT_REFUSE(info->extack, NULL, -EINVAL,
+				    "of which family? GRAFT_A_FAMILY is missing");
 	ret->family = nla_get_u16(info->attrs[GRAFT_A_FAMILY]);
 	if (info->attrs[GRAFT_A_FLAGS])
 		ret->flags = nla_get_u32(info->attrs[GRAFT_A_FLAGS]);
@@ -229,9 +226,8 @@ int graft_spec_set_label(struct graft_endpoint_spec *spec, const char *label,
 
 	for (size_t i = 0; i < len; i++)
 		if (iscntrl(label[i]) || label[i] == ' ')
-			return GRAFT_REFUSE(
-				extack, attr, -EINVAL,
-				"the namespace's label has a blank or a control character");
+			return GRAFT_REFUSE(extack, attr, -EINVAL,
+					    "a label has no blank or control character");
 	memcpy(spec->label, label, len);
 	return 0;
 }
@@ -243,7 +239,7 @@ static int set_label(struct genl_info *info, struct graft_endpoint_spec *spec,
 
 	if (strnlen(nla_data(attr), nla_len(attr)) != nla_len(attr) - 1)
 		return GRAFT_REFUSE(info->extack, attr, -EINVAL,
-				    "the namespace's label goes on behind its NUL");
+				    "a label goes on behind its NUL");
 	nla_strscpy(label, attr, sizeof(label));
 	return graft_spec_set_label(spec, label, attr, info->extack);
 }
@@ -280,17 +276,13 @@ struct net *graft_attr_target(struct genl_info *info, struct graft_endpoint_spec
 	r = nla_parse_nested(tb, ARRAY_SIZE(tb) - 1, attr, netns_policy, info->extack);
 	if (r < 0)
 		return ERR_PTR(r);
-	if (!tb[GRAFT_NETNS_A_FD] == !tb[GRAFT_NETNS_A_PID]) {
-		NL_SET_ERR_MSG_ATTR(
-			info->extack, attr,
-			"a namespace is given by its descriptor or by a process: one of the two");
-		return ERR_PTR(-EINVAL);
-	}
-	if (tb[GRAFT_NETNS_A_LABEL]) {
+	if (!tb[GRAFT_NETNS_A_FD] == !tb[GRAFT_NETNS_A_PID])
+		r = GRAFT_REFUSE(info->extack, attr, -EINVAL,
+				 "give a descriptor or a process, one of the two");
+	else if (tb[GRAFT_NETNS_A_LABEL])
 		r = set_label(info, spec, tb[GRAFT_NETNS_A_LABEL]);
-		if (r < 0)
-			return ERR_PTR(r);
-	}
+	if (r < 0)
+		return ERR_PTR(r);
 	return find_target(info, spec, tb[GRAFT_NETNS_A_FD], tb[GRAFT_NETNS_A_PID]);
 }
 
@@ -305,9 +297,8 @@ static int set_rule(struct genl_info *info, const struct nlattr *attr,
 	if (r < 0)
 		return r;
 	if (!tb[GRAFT_RULE_A_USES])
-		return GRAFT_REFUSE(
-			info->extack, attr, -EINVAL,
-			"a rule is for some use: GRAFT_RULE_A_USES is missing");
+		return GRAFT_REFUSE(info->extack, attr, -EINVAL,
+				    "a rule for what? GRAFT_RULE_A_USES is missing");
 	ret->uses = nla_get_u32(tb[GRAFT_RULE_A_USES]);
 	ret->has_uid = tb[GRAFT_RULE_A_UID];
 	ret->has_gid = tb[GRAFT_RULE_A_GID];

@@ -42,9 +42,8 @@ static int read_request(struct genl_info *info, struct graft_genl_endpoint *ret)
 		return 0;
 	}
 	if (nla_len(attr) != sizeof(*narrow))
-		return GRAFT_REFUSE(
-			info->extack, attr, -EINVAL,
-			"a struct graft_genl_endpoint has 268 bytes, or 264 in a 32-bit program");
+		return GRAFT_REFUSE(info->extack, attr, -EINVAL,
+				    "struct graft_genl_endpoint has 268 or 264 bytes");
 	narrow = nla_data(attr);
 	memcpy(ret, narrow, HEAD_SIZE);
 	ret->addrlen = narrow->addrlen;
@@ -131,7 +130,7 @@ static struct net *find_target(struct genl_info *info,
 				    : get_net_ns_by_pid(from->netns_pid);
 	if (IS_ERR(target))
 		NL_SET_ERR_MSG_ATTR(info->extack, attr,
-				    "netns_fd and netns_pid lead to no network namespace");
+				    "netns_fd and netns_pid lead to no network");
 	return target;
 }
 

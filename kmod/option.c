@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Options of IPPROTO_GRAFT, and what setsockopt() of another level does on a fresh socket.
+ * Options of IPPROTO_GRAFT, and what setsockopt() of another level does on a fresh
+ * socket.
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The path of an AF_UNIX endpoint is one of who added it, whatever the mount namespace
- * and the root directory of the task that uses it. AF_UNIX looks paths up from the root of
- * the calling task, so that one is exchanged meanwhile: the task's pointer, not the struct,
- * which other tasks may share.
+ * and the root directory of the task that uses it. AF_UNIX looks paths up from the root
+ * of the calling task, so that one is exchanged meanwhile: the task's pointer, not the
+ * struct, which other tasks may share.
  */
 #include <linux/fs_struct.h>
 #include <linux/path.h>

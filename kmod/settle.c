@@ -289,7 +289,7 @@ int graft_settle_connect(struct graft_sock *gs, const struct sockaddr_unsized *a
 			return err;
 		err = -ENOENT;
 	}
-	/* One that has a family of its own is an ordinary one when it speaks addresses. */
+	/* One that has a family is an ordinary one when it speaks addresses. */
 	if ((is_name || !gs->family) && graft_has_source(sock_net(&gs->sk)))
 		err = graft_settle_bind(gs, source);
 	if (err != -ENOENT)

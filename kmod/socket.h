@@ -13,16 +13,16 @@
  *	fresh		graft_sock.sk	graft_fresh_ops		none
  *	fresh, asked	own->sk		graft_fresh_ops		own
  *	grafted, own	what own had	table of own's ops	own, empty
- *	grafted		what inner had	table of inner's ops	inner, empty; own, if asked
+ *	grafted		what inner had	table of inner's ops	inner, empty; own
  *
  * "Asked": something only a native socket can answer, such as an option of its protocol,
  * made it have one, in the namespace of the caller, where it may also end.
  *
  * An sk moves once, from the struct socket it was made in to the graft socket; fresh
- * sockets with an own one merely borrow its sk, so that the core, which reads options of
- * SOL_SOCKET there, reads true ones. The struct socket an sk came from stays, empty, until
- * the graft socket is released, for protocols may point to it (MPTCP's subflows do), and
- * so does the sk that was borrowed, for the core may be in the middle of it.
+ * sockets with an own one merely borrow its sk, so that the core, which reads options
+ * of SOL_SOCKET there, reads true ones. The struct socket an sk came from stays, empty,
+ * until the graft socket is released, for protocols may point to it (MPTCP's subflows
+ * do), and so does the sk that was borrowed, for the core may be in the middle of it.
  *
  * socket->ops changes from graft_fresh_ops to a table once, after socket->sk did, and
  * later only from one table to another (grafted.c). A reader of ops that sees the table
@@ -181,8 +181,8 @@ int graft_name_put(const struct graft_sock *gs, struct sockaddr *address);
 /* Where @name leads to, for a socket of @net. Return: 0, with a reference in
  * route->endpoint, or -errno. */
 int graft_route_find(struct graft_route *route, const struct net *net, const char *name);
-/* Counts that it is used, and has the paths of the calling task begin where it wants, until
- * graft_route_end(), which drops the reference. */
+/* Counts that it is used, and has the paths of the calling task begin where it wants,
+ * until graft_route_end(), which drops the reference. */
 void graft_route_take(struct graft_route *route);
 void graft_route_end(struct graft_route *route);
 /* Both, for a grafted socket that names @address. Return: 0, taken, or -errno. */

@@ -4,10 +4,10 @@
  * are those of grafted.c. The rest are the protocol's own and called as natively.
  *
  * There is one table for each set of native operations that was met, a dozen or so, and
- * they stay until the module goes, as sockets that are half accepted have them, too; each
- * socket that does holds a reference to the module. The module of the native ones stays as
- * long, so that what a table was made of is there. But TLS makes its own at run time, and
- * makes them anew in the same place: those are compared by content.
+ * they stay until the module goes, as sockets that are half accepted have them, too;
+ * each socket that does holds a reference to the module. The module of the native ones
+ * stays as long, so that what a table was made of is there. But TLS makes its own at
+ * run time, and makes them anew in the same place: those are compared by content.
  */
 #include <linux/module.h>
 #include <linux/rculist.h>

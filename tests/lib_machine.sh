@@ -40,9 +40,7 @@ packaged_kernel()
 
 # Two of two processors: what races is to have the chance. That emulation beside other work
 # is slow is nothing to complain about. Without cmpxchg16b: after it QEMU 7.2 gets the flags
-# wrong now and then, and the kernel uses it in each allocation. With a clock that is taken
-# to be good: the kernel changes its own code when it is found to be none, and at times an
-# emulated processor still runs what was there.
+# wrong now and then, and the kernel uses it in each allocation.
 #
 # With COUNTED set there is one, whose clock counts instructions and stands still while it
 # waits: what is measured there is the same whatever else this machine does. Clearing memory
@@ -56,7 +54,7 @@ run_machine() # KERNEL-OPTION...
 		-machine pc "${kind[@]}" -m "$MEMORY" \
 		-display none -no-reboot -kernel "$KERNEL" -initrd "$DIR/initrd" \
 		-append "console=ttyS0 oops=panic panic=-1 mitigations=off no_timer_check \
-tsc=reliable watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300 $*" \
+watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300 $*" \
 		-serial "file:$DIR/console" -serial "file:$DIR/tap" </dev/null >"$DIR/qemu" 2>&1 &
 	MACHINE=$!
 	wait "$MACHINE"

@@ -64,7 +64,7 @@ apt()
 
 failed() # WHAT
 {
-	die "cannot $1: $(grep -E '^(E|W):' "$WORK/log" | tail -n 1)"
+	die "cannot $1: $(grep -E '^E:|^W:.* fetch ' "$WORK/log" | head -n 1)"
 }
 
 # Lists of SUITE, and of what it is built upon.

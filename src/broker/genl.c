@@ -152,8 +152,7 @@ static uint32_t find_group(const struct nlattr *groups, const char *name)
 
 	if (!groups)
 		return 0;
-	mnl_attr_for_each_nested(attr, groups)
-	{
+	mnl_attr_for_each_nested(attr, groups) {
 		struct found group = { .name = "" };
 
 		mnl_attr_parse_nested(attr, take_group, &group);

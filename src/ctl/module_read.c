@@ -200,8 +200,7 @@ static int read_access(const struct attributes *from, struct endpoint *ret)
 	ret->access = calloc(ACCESS_MAX, sizeof(*ret->access));
 	if (!ret->access)
 		return -ENOMEM;
-	mnl_attr_for_each_nested(attr, access)
-	{
+	mnl_attr_for_each_nested(attr, access) {
 		if (ret->n_access == ACCESS_MAX)
 			return -EBADMSG;
 		r = read_rule(attr, &ret->access[ret->n_access]);

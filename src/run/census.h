@@ -20,8 +20,9 @@ struct census {
 	pid_t root;           /* the supervisor: its descendants are the run */
 	pid_t program;        /* so is who shares this one's network namespace; or 0 */
 	uint64_t host_cookie; /* SO_NETNS_COOKIE of the stack grafts live in */
-	/* Of the program's own namespace, where the kernel module puts sockets and nothing
-	 * is noted: whatever is elsewhere is a graft, through a rule unknown. Else 0. */
+	/* Of the program's own namespace, where the kernel module puts sockets and
+	 * nothing is noted: whatever is elsewhere is a graft, through a rule unknown.
+	 * Else 0. */
 	uint64_t own_cookie;
 	struct grafts *grafts; /* may be NULL */
 	/* Writes the rule as one line. Return: length. */

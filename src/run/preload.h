@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the engines `preload` and `af_graft` need beside the broker: the library, a program
- * that loads it, and the environment that makes it do so.
+ * What the engines `preload` and `af_graft` need beside the broker: the library, a
+ * program that loads it, and the environment that makes it do so.
  */
 #pragma once
 

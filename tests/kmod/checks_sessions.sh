@@ -7,15 +7,16 @@
 #	"the host" (iperf3 -c, curl)
 #	+-- box		stands for `docker run --cap-add=NET_ADMIN`
 
-in_session() # PAIRS COMMAND: a shell's, in the box, with the library
+# start NAME PAIRS COMMAND: a shell's, in the box, with the library
+start()
 {
-	nsenter --net=/run/netns/box env "PATH=$PREFIX/libexec/graft:$PATH" \
-		LD_PRELOAD="$LIBRARY" GRAFT_CONV_PAIRS="$1" bash -c "$2"
+	spawn "$1" nsenter --net=/run/netns/box env "PATH=$PREFIX/libexec/graft:$PATH" \
+		LD_PRELOAD="$LIBRARY" GRAFT_CONV_PAIRS="$2" bash -c "$3"
 }
 
 session_iperf3()
 {
-	spawn iperf3 in_session "0.0.0.0:5201=ep-lo" \
+	start iperf3 "0.0.0.0:5201=ep-lo" \
 		"ip gr add ep-lo type ipv4 addr 127.0.0.1 port 5201 netns 1 &&
 			exec iperf3 -4 -s -1 --forceflush"
 	check "iperf3: it listens" within "$LIMIT" grep -q listening "$T/iperf3.log"
@@ -46,7 +47,7 @@ http {
 	server { listen 0.0.0.0:80; root $T/nginx; }
 }
 END
-	spawn nginx in_session "0.0.0.0:80=nx4" \
+	start nginx "0.0.0.0:80=nx4" \
 		"ip gr add nx4 type ipv4 addr 0.0.0.0 port 8080 netns 1 &&
 			exec nginx -c $T/nginx/nginx.conf"
 	check "nginx: the host's port leads to it" within "$LIMIT" curl -sf -o "$T/page" \

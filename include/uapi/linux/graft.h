@@ -195,10 +195,11 @@ enum {
 #define GRAFT_F_ALL   GRAFT_F_SHARE
 
 /*
- * Who may use an endpoint. Without a rule for what is asked: whoever is in its namespace,
- * for what a socket of theirs could do there. With some: whom one of them names, and bind()
- * is then done by the right of who added the endpoint, as for a port below 1024. A rule
- * names whom all of its UID and GID fit; it names everybody when it has neither.
+ * Who may use an endpoint. Without a rule for what is asked: whoever is in its
+ * namespace, for what a socket of theirs could do there. With some: whom one of them
+ * names, and bind() is then done by the right of who added the endpoint, as for a port
+ * below 1024. A rule names whom all of its UID and GID fit; it names everybody when it
+ * has neither.
  */
 enum {
 	GRAFT_RULE_A_UNSPEC,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Connecting by name, with the kernel module, to an endpoint that only its registry knows.
+ * Connecting by name, with the kernel module, to an endpoint that only its registry
+ * knows.
  *
  * A stream gets there with the call itself, so what is known only then is noted after it.
  * Datagram sockets are put there first, by connect(), which sends nothing and can be

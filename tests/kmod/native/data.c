@@ -128,7 +128,7 @@ static void signals(void)
 	while (n_signals == n)
 		sigsuspend(&old);
 	want(fds[0], signal_fd);
-	/* Closed with O_ASYNC on; the kernel complains if somebody is left on the list. */
+	/* The kernel complains if somebody is left on the list of a closed one. */
 	close(fd);
 	close(fds[0]);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Endpoints by version 1 of the netlink family, in the network namespace the caller is in.
+ * Endpoints by version 1 of the netlink family, in the network namespace the caller is
+ * in.
  */
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>

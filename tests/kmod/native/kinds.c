@@ -287,8 +287,8 @@ static int receive_fd(int through)
 	return fd;
 }
 
-/* Sent while fresh, grafted onto AF_UNIX in flight: it is not counted as one then, and must
- * not be when it arrives. Then sockets that are sent over themselves. */
+/* Sent while fresh, grafted onto AF_UNIX in flight: it is not counted as one then, and
+ * must not be when it arrives. Then sockets that are sent over themselves. */
 static void in_flight(void)
 {
 	int pair[2], fd, got;
