@@ -26,7 +26,8 @@ int main(int argc, char **argv)
 	fd = socket(atoi(argv[1]), type | SOCK_CLOEXEC, 0);
 	puts(fd < 0 ? strerrorname_np(errno) : "ok");
 	fflush(stdout);
-	while (fd >= 0 && hold)
-		pause();
+	if (fd >= 0 && hold)
+		for (;;)
+			pause();
 	return fd < 0;
 }

@@ -31,8 +31,8 @@ static struct slot {
 } goals[GOALS];
 
 struct row {
-	atomic_int count; /* above 0: outside; 0: nothing learned yet */
 	_Atomic(const struct goal *) goal;
+	atomic_int count; /* above 0: outside; 0: nothing learned yet */
 	bool is_all; /* by default binds lead to the host, too */
 };
 
