@@ -4,8 +4,9 @@
 
 A test that speaks TAP counts by its points, any other counts as one. A test that ended
 badly counts at least one failure, whatever points it printed. Each failed point and each
-skip with its reason is a line; the last line is "N passed, N failed, N skipped" alone.
-Exit status 1 when something failed, or when nothing was run.
+skip with its reason is a line, the former with what the test said of it below it; the
+last line is "N passed, N failed, N skipped" alone. Exit status 1 when something failed,
+or when nothing was run.
 """
 import json
 import os
@@ -17,6 +18,18 @@ POINT = re.compile(
 )
 PLAN_SKIP = re.compile(r"^1\.\.0\s*#\s*SKIP\S*\s*(.*)$", re.I)
 GOOD = {"OK", "EXPECTEDFAIL"}
+SAID = 24  # lines about a failure that are repeated
+
+
+def said_of(lines):
+    """The comments before the next point."""
+    said = []
+    for line in lines:
+        if POINT.match(line):
+            break
+        if line.startswith("#"):
+            said.append(line)
+    return said
 
 
 class Count:
@@ -25,7 +38,8 @@ class Count:
         self.lines = []
 
     def add_points(self, name, text):
-        for line in text.splitlines():
+        lines = text.splitlines()
+        for number, line in enumerate(lines):
             point = POINT.match(line)
             if not point:
                 continue
@@ -38,8 +52,12 @@ class Count:
             elif bad:
                 self.failed += 1
                 self.lines.append(f"FAILED:  {name}: {title}")
+                self.repeat(said_of(lines[number + 1:])[:SAID])
             else:
                 self.passed += 1
+
+    def repeat(self, lines):
+        self.lines += ["    " + line for line in lines]
 
     def add_skipped(self, name, text):
         reasons = [line for line in text.splitlines() if line.strip()]
@@ -61,6 +79,7 @@ class Count:
         elif self.failed == before[1]:
             self.failed += 1
             self.lines.append(f"FAILED:  {name}: {result}, status {test.get('returncode')}")
+            self.repeat((text + (test.get("stderr") or "")).splitlines()[-SAID:])
 
 
 def name_of(path, test):
