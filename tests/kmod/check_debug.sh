@@ -53,6 +53,14 @@ build_module()
 		! grep -i warning: "$OUT/log"
 }
 
+# What debug_guest.sh asks when a namespace does not go.
+build_holders()
+{
+	rm -rf "$OUT/selftest"
+	cp -R "$HERE/selftest" "$OUT/selftest"
+	make -s -C "$TREE" M="$OUT/selftest" modules >"$OUT/log" 2>&1
+}
+
 build_program() # NAME FILE...
 {
 	local name=$1
@@ -83,6 +91,7 @@ mkdir -p "$OUT"
 TREE=$("$ROOT/tools/debug_kernel.sh" "$CACHE") || not_ok "the kernel is built"
 KERNEL=$TREE/arch/x86/boot/bzImage
 build_module || not_ok "af_graft.ko is built" "$OUT/log"
+build_holders || not_ok "holders.ko is built" "$OUT/log"
 build_program fuzz_calls "$HERE"/fuzz_*.c || not_ok "fuzz_calls is built" "$OUT/log"
 build_program fault_calls "$HERE"/fault_*.c "$HERE"/fuzz_{netlink,message,random}.c ||
 	not_ok "fault_calls is built" "$OUT/log"
@@ -94,6 +103,6 @@ make_steps >"$OUT/steps"
 echo "== af_graft.ko, random calls for $LENGTH s; the console: $OUT/console"
 PATIENCE=${PATIENCE-$((3 * LENGTH + 3600))} MEMORY=1536 PROGRESS=yes KEEP=$OUT \
 	"$HERE/debug_machine.sh" "$KERNEL" "$OUT/steps" \
-	"$OUT/kmod/af_graft.ko" "$OUT/fuzz_calls" "$OUT/fault_calls" |
+	"$OUT/kmod/af_graft.ko" "$OUT/selftest/holders.ko" "$OUT/fuzz_calls" "$OUT/fault_calls" |
 	tee -a "$OUT/points"
 end

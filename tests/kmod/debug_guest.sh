@@ -60,13 +60,20 @@ lost()
 	fi
 }
 
-# fuzz_calls has left a device watchN for each of its namespaces, which goes with it.
+# fuzz_calls has left a device watchN for each of its namespaces, which goes with it, and a
+# namespace with its last socket: one that nobody has a descriptor of any more may still be
+# talking to its peer. When it takes too long the console says who holds it.
 gone()
 {
-	for _ in $(seq 120); do
-		grep watch /proc/net/dev || return 0
+	for second in $(seq 300); do
+		grep -q watch /proc/net/dev || {
+			echo "after $second s"
+			return 0
+		}
 		sleep 1
 	done
+	grep watch /proc/net/dev
+	insmod /holders.ko 2>/dev/null
 	return 1
 }
 

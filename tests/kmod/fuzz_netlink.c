@@ -256,6 +256,32 @@ int netlink_watch(int number, int space)
 	return result;
 }
 
+/* What a socket still has to say when nobody has a descriptor of it any more is given up
+ * soon, where there is such a setting. */
+static void linger_briefly(void)
+{
+	static const char *const settings[][2] = {
+		{ "ipv4/tcp_orphan_retries", "1" },
+		{ "ipv4/tcp_fin_timeout", "1" },
+		{ "sctp/rto_max", "1000" },
+		{ "sctp/rto_initial", "500" },
+		{ "sctp/association_max_retrans", "2" },
+	};
+	char path[80];
+	size_t i;
+	int fd;
+
+	for (i = 0; i < sizeof(settings) / sizeof(*settings); i++) {
+		snprintf(path, sizeof(path), "/proc/sys/net/%s", settings[i][0]);
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (write(fd, settings[i][1], strlen(settings[i][1])) < 0)
+			perror(path);
+		close(fd);
+	}
+}
+
 int loopback_up(void)
 {
 	struct ifreq ifreq = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
@@ -263,6 +289,7 @@ int loopback_up(void)
 	int result = ioctl(fd, SIOCSIFFLAGS, &ifreq);
 
 	close(fd);
+	linger_briefly();
 	return result;
 }
 

@@ -53,6 +53,24 @@ static int receive_flags(struct actor *actor)
 		       : result;
 }
 
+/*
+ * A copy of @fd, to be passed in a message and closed; or of the common pair's instead, where
+ * that is a socket of AF_UNIX or may become one. Rings of those are the one thing that a
+ * namespace does not get rid of: docs/kmod.md, "AF_UNIX and messages".
+ */
+static int copy_to_pass(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, FUZZ_OWN_FD), domain;
+	socklen_t length = sizeof(domain);
+
+	if (copy >= 0 && (getsockopt(copy, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 ||
+			  domain == AF_INET || domain == AF_INET6))
+		return copy;
+	if (copy >= 0)
+		close(copy);
+	return fcntl(fuzz.pair[0], F_DUPFD_CLOEXEC, FUZZ_OWN_FD);
+}
+
 /* One of the kinds of ancillary data that go with a send, well formed or not. */
 static void put_control(struct actor *actor, struct msghdr *message,
 			unsigned char *control)
@@ -68,7 +86,8 @@ static void put_control(struct actor *actor, struct msghdr *message,
 		{ 282 /* SOL_TLS */, 1 },
 	};
 	struct cmsghdr *header = (struct cmsghdr *)control;
-	int i = random_below(actor, 8), fd = slot_get(actor);
+	int i = random_below(actor, 8);
+	int fd = random_one_in(actor, 4) ? -1 : fuzz.pair[random_below(actor, 2)];
 
 	memset(control, 0, 64);
 	message->msg_control = control;
@@ -248,13 +267,13 @@ static int call_mmap(struct actor *actor)
 static int call_pass(struct actor *actor)
 {
 	_Alignas(struct cmsghdr) unsigned char control[CMSG_SPACE(2 * sizeof(int))];
-	int fds[2] = { slot_get(actor), slot_get(actor) };
+	int fds[2] = { copy_to_pass(slot_get(actor)), copy_to_pass(slot_get(actor)) };
 	struct iovec part = { "x", 1 };
 	struct msghdr message = { .msg_iov = &part,
 				  .msg_iovlen = 1,
 				  .msg_control = control };
 	struct cmsghdr *header = (struct cmsghdr *)control;
-	int n = 1 + random_below(actor, 2), way = fuzz.pair[0];
+	int n = 1 + random_below(actor, 2), way = fuzz.pair[0], result;
 
 	memset(control, 0, sizeof(control));
 	message.msg_controllen = CMSG_SPACE(n * sizeof(int));
@@ -266,7 +285,10 @@ static int call_pass(struct actor *actor)
 		way = fds[0];
 	else if (random_one_in(actor, 4))
 		way = slot_get(actor);
-	return done(sendmsg(way, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+	result = done(sendmsg(way, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+	close(fds[0]);
+	close(fds[1]);
+	return result;
 }
 
 static int call_take(struct actor *actor)

@@ -65,7 +65,7 @@ failed()
 DIR=$(mktemp -d) || exit 1
 trap 'rm -rf "$DIR"' EXIT
 trap 'exit 1' INT TERM HUP
-cp "$HERE/Kbuild" "$HERE/selftest.c" "$DIR/"
+cp "$HERE/Kbuild" "$HERE"/*.c "$DIR/"
 make -s -C "$TREE" M="$DIR" modules >"$DIR/of_it" 2>&1
 point "a module is built" $?
 
