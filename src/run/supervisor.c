@@ -37,6 +37,7 @@
 #include "run/control.h"
 #include "run/dns.h"
 #include "run/grafts.h"
+#include "run/judged.h"
 #include "run/launch.h"
 #include "run/module.h"
 #include "run/registry.h"
@@ -51,6 +52,7 @@
 struct supervisor {
 	struct run *run;
 	struct launch launch;
+	struct scope scope; /* cgroup -1 but with RUN_CGROUP */
 	struct stacks stacks;
 	struct event_loop loop;
 	struct event_source on_front, on_signal, on_listener, on_tick;
@@ -81,6 +83,7 @@ static _Noreturn void fail(struct supervisor *self)
 {
 	report(self, RUN_FAILED, 0, -1);
 	tree_kill();
+	scope_remove(&self->scope);
 	_exit(EXIT_FAILURE);
 }
 
@@ -247,7 +250,8 @@ static void describe_run(void *context, struct run_info *ret)
 		.uid = getuid(),
 		.name = self->run->name,
 		.command = self->run->argv[0],
-		.engine = self->notify   ? "notify"
+		.engine = self->scope.cgroup >= 0 ? "cgroup"
+			  : self->notify ? "notify"
 			  : self->module ? "af_graft"
 			  : self->broker ? "preload"
 					 : "none",
@@ -286,7 +290,7 @@ static size_t read_resolv(const struct run *run, struct dns_server *servers)
 	_cleanup_fd_ int fd = -1;
 	ssize_t n;
 
-	if (!run->has_dns)
+	if (!run->has_dns || run->engine == RUN_CGROUP)
 		return 0;
 	fd = open(RESOLV_CONF, O_RDONLY | O_CLOEXEC);
 	text = fd < 0 ? NULL : malloc(RESOLV_MAX);
@@ -458,6 +462,13 @@ static int set_up(struct supervisor *self)
 
 	policy_get_reach(self->run->policy, &reach);
 	request.traps = filter_plan(&reach);
+	if (self->run->engine == RUN_CGROUP) {
+		request.traps = 0;
+		r = run_judged_new(&self->scope, self->run->front, self->run->policy);
+		if (r < 0)
+			return r;
+	}
+	request.cgroup = self->scope.cgroup;
 	is_supervised = request.traps != 0;
 	if (is_supervised && self->run->engine != RUN_NOTIFY) {
 		request.traps = 0;
@@ -513,6 +524,7 @@ _Noreturn void supervisor_main(struct run *run, int front)
 	self.run = run;
 	self.front = front;
 	self.launch.listener = self.launch.broker = -1;
+	self.scope = (struct scope){ .cgroup = -1, .parent = -1 };
 	self.started_ns = event_now_ns();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	prctl(PR_SET_NAME, "graft-supervise");
@@ -522,5 +534,6 @@ _Noreturn void supervisor_main(struct run *run, int front)
 	while (!self.is_over && !(self.has_exited && self.is_deserted))
 		if (event_loop_run_once(&self.loop, -1) < 0)
 			fail(&self);
+	scope_remove(&self.scope);
 	_exit(EXIT_SUCCESS);
 }

@@ -47,7 +47,8 @@ check()
 		}
 		next
 	}
-	$1 == "config.h" { next }
+	# Made by the build.
+	$1 == "config.h" || $1 == "graft.skel.h" { next }
 	{
 		n = split($1, part, "/")
 		if (n == 1)
