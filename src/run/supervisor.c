@@ -303,10 +303,10 @@ static size_t read_resolv(const struct run *run, struct dns_server *servers)
 /*
  * As root, what the work needs: taking descriptors of processes of any user (PTRACE,
  * DAC_READ_SEARCH for their /proc/PID/fd), low ports, UNIX endpoints whose directories
- * are not root's (DAC_OVERRIDE), killing the run. An ordinary user has none of these and
+ * are not root's and removing a cgroup (DAC_OVERRIDE), killing the run. An ordinary user has none of these and
  * needs none: owning the program's user namespace is enough.
  */
-static void drop_privileges(bool has_unix)
+static void drop_privileges(bool overrides)
 {
 	static const int kept[] = { CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH,
 				    CAP_NET_BIND_SERVICE, CAP_KILL };
@@ -322,7 +322,7 @@ static void drop_privileges(bool has_unix)
 	}
 	rows[ARRAY_SIZE(kept)].cap = CAP_DAC_OVERRIDE;
 	rows[ARRAY_SIZE(kept)].keep =
-		has_unix && capng_have_capability(CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+		overrides && capng_have_capability(CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
 	capng_clear(CAPNG_SELECT_BOTH);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].keep)
@@ -488,7 +488,7 @@ static int set_up(struct supervisor *self)
 			       is_supervised);
 	if (r < 0)
 		return r;
-	drop_privileges(reach.has_unix);
+	drop_privileges(reach.has_unix || self->scope.cgroup >= 0);
 	if (request.traps && !self->launch.fenced)
 		log_info("this kernel has no Landlock network rules: see SECURITY.md");
 	self->grafts = grafts_new();
