@@ -16,8 +16,8 @@ struct image_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_INNER_MAP);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct image_cell);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct image_cell));
 };
 
 struct {
@@ -29,16 +29,22 @@ struct {
 
 __u8 is_bound[N_ENDPOINTS];
 
-#define JUDGE_IMAGE void *
+#define JUDGE_IMAGE __u32
+#define JUDGE_CELLS void *
 #define JUDGE_CALL  __noinline
 #define JUDGE_LOOP(n, function, context) bpf_loop(n, function, context, 0)
+
+static __always_inline void *judge_open(__u32 image)
+{
+	return bpf_map_lookup_elem(&images, &image);
+}
 
 static __always_inline struct image_cell *judge_cell(void *image, image_u32 number)
 {
 	return bpf_map_lookup_elem(image, &number);
 }
 
-static __always_inline int judge_is_bound(void *image, image_u32 endpoint)
+static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 {
 	return is_bound[endpoint & (N_ENDPOINTS - 1)];
 }
@@ -61,14 +67,13 @@ struct {
 
 static long judge_one(__u32 i, void *context)
 {
-	__u32 zero = 0, *rule = bpf_map_lookup_elem(&rules, &i);
 	struct judge_call *given = bpf_map_lookup_elem(&calls, &i), call;
-	void *image = bpf_map_lookup_elem(&images, &zero);
+	__u32 *rule = bpf_map_lookup_elem(&rules, &i);
 
-	if (!given || !rule || !image)
+	if (!given || !rule)
 		return 1;
 	call = *given;
-	*rule = judge(image, &call);
+	*rule = judge(0, &call);
 	return 0;
 }
 

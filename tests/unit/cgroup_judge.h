@@ -13,7 +13,8 @@ struct judged {
 };
 
 #define JUDGE_IMAGE const struct judged *
-#define JUDGE_CALL  inline
+#define JUDGE_CELLS const struct judged *
+#define JUDGE_CALL  static inline
 #define JUDGE_LOOP(n, function, context)                               \
 	do                                                             \
 		for (image_u32 loop_ = 0; loop_ < (n); loop_++)        \
@@ -25,7 +26,12 @@ struct judged {
 #	define __always_inline inline
 #endif
 
-static inline const struct image_cell *judge_cell(JUDGE_IMAGE image, image_u32 number)
+static inline JUDGE_CELLS judge_open(JUDGE_IMAGE image)
+{
+	return image;
+}
+
+static inline const struct image_cell *judge_cell(JUDGE_CELLS image, image_u32 number)
 {
 	return number < image->n ? &image->cells[number] : NULL;
 }

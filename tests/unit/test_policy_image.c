@@ -44,7 +44,7 @@ static void compare(const struct policy *policy, const struct judged *judged,
 		return;
 	}
 	assert_int_equal(rule, verdict.rule->index);
-	outcome = &judged->cells[judge_outcome_at(judged, rule)];
+	outcome = judge_outcome(judged, rule);
 	assert_int_equal(IMAGE_TARGET(outcome->word[0]), verdict.target);
 	if (verdict.target == POLICY_DENY)
 		assert_int_equal(outcome->word[1] >> 16, verdict.deny_errno);

@@ -10,9 +10,12 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -33,15 +36,30 @@ static int cgroup_id(int cgroup, uint64_t *ret)
 	return 0;
 }
 
-/* Return: 0 with the slot; -ENOENT. */
-static int slot_of(const struct cgroup_programs *programs, uint64_t id, uint32_t *ret)
+/* Return: 0 with the number of the image @id is judged by; -ENOENT. */
+static int image_of(const struct cgroup_programs *programs, uint64_t id, uint32_t *ret)
 {
-	uint64_t slot;
+	uint64_t image;
 
-	if (bpf_map_lookup_elem(programs->maps[MAP_SLOTS], &id, &slot) < 0)
+	if (bpf_map_lookup_elem(programs->maps[MAP_JUDGED], &id, &image) < 0)
 		return -errno;
-	*ret = (uint32_t)slot;
-	return slot ? 0 : -ENOENT;
+	*ret = (uint32_t)image;
+	return image ? 0 : -ENOENT;
+}
+
+static int judge_by(const struct cgroup_programs *programs, uint64_t id, uint32_t image)
+{
+	uint64_t value = image;
+
+	return bpf_map_update_elem(programs->maps[MAP_JUDGED], &id, &value, BPF_EXIST) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Calls that began before are over: none is judged by what was taken away. */
+static void wait_for_calls(void)
+{
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 static int detach_all(const struct cgroup_programs *programs, int cgroup, size_t n)
@@ -75,27 +93,39 @@ static int attach_new(struct cgroup_programs *programs, int cgroup, uint64_t id,
 		      const struct policy *policy, unsigned int flags)
 {
 	int slot = slot_find(programs), r;
-	uint64_t value = (uint64_t)slot;
+	uint32_t image = 2 * (uint32_t)slot;
 
 	if (slot < 0)
 		return slot;
-	r = slot_fill(programs, (uint32_t)slot, policy, flags);
+	r = slot_fill(programs, image, policy, flags);
 	if (r == 0)
 		r = attach_all(programs, cgroup);
-	if (r == 0 &&
-	    bpf_map_update_elem(programs->maps[MAP_SLOTS], &id, &value, BPF_EXIST) < 0) {
-		r = -errno;
-		detach_all(programs, cgroup, N_PROGRAMS);
+	if (r == 0) {
+		r = judge_by(programs, id, image);
+		if (r < 0)
+			detach_all(programs, cgroup, N_PROGRAMS);
 	}
 	if (r < 0)
 		slot_empty(programs, (uint32_t)slot);
 	return r;
 }
 
+static int replace(struct cgroup_programs *programs, uint64_t id, uint32_t image,
+		   const struct policy *policy, unsigned int flags)
+{
+	int r = slot_fill(programs, image ^ 1, policy, flags);
+
+	if (r == 0)
+		r = judge_by(programs, id, image ^ 1);
+	if (r == 0)
+		wait_for_calls();
+	return r;
+}
+
 int cgroup_attach(struct cgroup_programs *programs, int cgroup,
 		  const struct policy *policy, unsigned int flags)
 {
-	uint32_t slot = 0;
+	uint32_t image = 0;
 	uint64_t id = 0;
 	int r = cgroup_id(cgroup, &id);
 
@@ -103,9 +133,9 @@ int cgroup_attach(struct cgroup_programs *programs, int cgroup,
 		r = programs_lock(programs);
 	if (r < 0)
 		return r;
-	r = slot_of(programs, id, &slot);
+	r = image_of(programs, id, &image);
 	if (r == 0)
-		r = slot_fill(programs, slot, policy, flags);
+		r = replace(programs, id, image, policy, flags);
 	else if (r == -ENOENT)
 		r = attach_new(programs, cgroup, id, policy, flags);
 	programs_unlock(programs);
@@ -114,20 +144,21 @@ int cgroup_attach(struct cgroup_programs *programs, int cgroup,
 
 int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 {
-	uint64_t id = 0, none = 0;
-	uint32_t slot = 0;
+	uint32_t image = 0;
+	uint64_t id = 0;
 	int r = cgroup_id(cgroup, &id);
 
 	if (r == 0)
 		r = programs_lock(programs);
 	if (r < 0)
 		return r;
-	r = slot_of(programs, id, &slot);
+	r = image_of(programs, id, &image);
 	if (r == 0) {
 		/* All of them at once, as when they came. */
-		bpf_map_update_elem(programs->maps[MAP_SLOTS], &id, &none, BPF_EXIST);
+		judge_by(programs, id, 0);
+		wait_for_calls();
 		r = detach_all(programs, cgroup, N_PROGRAMS);
-		slot_empty(programs, slot);
+		slot_empty(programs, CGROUP_SLOT(image));
 	}
 	programs_unlock(programs);
 	return r;
@@ -166,7 +197,7 @@ int cgroup_check(const struct policy *policy, struct policy_error *error)
 
 /* --- counters ------------------------------------------------------------------------ */
 
-static int read_hits(int image, const struct image_cell *head,
+static int read_hits(int map, const struct image_cell *head,
 		     struct cgroup_counters *ret)
 {
 	for (size_t i = 0; i <= ret->n_rules; i++) {
@@ -174,7 +205,7 @@ static int read_hits(int image, const struct image_cell *head,
 		struct image_cell cell;
 		uint64_t hits;
 
-		if (bpf_map_lookup_elem(image, &at, &cell) < 0)
+		if (bpf_map_lookup_elem(map, &at, &cell) < 0)
 			return -errno;
 		memcpy(&hits, &cell, sizeof(hits));
 		if (i < ret->n_rules)
@@ -189,26 +220,26 @@ int cgroup_count(struct cgroup_programs *programs, int cgroup,
 		 struct cgroup_counters *ret)
 {
 	struct cgroup_counters counters = { 0 };
-	_cleanup_fd_ int image = -1;
+	_cleanup_fd_ int map = -1;
 	struct image_cell head;
-	uint32_t slot = 0, zero = 0;
+	uint32_t image = 0, zero = 0;
 	uint64_t id = 0;
 	int r = cgroup_id(cgroup, &id);
 
 	if (r == 0)
-		r = slot_of(programs, id, &slot);
+		r = image_of(programs, id, &image);
 	if (r < 0)
 		return r;
-	image = slot_image(programs, slot);
-	if (image < 0)
-		return image;
-	if (bpf_map_lookup_elem(image, &zero, &head) < 0)
+	map = slot_open(programs, image);
+	if (map < 0)
+		return map;
+	if (bpf_map_lookup_elem(map, &zero, &head) < 0)
 		return -errno;
 	counters.n_rules = head.word[2];
 	counters.rules = calloc(counters.n_rules + 1, sizeof(uint64_t));
 	if (!counters.rules)
 		return -ENOMEM;
-	r = read_hits(image, &head, &counters);
+	r = read_hits(map, &head, &counters);
 	if (r < 0)
 		cgroup_counters_release(&counters);
 	else

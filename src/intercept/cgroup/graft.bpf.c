@@ -48,22 +48,22 @@ struct image_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_INNER_MAP);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct image_cell);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct image_cell));
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, CGROUP_SLOTS);
+	__uint(max_entries, 2 * CGROUP_SLOTS);
 	__type(key, __u32);
 	__array(values, struct image_map);
-} graft_policies SEC(".maps");
+} graft_images SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
 	__type(key, __u64);
 	__type(value, __u64);
-} graft_slots SEC(".maps");
+} graft_judged SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -119,17 +119,23 @@ struct {
 
 /* --- the judge --------------------------------------------------------------------- */
 
-#define JUDGE_IMAGE void *
+#define JUDGE_IMAGE __u32
+#define JUDGE_CELLS void *
 #define JUDGE_CALL  __noinline
 #define JUDGE_LOOP(n, function, context) bpf_loop(n, function, context, 0)
 
-static __always_inline struct image_cell *judge_cell(void *image, image_u32 number)
+static __always_inline void *judge_open(__u32 image)
 {
-	return bpf_map_lookup_elem(image, &number);
+	return bpf_map_lookup_elem(&graft_images, &image);
+}
+
+static __always_inline struct image_cell *judge_cell(void *cells, image_u32 number)
+{
+	return bpf_map_lookup_elem(cells, &number);
 }
 
 /* Endpoints stand in the image by their numbers, which no two policies share. */
-static __always_inline int judge_is_bound(void *image, image_u32 endpoint)
+static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 {
 	struct binders *binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
 
@@ -152,10 +158,9 @@ struct sock {
 
 struct call {
 	struct judge_call judged;
-	void *image;
 	struct image_cell *outcome, *address, *hits;
 	struct spot asked;
-	__u32 rule, slot, flags, is_v6;
+	__u32 image, rule, flags, is_v6;
 };
 
 /* The kernel has no call for it here; it stands near the structure's beginning. */
@@ -217,12 +222,12 @@ static __always_inline void spot_set(struct bpf_sock_addr *ctx, const struct spo
 	}
 }
 
-/* Return: the policy's slot, or 0. */
-static __always_inline __u32 slot_now(void)
+/* Return: the image to be judged by, or 0. */
+static __always_inline __u32 image_now(void)
 {
-	__u64 *slot = bpf_get_local_storage(&graft_slots, 0);
+	__u64 *image = bpf_get_local_storage(&graft_judged, 0);
 
-	return slot ? (__u32)*slot : 0;
+	return image ? (__u32)*image : 0;
 }
 
 static __always_inline void describe(struct call *call, struct bpf_sock_addr *ctx, int op,
@@ -250,13 +255,14 @@ static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx,
 				   int is_v6)
 {
 	struct image_cell *head, *more;
+	void *cells;
 	__u32 at;
 
-	call->image = bpf_map_lookup_elem(&graft_policies, &call->slot);
-	if (!call->image)
+	cells = judge_open(call->image);
+	if (!cells)
 		return EPERM;
-	head = judge_cell(call->image, 0);
-	more = judge_cell(call->image, 1);
+	head = judge_cell(cells, 0);
+	more = judge_cell(cells, 1);
 	if (!head || !more || head->word[0] != IMAGE_VERSION)
 		return EPERM;
 	call->flags = more->word[0];
@@ -264,9 +270,9 @@ static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx,
 	call->rule = judge(call->image, &call->judged);
 	at = head->word[3] +
 	     IMAGE_OUTCOME * (call->rule == IMAGE_NONE ? head->word[2] : call->rule);
-	call->outcome = judge_cell(call->image, at);
-	call->address = judge_cell(call->image, at + 1);
-	call->hits = judge_cell(call->image, at + 2);
+	call->outcome = judge_cell(cells, at);
+	call->address = judge_cell(cells, at + 1);
+	call->hits = judge_cell(cells, at + 2);
 	if (!call->outcome || !call->address || !call->hits)
 		return EPERM;
 	__sync_fetch_and_add((__u64 *)call->hits, 1);
@@ -288,7 +294,7 @@ static __always_inline void trace(const struct call *call, const struct spot *gi
 	traced->time_ns = bpf_ktime_get_ns();
 	traced->cgroup = bpf_get_current_cgroup_id();
 	traced->pid = bpf_get_current_pid_tgid() >> 32;
-	traced->slot = call->slot;
+	traced->slot = CGROUP_SLOT(call->image);
 	traced->rule = call->rule;
 	traced->error = error;
 	traced->op = call->judged.op;
@@ -410,12 +416,12 @@ static __always_inline struct view *view_of(struct bpf_sock_addr *ctx, int make)
 /* Return: 1 the call goes on, 3 and may take a privileged port, 0 it is refused. */
 static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 {
-	struct call call = { .is_v6 = is_v6, .slot = slot_now() };
+	struct call call = { .is_v6 = is_v6, .image = image_now() };
 	struct spot given = {};
 	struct view *view;
 	int error;
 
-	if (!call.slot)
+	if (!call.image)
 		return 1;
 	error = look_up(&call, ctx, JUDGE_BIND, is_v6);
 	if (error) {
@@ -435,7 +441,7 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 	if (!view)
 		return end(&call, &given, error ? error : 105 /* ENOBUFS */, 1);
 	view->cookie = bpf_get_socket_cookie(ctx);
-	view->slot = call.slot;
+	view->slot = CGROUP_SLOT(call.image);
 	view->endpoint = call.outcome->word[2];
 	view->bound_asked = call.asked;
 	view->bound_is = given;
@@ -507,11 +513,6 @@ SEC("cgroup/post_bind6") int graft_post_bind6(struct bpf_sock *ctx)
 	return note_bound(ctx, &at);
 }
 
-struct leaving {
-	struct binders *binders;
-	__u64 cookie;
-};
-
 SEC("cgroup/sock_release") int graft_release(struct bpf_sock *ctx)
 {
 	struct view *view = bpf_sk_storage_get(&graft_views, ctx, 0, 0);
@@ -571,12 +572,12 @@ static __always_inline int bind_first(struct bpf_sock_addr *ctx, const struct sp
 /* Return: as the programs. */
 static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 {
-	struct call call = { .is_v6 = is_v6, .slot = slot_now() };
+	struct call call = { .is_v6 = is_v6, .image = image_now() };
 	struct spot given = {};
 	struct view *view;
 	int error;
 
-	if (!call.slot)
+	if (!call.image)
 		return 1;
 	error = look_up(&call, ctx, JUDGE_CONNECT, is_v6);
 	if (error) {
@@ -639,11 +640,11 @@ static __always_inline void note_sent(struct bpf_sock_addr *ctx, const struct sp
 
 static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 {
-	struct call call = { .is_v6 = is_v6, .slot = slot_now() };
+	struct call call = { .is_v6 = is_v6, .image = image_now() };
 	struct spot given = {};
 	int error;
 
-	if (!call.slot)
+	if (!call.image)
 		return 1;
 	error = look_up(&call, ctx, JUDGE_CONNECT, is_v6);
 	if (error) {
@@ -781,16 +782,16 @@ SEC("cgroup/recvmsg6") int graft_recvmsg6(struct bpf_sock_addr *ctx)
 /* A raw socket sends whatever it likes to whomever: not where anything is denied. */
 SEC("cgroup/sock_create") int graft_create(struct bpf_sock *ctx)
 {
-	__u32 slot = slot_now();
+	__u32 image = image_now();
 	struct image_cell *more;
-	void *image;
+	void *cells;
 
-	if (!slot || ctx->type != SOCK_RAW)
+	if (!image || ctx->type != SOCK_RAW)
 		return 1;
-	image = bpf_map_lookup_elem(&graft_policies, &slot);
-	if (!image)
+	cells = judge_open(image);
+	if (!cells)
 		return 0;
-	more = judge_cell(image, 1);
+	more = judge_cell(cells, 1);
 	return more && !(more->word[0] & IMAGE_DENIES && !(more->word[0] & IMAGE_AUDIT));
 }
 

@@ -33,8 +33,8 @@ enum program {
 };
 
 enum map {
-	MAP_POLICIES,
-	MAP_SLOTS,
+	MAP_IMAGES,
+	MAP_JUDGED,
 	MAP_VIEWS,
 	MAP_SENT,
 	MAP_ENDPOINTS,
@@ -61,13 +61,13 @@ extern const struct program_row program_rows[N_PROGRAMS];
 int programs_lock(struct cgroup_programs *programs);
 void programs_unlock(struct cgroup_programs *programs);
 
-/* Fills @slot with @policy. The lock is held. Return: 0 or -errno. */
-int slot_fill(struct cgroup_programs *programs, uint32_t slot,
+/* Makes @policy the image of that number. The lock is held. Return: 0 or -errno. */
+int slot_fill(struct cgroup_programs *programs, uint32_t image,
 	      const struct policy *policy, unsigned int flags);
 /* Frees it, and its endpoints. */
 void slot_empty(struct cgroup_programs *programs, uint32_t slot);
 /* One that is free; those of cgroups that are gone are freed first. Return: its number, or
  * -ENOSPC, or another -errno. */
 int slot_find(struct cgroup_programs *programs);
-/* The image in @slot, a map. Return: a descriptor, or -errno. */
-int slot_image(const struct cgroup_programs *programs, uint32_t slot);
+/* The map of an image. Return: a descriptor, or -errno. */
+int slot_open(const struct cgroup_programs *programs, uint32_t image);

@@ -4,14 +4,18 @@
  *
  * For BPF programs, whose verifier follows every path: loops have constant bounds, cells
  * come from judge_cell(), which may return NULL, and a damaged image leads to a wrong
- * answer at worst. The same lines are compiled for unit tests, which hold them against
+ * answer at worst. Its larger functions are global, which the verifier checks once each
+ * instead of wherever they are called; such take numbers and no map, hence JUDGE_IMAGE and
+ * JUDGE_CELLS. The same lines are compiled for unit tests, which hold them against
  * policy_resolve() itself.
  *
- * Who includes this says what an image is to them, JUDGE_IMAGE, and defines
+ * Who includes this says what an image is to them, JUDGE_IMAGE, a number there, and
+ * defines
  *
- *	judge_cell(JUDGE_IMAGE, number)		a cell, or NULL
- *	judge_is_bound(JUDGE_IMAGE, endpoint)	is this policy bound there now?
- *	JUDGE_CALL				how its functions are declared
+ *	judge_open(JUDGE_IMAGE)			its JUDGE_CELLS, or NULL
+ *	judge_cell(JUDGE_CELLS, number)		a cell, or NULL
+ *	judge_is_bound(JUDGE_IMAGE, endpoint)	is anybody bound there now?
+ *	JUDGE_CALL				how its global functions are declared
  *	JUDGE_LOOP(n, function, context)	bpf_loop(): calls function(i, context) until
  *						it returns 1, n times at most
  */
@@ -70,65 +74,74 @@ static __always_inline void judge_loopback(struct judge_call *call)
 		call->address[3] = 0x7f000001;
 }
 
-static JUDGE_CALL image_u32 judge_search4(JUDGE_IMAGE image, image_u32 at, image_u32 n,
-					  image_u32 wanted)
+/* The node of an IPv4 address: of the @n pairs of segments from @at. */
+JUDGE_CALL image_u32 judge_search4(JUDGE_IMAGE image, image_u32 at, image_u32 n,
+				   image_u32 wanted)
 {
+	JUDGE_CELLS cells = judge_open(image);
 	const struct image_cell *cell;
 
+	if (!cells)
+		return IMAGE_NONE;
 	for (int i = 0; i < JUDGE_SEARCH && n > 1; i++) {
 		image_u32 half = n / 2;
 
-		cell = judge_cell(image, at + half);
+		cell = judge_cell(cells, at + half);
 		if (!cell)
 			return IMAGE_NONE;
 		if (cell->word[0] <= wanted)
 			at += half;
 		n -= half;
 	}
-	cell = judge_cell(image, at);
+	cell = judge_cell(cells, at);
 	if (!cell)
 		return IMAGE_NONE;
 	return cell->word[2] <= wanted ? cell->word[3] : cell->word[1];
 }
 
 static __always_inline int judge_is_above(const struct image_cell *cell,
-					  const image_u32 *address)
+					  const struct judge_call *call)
 {
 	for (int i = 0; i < 3; i++)
-		if (cell->word[i] != address[i])
-			return cell->word[i] > address[i];
-	return cell->word[3] > address[3];
+		if (cell->word[i] != call->address[i])
+			return cell->word[i] > call->address[i];
+	return cell->word[3] > call->address[3];
 }
 
-static JUDGE_CALL image_u32 judge_search6(JUDGE_IMAGE image, const struct image_cell *op,
-					  const image_u32 *address)
+/* The node of any other: of the @n_all segments from @first. */
+JUDGE_CALL image_u32 judge_search6(JUDGE_IMAGE image, image_u32 first, image_u32 n_all,
+				   const struct judge_call *call)
 {
-	image_u32 first = op->word[2], n_all = op->word[3], at = first, n = n_all;
+	JUDGE_CELLS cells = judge_open(image);
+	image_u32 at = first, n = n_all;
 	const struct image_cell *cell;
 
+	if (!cells || !call)
+		return IMAGE_NONE;
 	for (int i = 0; i < JUDGE_SEARCH + 1 && n > 1; i++) {
 		image_u32 half = n / 2;
 
-		cell = judge_cell(image, at + half);
+		cell = judge_cell(cells, at + half);
 		if (!cell)
 			return IMAGE_NONE;
-		if (!judge_is_above(cell, address))
+		if (!judge_is_above(cell, call))
 			at += half;
 		n -= half;
 	}
 	at -= first;
-	cell = judge_cell(image, first + n_all + at / 4);
+	cell = judge_cell(cells, first + n_all + at / 4);
 	return cell ? cell->word[at & 3] : IMAGE_NONE;
 }
 
 /* The least rule on the port in @tree, if less than @best; else @best. */
-static JUDGE_CALL image_u32 judge_ports(JUDGE_IMAGE image, image_u32 blocks,
-					image_u32 tree, image_u32 port, image_u32 best)
+JUDGE_CALL image_u32 judge_ports(JUDGE_IMAGE image, image_u32 blocks, image_u32 tree,
+				 image_u32 port, image_u32 best)
 {
 	image_u32 leaf = (1u << IMAGE_PORT_BITS) + port;
+	JUDGE_CELLS cells = judge_open(image);
 
-	for (int i = 0; i <= IMAGE_PORT_BITS && tree; i++) {
-		const struct image_cell *cell = judge_cell(image, blocks + tree);
+	for (int i = 0; cells && i <= IMAGE_PORT_BITS && tree; i++) {
+		const struct image_cell *cell = judge_cell(cells, blocks + tree);
 		image_u32 depth, left;
 
 		if (!cell)
@@ -146,54 +159,59 @@ static JUDGE_CALL image_u32 judge_ports(JUDGE_IMAGE image, image_u32 blocks,
 	return best;
 }
 
-static __always_inline image_u32 judge_group(JUDGE_IMAGE image,
+static __always_inline image_u32 judge_group(JUDGE_IMAGE image, JUDGE_CELLS cells,
 					     const struct judge_point *point,
 					     image_u32 place, image_u32 group,
 					     image_u32 best)
 {
 	image_u32 at = point->roots + place * IMAGE_ROOTS + point->proto * 2 + group / 4;
-	const struct image_cell *cell = judge_cell(image, at);
+	const struct image_cell *cell = judge_cell(cells, at);
 
 	if (!cell || !cell->word[group & 3])
 		return best;
 	return judge_ports(image, point->blocks, cell->word[group & 3], point->port, best);
 }
 
-static JUDGE_CALL image_u32 judge_first(JUDGE_IMAGE image,
-					const struct judge_point *point, image_u32 group)
+/* The least rule of @group over the point. */
+JUDGE_CALL image_u32 judge_first(JUDGE_IMAGE image, const struct judge_point *point,
+				 image_u32 group)
 {
+	JUDGE_CELLS cells = judge_open(image);
 	image_u32 best = IMAGE_NONE;
 
-	best = judge_group(image, point, point->places[0], group, best);
+	if (!cells || !point)
+		return IMAGE_NONE;
+	best = judge_group(image, cells, point, point->places[0], group, best);
 	if (point->n_places > 1)
-		best = judge_group(image, point, point->places[1], group, best);
+		best = judge_group(image, cells, point, point->places[1], group, best);
 	return best;
 }
 
-static __always_inline image_u32 judge_outcome_at(JUDGE_IMAGE image, image_u32 rule)
+/* The first cell of @rule's outcome. */
+static __always_inline const struct image_cell *judge_outcome(JUDGE_CELLS cells,
+							      image_u32 rule)
 {
-	const struct image_cell *head = judge_cell(image, 0);
+	const struct image_cell *head = judge_cell(cells, 0);
 
-	return head ? head->word[3] + IMAGE_OUTCOME * rule : IMAGE_NONE;
+	return head ? judge_cell(cells, head->word[3] + IMAGE_OUTCOME * rule) : NULL;
 }
 
-static __always_inline int judge_serves(JUDGE_IMAGE image, const struct judge_point *point,
-					image_u32 rule)
+static __always_inline int judge_serves(const struct judge_point *point,
+					const struct image_cell *outcome)
 {
-	const struct image_cell *outcome =
-		judge_cell(image, judge_outcome_at(image, rule));
-
-	return outcome &&
-	       point->serving & 1u << (IMAGE_GROUP(outcome->word[0]) & 7);
+	return outcome && point->serving & 1u << (IMAGE_GROUP(outcome->word[0]) & 7);
 }
 
 /* As first_serving() of policy/resolve.c. */
-static JUDGE_CALL image_u32 judge_serving(JUDGE_IMAGE image,
-					  const struct judge_point *point)
+JUDGE_CALL image_u32 judge_serving(JUDGE_IMAGE image, const struct judge_point *point)
 {
-	image_u32 rule = judge_first(image, point, IMAGE_ALL), best = IMAGE_NONE;
+	JUDGE_CELLS cells = judge_open(image);
+	image_u32 rule, best = IMAGE_NONE;
 
-	if (rule == IMAGE_NONE || judge_serves(image, point, rule))
+	if (!cells || !point)
+		return IMAGE_NONE;
+	rule = judge_first(image, point, IMAGE_ALL);
+	if (rule == IMAGE_NONE || judge_serves(point, judge_outcome(cells, rule)))
 		return rule;
 	for (image_u32 group = IMAGE_STAY; group <= IMAGE_UNIX; group++) {
 		if (!(point->serving & 1u << group))
@@ -208,8 +226,8 @@ static JUDGE_CALL image_u32 judge_serving(JUDGE_IMAGE image,
 /* --- rules on `bound` endpoints ---------------------------------------------------- */
 
 struct judge_asking {
-	JUDGE_IMAGE image;
 	const struct judge_point *point;
+	JUDGE_IMAGE image;
 	image_u32 rule;	 /* decides, as far as is known */
 	image_u32 after; /* where to go on */
 	image_u32 best;
@@ -224,10 +242,11 @@ static long judge_entry(image_u32 i, void *context)
 {
 	struct judge_asking *asking = context;
 	image_u32 half = asking->n / 2, entry = asking->from + half, upper, lower;
-	const struct image_cell *cell =
-		judge_cell(asking->image, asking->point->bound + entry / 2);
+	JUDGE_CELLS cells = judge_open(asking->image);
+	const struct image_cell *cell;
 
 	(void)i;
+	cell = cells ? judge_cell(cells, asking->point->bound + entry / 2) : NULL;
 	if (!cell || !asking->n)
 		return 1;
 	upper = cell->word[(entry & 1) * 2];
@@ -246,10 +265,11 @@ static long judge_bound_block(image_u32 i, void *context)
 {
 	struct judge_asking *asking = context;
 	const struct judge_point *point = asking->point;
-	const struct image_cell *cell =
-		judge_cell(asking->image, point->nodes + asking->node);
 	image_u32 block = (1u << IMAGE_PORT_BITS) + point->port, end;
+	JUDGE_CELLS cells = judge_open(asking->image);
+	const struct image_cell *cell;
 
+	cell = cells ? judge_cell(cells, point->nodes + asking->node) : NULL;
 	if (!cell)
 		return 1;
 	asking->from = cell->word[2];
@@ -260,7 +280,7 @@ static long judge_bound_block(image_u32 i, void *context)
 	JUDGE_LOOP(JUDGE_SEARCH, judge_entry, asking);
 	if (asking->from >= end)
 		return 0;
-	cell = judge_cell(asking->image, point->bound + asking->from / 2);
+	cell = judge_cell(cells, point->bound + asking->from / 2);
 	if (!cell)
 		return 1;
 	if (cell->word[(asking->from & 1) * 2] == asking->upper &&
@@ -273,22 +293,25 @@ static long judge_bound_block(image_u32 i, void *context)
 static long judge_bound_node(image_u32 i, void *context)
 {
 	struct judge_asking *asking = context;
+	JUDGE_CELLS cells = judge_open(asking->image);
 	const struct image_cell *cell;
 
 	(void)i;
-	if (asking->node == IMAGE_NONE)
+	if (!cells || asking->node == IMAGE_NONE)
 		return 1;
 	JUDGE_LOOP(IMAGE_PORT_BITS + 1, judge_bound_block, asking);
-	cell = judge_cell(asking->image, asking->point->nodes + asking->node);
+	cell = judge_cell(cells, asking->point->nodes + asking->node);
 	asking->node = cell ? cell->word[1] : IMAGE_NONE;
 	return 0;
 }
 
 static __always_inline image_u32 judge_next_bound(struct judge_asking *asking)
 {
-	const struct image_cell *cell = judge_cell(
-		asking->image, asking->point->nodes + asking->point->places[0]);
+	JUDGE_CELLS cells = judge_open(asking->image);
+	const struct image_cell *cell;
 
+	cell = cells ? judge_cell(cells, asking->point->nodes + asking->point->places[0])
+		     : NULL;
 	asking->best = IMAGE_NONE;
 	asking->node = cell ? cell->word[0] : IMAGE_NONE;
 	JUDGE_LOOP(JUDGE_BOUND_UP, judge_bound_node, asking);
@@ -298,21 +321,35 @@ static __always_inline image_u32 judge_next_bound(struct judge_asking *asking)
 static long judge_ask(image_u32 i, void *context)
 {
 	struct judge_asking *asking = context;
+	JUDGE_CELLS cells = judge_open(asking->image);
 	const struct image_cell *outcome;
-	image_u32 id = i ? judge_next_bound(asking)
-			 : judge_first(asking->image, asking->point, IMAGE_BOUND);
+	image_u32 id;
 
-	if (id >= asking->rule)
+	id = i ? judge_next_bound(asking)
+	       : judge_first(asking->image, asking->point, IMAGE_BOUND);
+	if (!cells || id >= asking->rule)
 		return 1;
-	outcome = judge_cell(asking->image, judge_outcome_at(asking->image, id));
+	outcome = judge_outcome(cells, id);
 	if (!outcome)
 		return 1;
 	asking->after = id;
-	if (!(asking->point->serving & 1u << (IMAGE_GROUP(outcome->word[0]) & 7)) ||
+	if (!judge_serves(asking->point, outcome) ||
 	    !judge_is_bound(asking->image, outcome->word[2]))
 		return 0;
 	asking->rule = id;
 	return 1;
+}
+
+/* The first of them before @rule whose endpoint is bound, or @rule. */
+JUDGE_CALL image_u32 judge_bound(JUDGE_IMAGE image, const struct judge_point *point,
+				 image_u32 rule)
+{
+	struct judge_asking asking = { .point = point, .image = image, .rule = rule };
+
+	if (!point)
+		return rule;
+	JUDGE_LOOP(JUDGE_ASKS, judge_ask, &asking);
+	return asking.rule;
 }
 
 /* --- all of it --------------------------------------------------------------------- */
@@ -330,52 +367,49 @@ static __always_inline image_u32 judge_groups(const struct judge_call *call)
 	return groups;
 }
 
-/* Return: whether the image could be read. */
-static JUDGE_CALL int judge_locate(JUDGE_IMAGE image, struct judge_call *call,
-				   struct judge_point *point)
+static __always_inline void judge_places(JUDGE_IMAGE image, const struct image_cell *op,
+					 const struct judge_call *call,
+					 struct judge_point *point)
 {
-	const struct image_cell *op = judge_cell(image, IMAGE_OP(call->op & 1));
-	const struct image_cell *more = judge_cell(image, IMAGE_OP(call->op & 1) + 1);
-
-	if (!op || !more)
-		return 0;
-	judge_loopback(call);
-	point->roots = more->word[0];
-	point->nodes = more->word[1];
-	point->bound = more->word[2];
-	point->blocks = more->word[3];
-	point->port = call->port;
-	point->proto = call->proto;
-	point->serving = judge_groups(call);
 	point->n_places = 1;
 	point->places[1] = IMAGE_NONE;
 	if (judge_is_mapped(call)) {
 		point->places[0] = judge_search4(image, op->word[0], op->word[1],
 						 call->address[3]);
-	} else {
-		point->places[0] = judge_search6(image, op, call->address);
-		if (call->op == JUDGE_BIND && call->is_v6 && !call->v6only &&
-		    judge_is_zero(call)) {
-			point->places[1] =
-				judge_search4(image, op->word[0], op->word[1], 0);
-			point->n_places = 2;
-		}
+		return;
 	}
-	return 1;
+	point->places[0] = judge_search6(image, op->word[2], op->word[3], call);
+	if (call->op != JUDGE_BIND || !call->is_v6 || call->v6only || !judge_is_zero(call))
+		return;
+	point->places[1] = judge_search4(image, op->word[0], op->word[1], 0);
+	point->n_places = 2;
 }
 
-/* Return: the rule's number, or IMAGE_NONE. */
-static __always_inline image_u32 judge(JUDGE_IMAGE image, struct judge_call *call)
+/* The rule that decides @call. Return: its number, or IMAGE_NONE. */
+JUDGE_CALL image_u32 judge(JUDGE_IMAGE image, struct judge_call *call)
 {
 	struct judge_point point = {};
-	struct judge_asking asking = { .image = image, .point = &point };
+	JUDGE_CELLS cells = judge_open(image);
+	const struct image_cell *op, *more;
+	image_u32 rule;
 
-	if (!judge_locate(image, call, &point))
+	if (!cells || !call)
 		return IMAGE_NONE;
-	asking.rule = judge_serving(image, &point);
-	if (call->op == JUDGE_CONNECT)
-		JUDGE_LOOP(JUDGE_ASKS, judge_ask, &asking);
-	return asking.rule;
+	op = judge_cell(cells, IMAGE_OP(call->op & 1));
+	more = judge_cell(cells, IMAGE_OP(call->op & 1) + 1);
+	if (!op || !more)
+		return IMAGE_NONE;
+	judge_loopback(call);
+	point.roots = more->word[0];
+	point.nodes = more->word[1];
+	point.bound = more->word[2];
+	point.blocks = more->word[3];
+	point.port = call->port;
+	point.proto = call->proto;
+	point.serving = judge_groups(call);
+	judge_places(image, op, call, &point);
+	rule = judge_serving(image, &point);
+	return call->op == JUDGE_CONNECT ? judge_bound(image, &point, rule) : rule;
 }
 
 #endif

@@ -2,11 +2,11 @@
 /*
  * What the BPF programs of graft.bpf.c and those who fill their maps share.
  *
- *	slots		by cgroup the programs are attached to: which policy; 0: none, and
- *			every call goes on as if nothing were attached
- *	policies	by slot: the image of a policy (policy/image.h), one map each. A call
- *			takes it once: replacing a policy is one pointer, and is never half
- *			seen
+ *	judged		by cgroup the programs are attached to: the number of an image; 0:
+ *			none, and every call goes on as if nothing were attached. A call reads
+ *			it once: replacing a policy is one store, and is never half seen
+ *	images		a policy each (policy/image.h), in a map each. A policy has two numbers,
+ *			2 * SLOT and the next, one for what it is and one for what it will be
  *	views		by socket: what its program asked for and what that became
  *	sent		by socket and destination of a datagram: what was asked for
  *	endpoints	by number: where it is, and the sockets that are bound to it
@@ -21,7 +21,8 @@
 #	include <linux/types.h>
 #endif
 
-#define CGROUP_SLOTS	65536
+#define CGROUP_SLOTS	32768
+#define CGROUP_SLOT(image) ((image) / 2)
 #define CGROUP_BINDERS	64 /* sockets of one endpoint */
 #define CGROUP_ENDPOINTS 65536
 #define CGROUP_SENT	65536

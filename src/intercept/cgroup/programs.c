@@ -3,7 +3,7 @@
  * Loading, pinning and finding the programs.
  *
  *	BPFFS/graft/TAG/graft_bind4 ...		programs
- *	BPFFS/graft/TAG/graft_policies ...	maps
+ *	BPFFS/graft/TAG/graft_images ...	maps
  *
  * TAG stands for the programs as they were built: another build has a directory of its
  * own, and cgroups go on being judged by the one they were attached to. The directory
@@ -48,7 +48,7 @@ const struct program_row program_rows[N_PROGRAMS] = {
 };
 
 static const char *const map_names[N_MAPS] = {
-	[MAP_POLICIES] = "graft_policies",   [MAP_SLOTS] = "graft_slots",
+	[MAP_IMAGES] = "graft_images",	     [MAP_JUDGED] = "graft_judged",
 	[MAP_VIEWS] = "graft_views",	     [MAP_SENT] = "graft_sent",
 	[MAP_ENDPOINTS] = "graft_endpoints", [MAP_NAMES] = "graft_names",
 	[MAP_TRACED] = "graft_traced",	     [MAP_CONTROL] = "graft_control",

@@ -110,7 +110,7 @@ static int make_map(const struct image_cell *cells, size_t n)
 	return r;
 }
 
-int slot_fill(struct cgroup_programs *programs, uint32_t slot,
+int slot_fill(struct cgroup_programs *programs, uint32_t image,
 	      const struct policy *policy, unsigned int flags)
 {
 	_cleanup_free_ struct image_cell *cells = NULL;
@@ -122,13 +122,13 @@ int slot_fill(struct cgroup_programs *programs, uint32_t slot,
 		return r;
 	if (flags & CGROUP_AUDIT)
 		cells[1].word[0] |= IMAGE_AUDIT;
-	r = number_endpoints(programs, slot, policy, cells);
+	r = number_endpoints(programs, CGROUP_SLOT(image), policy, cells);
 	if (r < 0)
 		return r;
 	map = make_map(cells, n);
 	if (map < 0)
 		return map;
-	return bpf_map_update_elem(programs->maps[MAP_POLICIES], &slot, &map, BPF_ANY) < 0
+	return bpf_map_update_elem(programs->maps[MAP_IMAGES], &image, &map, BPF_ANY) < 0
 		       ? -errno
 		       : 0;
 }
@@ -156,20 +156,22 @@ static void forget_endpoints(struct cgroup_programs *programs, uint32_t slot)
 
 void slot_empty(struct cgroup_programs *programs, uint32_t slot)
 {
-	bpf_map_delete_elem(programs->maps[MAP_POLICIES], &slot);
+	for (uint32_t image = 2 * slot; image < 2 * slot + 2; image++)
+		bpf_map_delete_elem(programs->maps[MAP_IMAGES], &image);
 	forget_endpoints(programs, slot);
 }
 
 /* The slots of cgroups that are there. */
 static int mark_used(const struct cgroup_programs *programs, bool *used)
 {
-	int map = programs->maps[MAP_SLOTS];
-	uint64_t cgroup, next, slot;
+	int map = programs->maps[MAP_JUDGED];
+	uint64_t cgroup, next, image;
 	void *at = NULL;
 
 	while (bpf_map_get_next_key(map, at, &next) == 0) {
-		if (bpf_map_lookup_elem(map, &next, &slot) == 0 && slot < CGROUP_SLOTS)
-			used[slot] = true;
+		if (bpf_map_lookup_elem(map, &next, &image) == 0 &&
+		    CGROUP_SLOT(image) < CGROUP_SLOTS)
+			used[CGROUP_SLOT(image)] = true;
 		cgroup = next;
 		at = &cgroup;
 	}
@@ -192,12 +194,12 @@ int slot_find(struct cgroup_programs *programs)
 	return -ENOSPC;
 }
 
-int slot_image(const struct cgroup_programs *programs, uint32_t slot)
+int slot_open(const struct cgroup_programs *programs, uint32_t image)
 {
 	uint32_t id;
 	int fd;
 
-	if (bpf_map_lookup_elem(programs->maps[MAP_POLICIES], &slot, &id) < 0)
+	if (bpf_map_lookup_elem(programs->maps[MAP_IMAGES], &image, &id) < 0)
 		return -errno;
 	fd = bpf_map_get_fd_by_id(id);
 	return fd < 0 ? -errno : fd;
