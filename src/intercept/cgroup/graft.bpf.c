@@ -35,6 +35,7 @@
 #define SOCK_RAW     3
 #define EPERM	     1
 #define EAFNOSUPPORT 97
+#define ENOBUFS	     105
 #define ECONNREFUSED 111
 #define TARGET_ENDPOINT 2 /* enum policy_target */
 #define TARGET_FROM  3
@@ -173,13 +174,12 @@ static __always_inline int is_v6only(struct bpf_sock *socket)
 	return BPF_CORE_READ_BITFIELD(sk, __sk_common.skc_ipv6only);
 }
 
-static __always_inline __u8 proto_of(struct bpf_sock_addr *ctx)
+static __always_inline __u8 proto_of(__u32 type, __u32 protocol)
 {
-	if (ctx->type == SOCK_STREAM &&
-	    (ctx->protocol == IPPROTO_TCP || ctx->protocol == IPPROTO_MPTCP))
+	if (type == SOCK_STREAM && (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP))
 		return 0;
-	return ctx->type == SOCK_DGRAM && (ctx->protocol == IPPROTO_UDP ||
-					   ctx->protocol == IPPROTO_UDPLITE)
+	return type == SOCK_DGRAM &&
+			       (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE)
 		       ? 1
 		       : JUDGE_OTHER;
 }
@@ -237,7 +237,7 @@ static __always_inline void describe(struct call *call, struct bpf_sock_addr *ct
 
 	spot_of(&call->asked, ctx, is_v6);
 	judged->op = op;
-	judged->proto = proto_of(ctx);
+	judged->proto = proto_of(ctx->type, ctx->protocol);
 	judged->is_v6 = is_v6;
 	judged->v6only = is_v6 && ctx->sk && is_v6only(ctx->sk);
 	judged->port = bpf_ntohs(call->asked.port);
@@ -323,20 +323,27 @@ static __always_inline int end(const struct call *call, const struct spot *given
 		(at) &= CGROUP_BINDERS - 1;             \
 	} while (0)
 
-/* One of @endpoint's binders. Return: whether there is any. */
+/* One of @endpoint's binders, any of them as likely as another. Return: whether there is any. */
 static __noinline int pick_binder(__u32 endpoint, __u32 proto, struct spot *ret)
 {
 	struct binders *binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
-	__u32 at = bpf_get_prandom_u32(), found = 0;
+	__u32 first = bpf_get_prandom_u32(), found = 0;
 
 	if (!binders)
 		return 0;
 	bpf_spin_lock(&binders->lock);
-	if (binders->n) {
+	for (__u32 i = 0; i < CGROUP_BINDERS; i++) {
+		__u32 at = first + i;
+
+		if (i >= binders->n)
+			break;
 		at %= binders->n;
 		MASKED(at);
+		if (binders->of[at].proto != proto)
+			continue;
 		*ret = binders->of[at].at;
 		found = 1;
+		break;
 	}
 	bpf_spin_unlock(&binders->lock);
 	return found;
@@ -434,18 +441,20 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 	case TARGET_ENDPOINT:
 		break;
 	default:
+		view = view_of(ctx, 0);
+		if (view)
+			view->cookie = 0;
 		return end(&call, &call.asked, 0, 1);
 	}
 	error = find_endpoint(&call, &given);
 	view = error ? NULL : view_of(ctx, 1);
 	if (!view)
-		return end(&call, &given, error ? error : 105 /* ENOBUFS */, 1);
+		return end(&call, &given, error ? error : ENOBUFS, 1);
 	view->cookie = bpf_get_socket_cookie(ctx);
 	view->slot = CGROUP_SLOT(call.image);
 	view->endpoint = call.outcome->word[2];
 	view->bound_asked = call.asked;
 	view->bound_is = given;
-	view->flags |= VIEW_BOUND;
 	spot_set(ctx, &given, is_v6);
 	return end(&call, &given, 0, 3);
 }
@@ -460,7 +469,18 @@ SEC("cgroup/bind6") int graft_bind6(struct bpf_sock_addr *ctx)
 	return judge_bind(ctx, 1);
 }
 
-/* The port it really got, and the endpoint's table. */
+/* 0 or 1, as the verifier can see. */
+#define YES_OR_NO(value)                         \
+	__extension__({                          \
+		__u32 is_ = (value);             \
+		asm volatile("" : "+r"(is_));    \
+		is_ & 1;                         \
+	})
+
+/*
+ * The bind has succeeded: the port it really got, and the endpoint's table. The cookie says
+ * that it was replaced; a bind that failed left it behind, and the next one changed it.
+ */
 static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 {
 	struct view *view = bpf_sk_storage_get(&graft_views, ctx, 0, 0);
@@ -468,17 +488,17 @@ static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 	struct binders *binders;
 	__u32 endpoint, full = 1;
 
-	if (!view || !(view->flags & VIEW_BOUND) ||
-	    view->cookie != bpf_get_socket_cookie(ctx))
+	if (!view || view->cookie != bpf_get_socket_cookie(ctx))
 		return 1;
 	view->bound_is.port = at->port;
+	view->flags |= VIEW_BOUND;
 	endpoint = view->endpoint;
 	binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
 	if (!binders)
 		return 1; /* not one that is kept */
 	binder.cookie = view->cookie;
 	binder.at = *at;
-	binder.proto = ctx->protocol;
+	binder.proto = proto_of(ctx->type, ctx->protocol);
 	bpf_spin_lock(&binders->lock);
 	if (binders->n < CGROUP_BINDERS) {
 		binders->of[binders->n] = binder;
@@ -498,7 +518,7 @@ SEC("cgroup/post_bind4") int graft_post_bind4(struct bpf_sock *ctx)
 
 	at.address[0] = ctx->src_ip4;
 	at.port = bpf_htons(ctx->src_port);
-	return note_bound(ctx, &at);
+	return YES_OR_NO(note_bound(ctx, &at));
 }
 
 SEC("cgroup/post_bind6") int graft_post_bind6(struct bpf_sock *ctx)
@@ -510,7 +530,7 @@ SEC("cgroup/post_bind6") int graft_post_bind6(struct bpf_sock *ctx)
 	at.address[2] = ctx->src_ip6[2];
 	at.address[3] = ctx->src_ip6[3];
 	at.port = bpf_htons(ctx->src_port);
-	return note_bound(ctx, &at);
+	return YES_OR_NO(note_bound(ctx, &at));
 }
 
 SEC("cgroup/sock_release") int graft_release(struct bpf_sock *ctx)
@@ -603,7 +623,7 @@ static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 	error = find_endpoint(&call, &given);
 	view = error ? NULL : view_of(ctx, 1);
 	if (!view)
-		return end(&call, &given, error ? error : 105 /* ENOBUFS */, 1);
+		return end(&call, &given, error ? error : ENOBUFS, 1);
 	view->peer_asked = call.asked;
 	view->peer_is = given;
 	view->flags |= VIEW_PEER;
@@ -627,12 +647,17 @@ static __always_inline void note_sent(struct bpf_sock_addr *ctx, const struct sp
 				      const struct spot *given)
 {
 	struct sent_key key = { .cookie = bpf_get_socket_cookie(ctx), .to = *given };
-	struct spot *known = bpf_map_lookup_elem(&graft_sent, &key);
+	struct spot mapped = *asked, *known;
 	struct view *view;
 
-	if (known && spot_is(known, asked))
+	if (asked->family == AF_INET) {
+		spot_map(&mapped);
+		spot_map(&key.to);
+	}
+	known = bpf_map_lookup_elem(&graft_sent, &key);
+	if (known && spot_is(known, &mapped))
 		return;
-	bpf_map_update_elem(&graft_sent, &key, asked, BPF_ANY);
+	bpf_map_update_elem(&graft_sent, &key, &mapped, BPF_ANY);
 	view = view_of(ctx, 1);
 	if (view)
 		view->flags |= VIEW_SENT;
@@ -671,6 +696,10 @@ static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 		return end(&call, &call.asked, 0, 1);
 	}
 	error = find_endpoint(&call, &given);
+	/* The kernel sends no datagram there that was for an IPv6 address. */
+	if (!error && is_v6 && given.address[2] == bpf_htonl(0xffff) && !given.address[0] &&
+	    !given.address[1])
+		error = EAFNOSUPPORT;
 	if (error)
 		return end(&call, &given, error, 1);
 	note_sent(ctx, &call.asked, &given);
@@ -750,8 +779,8 @@ SEC("cgroup/getsockname6") int graft_getsockname6(struct bpf_sock_addr *ctx)
 static __always_inline int show_source(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct view *view = view_of(ctx, 0);
+	struct spot *asked, shown;
 	struct sent_key key = {};
-	struct spot *asked;
 
 	if (!view || !(view->flags & (VIEW_PEER | VIEW_SENT)))
 		return 1;
@@ -761,9 +790,15 @@ static __always_inline int show_source(struct bpf_sock_addr *ctx, int is_v6)
 		return 1;
 	}
 	key.cookie = bpf_get_socket_cookie(ctx);
+	if (!is_v6)
+		spot_map(&key.to);
 	asked = bpf_map_lookup_elem(&graft_sent, &key);
-	if (asked)
-		spot_set(ctx, asked, is_v6);
+	if (!asked)
+		return 1;
+	shown = *asked;
+	if (!is_v6)
+		shown.address[0] = shown.address[3];
+	spot_set(ctx, &shown, is_v6);
 	return 1;
 }
 

@@ -36,7 +36,7 @@ struct spot {
 };
 
 enum view_flag {
-	VIEW_BOUND = 1 << 0,
+	VIEW_BOUND = 1 << 0,	/* @bound_asked and @bound_is are true */
 	VIEW_PEER = 1 << 1,
 	VIEW_SENT = 1 << 2,	/* datagrams, to addresses that became others */
 	VIEW_FILLS = 1 << 3,	/* stands among the binders of @endpoint */
@@ -51,6 +51,8 @@ struct view {
 	struct spot peer_asked, peer_is;
 };
 
+/* Addresses here and what they stand for are IPv6 ones, mapped where they are IPv4: a
+ * socket of AF_INET6 sends to those by the hook for IPv4 and hears of them by the other. */
 struct sent_key {
 	__u64 cookie;
 	struct spot to;
@@ -65,7 +67,7 @@ struct endpoint_key {
 struct binder {
 	__u64 cookie;
 	struct spot at;
-	__u32 proto;
+	__u32 proto; /* as in struct judge_call */
 };
 
 /* The lock is struct bpf_spin_lock. @at: family 0: not known where. */
