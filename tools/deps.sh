@@ -26,7 +26,7 @@ test="$demo redis-server redis-tools memcached postgresql haproxy
 	clang-tidy shellcheck mandoc codespell git strace
 	socat libc6-dev-i386 gcc-multilib musl-tools binutils wrk
 	systemd qemu-system-x86 cpio busybox-static
-	kmod dkms sparse coccinelle linux-source-6.1 pahole patchelf xz-utils zstd"
+	kmod dkms sparse coccinelle libpython3-dev linux-source-6.1 pahole patchelf xz-utils zstd"
 bench="$demo wrk redis-server redis-tools passt slirp4netns uidmap"
 # A kernel of our own, modules for it, and a machine to run them in.
 kernel="gcc libc6-dev make flex bison bc libelf-dev libssl-dev xz-utils kmod

@@ -30,9 +30,9 @@ run()
 		$(sed -n 's,^// Options: *,,p' "$1" | head -n 1) \
 		-I include/uapi --dir kmod 2>"$work/errors" |
 		sed -n "s,^kmod/[^:]*:[0-9],${1##*/}: &,p" | grep -vF -f "$work/known" || true
-	if grep -qiE '^(fatal|exception)' "$work/errors"; then
-		echo "${1##*/}: $(head -n 1 "$work/errors")"
-	fi
+	# Without the library of Python, which Debian has in libpython3-dev, it finds nothing.
+	grep -m 1 -iE '^(fatal|exception|Py\.find_library)' "$work/errors" |
+		sed "s,^,${1##*/}: ,;s/ \[.*//"
 }
 
 files '^kmod/.*\.[ch]$' >"$work/sources"

@@ -33,7 +33,7 @@ static struct slot {
 struct row {
 	_Atomic(const struct goal *) goal;
 	atomic_int count; /* above 0: outside; 0: nothing learned yet */
-	bool is_all; /* by default binds lead to the host, too */
+	bool is_all;      /* by default binds lead to the host, too */
 };
 
 static struct row process[ROWS];
