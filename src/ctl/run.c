@@ -12,9 +12,9 @@
 #include "base/log.h"
 #include "ctl/command.h"
 #include "policy/policy.h"
+#include "run/judged.h"
 #include "run/module.h"
 #include "run/options.h"
-#include "run/judged.h"
 #include "run/preload.h"
 #include "run/registry.h"
 #include "run/run.h"
@@ -90,10 +90,8 @@ static int take_engine(struct run *run, const char *argument)
 		const char *name;
 		enum run_engine engine;
 	} rows[] = {
-		{ "auto", RUN_NOTIFY },
-		{ "notify", RUN_NOTIFY },
-		{ "preload", RUN_PRELOAD },
-		{ "af_graft", RUN_AF_GRAFT },
+		{ "auto", RUN_NOTIFY },     { "notify", RUN_NOTIFY },
+		{ "preload", RUN_PRELOAD }, { "af_graft", RUN_AF_GRAFT },
 		{ "cgroup", RUN_CGROUP },
 	};
 

@@ -145,9 +145,9 @@ int image_new(const struct policy *policy, struct image_cell **ret_cells, size_t
 	cells = calloc(n, sizeof(*cells));
 	if (!cells)
 		return -ENOMEM;
-	cells[0] = (struct image_cell){ { IMAGE_VERSION, (uint32_t)n,
-					  (uint32_t)policy->n_rules,
-					  (uint32_t)outcomes } };
+	cells[0] =
+		(struct image_cell){ { IMAGE_VERSION, (uint32_t)n,
+				       (uint32_t)policy->n_rules, (uint32_t)outcomes } };
 	for (int op = 0; op < 2; op++)
 		put_index(policy->index[op], &at[op], cells, &cells[IMAGE_OP(op)]);
 	for (size_t i = 0; i < policy->n_rules; i++) {

@@ -251,10 +251,10 @@ static void describe_run(void *context, struct run_info *ret)
 		.name = self->run->name,
 		.command = self->run->argv[0],
 		.engine = self->scope.cgroup >= 0 ? "cgroup"
-			  : self->notify ? "notify"
-			  : self->module ? "af_graft"
-			  : self->broker ? "preload"
-					 : "none",
+			  : self->notify          ? "notify"
+			  : self->module          ? "af_graft"
+			  : self->broker          ? "preload"
+						  : "none",
 		.policy = self->run->summary,
 		.started_ns = self->started_ns,
 	};
@@ -303,8 +303,8 @@ static size_t read_resolv(const struct run *run, struct dns_server *servers)
 /*
  * As root, what the work needs: taking descriptors of processes of any user (PTRACE,
  * DAC_READ_SEARCH for their /proc/PID/fd), low ports, UNIX endpoints whose directories
- * are not root's and removing a cgroup (DAC_OVERRIDE), killing the run. An ordinary user has none of these and
- * needs none: owning the program's user namespace is enough.
+ * are not root's and removing a cgroup (DAC_OVERRIDE), killing the run. An ordinary user
+ * has none of these and needs none: owning the program's user namespace is enough.
  */
 static void drop_privileges(bool overrides)
 {

@@ -9,7 +9,7 @@
 
 #include "policy/image.h"
 
-#define N_CALLS	    1024
+#define N_CALLS     1024
 #define N_ENDPOINTS 64
 
 struct image_map {
@@ -29,9 +29,9 @@ struct {
 
 __u8 is_bound[N_ENDPOINTS];
 
-#define JUDGE_IMAGE __u32
-#define JUDGE_CELLS void *
-#define JUDGE_CALL  __noinline
+#define JUDGE_IMAGE                      __u32
+#define JUDGE_CELLS                      void *
+#define JUDGE_CALL                       __noinline
 #define JUDGE_LOOP(n, function, context) bpf_loop(n, function, context, 0)
 
 static __always_inline void *judge_open(__u32 image)
@@ -49,7 +49,7 @@ static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 	return is_bound[endpoint & (N_ENDPOINTS - 1)];
 }
 
-#include "intercept/cgroup/judge.h"
+#include "intercept/cgroup/judge.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

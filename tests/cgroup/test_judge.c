@@ -72,8 +72,9 @@ static void judge_all(const struct judge_call *calls, uint32_t *rules)
 			 0);
 	options.data_in = packet;
 	options.data_size_in = sizeof(packet);
-	assert_int_equal(bpf_prog_test_run_opts(
-				 bpf_program__fd(skeleton->progs.judge_all), &options),
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(
+							skeleton->progs.judge_all),
+						&options),
 			 0);
 	count = N_CALLS;
 	if (bpf_map_lookup_batch(bpf_map__fd(skeleton->maps.rules), NULL, &batch, keys,

@@ -4,6 +4,9 @@
  */
 #pragma once
 
+#include <arpa/inet.h>
+#include <string.h>
+
 #include "policy/image.h"
 
 struct judged {
@@ -15,11 +18,11 @@ struct judged {
 #define JUDGE_IMAGE const struct judged *
 #define JUDGE_CELLS const struct judged *
 #define JUDGE_CALL  static inline
-#define JUDGE_LOOP(n, function, context)                               \
-	do                                                             \
-		for (image_u32 loop_ = 0; loop_ < (n); loop_++)        \
-			if (function(loop_, context))                  \
-				break;                                 \
+#define JUDGE_LOOP(n, function, context)                        \
+	do                                                      \
+		for (image_u32 loop_ = 0; loop_ < (n); loop_++) \
+			if (function(loop_, context))           \
+				break;                          \
 	while (0)
 
 #ifndef __always_inline
@@ -41,7 +44,7 @@ static inline int judge_is_bound(JUDGE_IMAGE image, image_u32 endpoint)
 	return image->is_bound && image->is_bound[endpoint];
 }
 
-#include "intercept/cgroup/judge.h"
+#include "intercept/cgroup/judge.bpf.h"
 
 static inline void judge_set_address(struct judge_call *call, const void *bytes)
 {

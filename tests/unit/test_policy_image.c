@@ -105,7 +105,8 @@ static void damaged_image_is_survived(void **state)
 		struct policy *policy = policy_new();
 		struct judged judged = { 0 };
 
-		assert_int_equal(policy_add_text(policy, "r", text, strlen(text), NULL), 0);
+		assert_int_equal(policy_add_text(policy, "r", text, strlen(text), NULL),
+				 0);
 		assert_int_equal(policy_seal(policy, NULL), 0);
 		assert_int_equal(image_new(policy, &cells, &judged.n), 0);
 		judged.cells = cells;

@@ -3,16 +3,15 @@
  * Policies on cgroups.
  *
  * The programs are attached first and know no policy yet, so nothing is judged; then one
- * number in the cgroup's own storage turns all of them on at once. It is the cgroup, not a
- * process, that holds the programs, so they are there as long as it is. What its policy
- * held in the maps is found and freed when the next slot is looked for.
+ * number in the cgroup's own storage turns all of them on at once. It is the cgroup, not
+ * a process, that holds the programs, so they are there as long as it is. What its
+ * policy held in the maps is found and freed when the next slot is looked for.
  */
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -45,6 +44,14 @@ static int image_of(const struct cgroup_programs *programs, uint64_t id, uint32_
 		return -errno;
 	*ret = (uint32_t)image;
 	return image ? 0 : -ENOENT;
+}
+
+int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret)
+{
+	uint64_t id = 0;
+	int r = cgroup_id(cgroup, &id);
+
+	return r < 0 ? r : image_of(programs, id, ret);
 }
 
 static int judge_by(const struct cgroup_programs *programs, uint64_t id, uint32_t image)
@@ -164,7 +171,7 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 	return r;
 }
 
-/* --- what it can serve --------------------------------------------------------------- */
+/* --- what it can serve --- */
 
 static int refuse(const struct rule *rule, const char *why, struct policy_error *error)
 {
@@ -193,62 +200,4 @@ int cgroup_check(const struct policy *policy, struct policy_error *error)
 			return refuse(rule, "in another network namespace", error);
 	}
 	return 0;
-}
-
-/* --- counters ------------------------------------------------------------------------ */
-
-static int read_hits(int map, const struct image_cell *head,
-		     struct cgroup_counters *ret)
-{
-	for (size_t i = 0; i <= ret->n_rules; i++) {
-		uint32_t at = head->word[3] + IMAGE_OUTCOME * (uint32_t)i + 2;
-		struct image_cell cell;
-		uint64_t hits;
-
-		if (bpf_map_lookup_elem(map, &at, &cell) < 0)
-			return -errno;
-		memcpy(&hits, &cell, sizeof(hits));
-		if (i < ret->n_rules)
-			ret->rules[i] = hits;
-		else
-			ret->undecided = hits;
-	}
-	return 0;
-}
-
-int cgroup_count(struct cgroup_programs *programs, int cgroup,
-		 struct cgroup_counters *ret)
-{
-	struct cgroup_counters counters = { 0 };
-	_cleanup_fd_ int map = -1;
-	struct image_cell head;
-	uint32_t image = 0, zero = 0;
-	uint64_t id = 0;
-	int r = cgroup_id(cgroup, &id);
-
-	if (r == 0)
-		r = image_of(programs, id, &image);
-	if (r < 0)
-		return r;
-	map = slot_open(programs, image);
-	if (map < 0)
-		return map;
-	if (bpf_map_lookup_elem(map, &zero, &head) < 0)
-		return -errno;
-	counters.n_rules = head.word[2];
-	counters.rules = calloc(counters.n_rules + 1, sizeof(uint64_t));
-	if (!counters.rules)
-		return -ENOMEM;
-	r = read_hits(map, &head, &counters);
-	if (r < 0)
-		cgroup_counters_release(&counters);
-	else
-		*ret = counters;
-	return r;
-}
-
-void cgroup_counters_release(struct cgroup_counters *counters)
-{
-	free(counters->rules);
-	counters->rules = NULL;
 }

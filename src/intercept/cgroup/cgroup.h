@@ -3,9 +3,9 @@
  * The cgroup engine, from outside: BPF programs that judge the sockets a cgroup's
  * processes make (graft.bpf.c), by a policy of that cgroup's. Needs root.
  *
- * What is loaded is kept by the kernel, not by a process: programs and maps are pinned in
- * a BPF file system, once for all who use it, in a directory named after the programs; a
- * cgroup keeps what is attached to it as long as it is there.
+ * What is loaded is kept by the kernel, not by a process: programs and maps are pinned
+ * in a BPF file system, once for all who use it, in a directory named after the
+ * programs; a cgroup keeps what is attached to it as long as it is there.
  */
 #pragma once
 
@@ -24,8 +24,8 @@ enum cgroup_flag {
 };
 
 /*
- * Loads the programs, or finds those that are loaded. @bpffs: where, or NULL: CGROUP_BPFFS,
- * which is mounted if it is not.
+ * Loads the programs, or finds those that are loaded. @bpffs: where, or NULL:
+ * CGROUP_BPFFS, which is mounted if it is not.
  *
  * Return: 0; -ENODEV: this kernel lacks something, which was said by log_error();
  * -EPERM, or another -errno, said likewise.
@@ -34,8 +34,8 @@ int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs);
 struct cgroup_programs *cgroup_programs_free(struct cgroup_programs *programs);
 
 /*
- * Return: 0, or -ENOTSUP with a sentence in @error: @policy has a rule that leads where a
- * socket of the host's stack cannot be put by its address.
+ * Return: 0, or -ENOTSUP with a sentence in @error: @policy has a rule that leads where
+ * a socket of the host's stack cannot be put by its address.
  */
 int cgroup_check(const struct policy *policy, struct policy_error *error);
 
@@ -50,11 +50,12 @@ int cgroup_attach(struct cgroup_programs *programs, int cgroup,
 /* Return: 0; -ENOENT: nothing of ours is attached. */
 int cgroup_detach(struct cgroup_programs *programs, int cgroup);
 
-/* What was judged in @cgroup, since its policy is what it is. */
+/* What was judged in a cgroup, since its policy is what it is. */
 struct cgroup_counters {
 	size_t n_rules;
-	uint64_t *rules;    /* by rule */
-	uint64_t undecided; /* by none */
+	uint64_t *hits; /* by rule, and behind the last those that none decided */
+	char *text;     /* the rules, a line each */
+	bool is_audit;
 };
 
 /* cgroup_counters_release() on success. Return: 0; -ENOENT as above. */

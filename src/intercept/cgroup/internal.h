@@ -66,8 +66,10 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
 	      const struct policy *policy, unsigned int flags);
 /* Frees it, and its endpoints. */
 void slot_empty(struct cgroup_programs *programs, uint32_t slot);
-/* One that is free; those of cgroups that are gone are freed first. Return: its number, or
- * -ENOSPC, or another -errno. */
+/* One that is free; those of cgroups that are gone are freed first. Return: its number,
+ * or -ENOSPC, or another -errno. */
 int slot_find(struct cgroup_programs *programs);
+/* The number of the image @cgroup is judged by. Return: 0; -ENOENT: none. */
+int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret);
 /* The map of an image. Return: a descriptor, or -errno. */
 int slot_open(const struct cgroup_programs *programs, uint32_t image);

@@ -2,15 +2,18 @@
 /*
  * What the BPF programs of graft.bpf.c and those who fill their maps share.
  *
- *	judged		by cgroup the programs are attached to: the number of an image; 0:
- *			none, and every call goes on as if nothing were attached. A call reads
- *			it once: replacing a policy is one store, and is never half seen
- *	images		a policy each (policy/image.h), in a map each. A policy has two numbers,
- *			2 * SLOT and the next, one for what it is and one for what it will be
- *	views		by socket: what its program asked for and what that became
+ *	judged		by cgroup the programs are attached to: the number of an
+ *			image; 0: none, and every call goes on as if nothing were
+ *			attached. A call reads it once: replacing a policy is one
+ *			store, and is never half seen
+ *	images		a policy each (policy/image.h), in a map each. A policy has
+ *			two numbers, 2 * SLOT and the next, one for what it is and
+ *			one for what it will be
+ *	views		by socket: what its program asked for, what that became
  *	sent		by socket and destination of a datagram: what was asked for
- *	endpoints	by number: where it is, and the sockets that are bound to it
- *	names		by policy and name: the number of an endpoint. Policy 0: the registry's
+ *	endpoints	by number: where it is, and the sockets bound to it
+ *	names		by policy and name: the number of an endpoint. Policy 0: the
+ *			registry's
  *	traced		ring of struct traced, filled while control.tracing is set
  */
 #ifndef CGROUP_MAPS_H
@@ -21,12 +24,12 @@
 #	include <linux/types.h>
 #endif
 
-#define CGROUP_SLOTS	32768
+#define CGROUP_SLOTS       32768
 #define CGROUP_SLOT(image) ((image) / 2)
-#define CGROUP_BINDERS	64 /* sockets of one endpoint */
-#define CGROUP_ENDPOINTS 65536
-#define CGROUP_SENT	65536
-#define CGROUP_RING	(256 * 1024)
+#define CGROUP_BINDERS     64 /* sockets of one endpoint */
+#define CGROUP_ENDPOINTS   65536
+#define CGROUP_SENT        65536
+#define CGROUP_RING        (256 * 1024)
 
 /* Network byte order, an IPv4 address in the first word. */
 struct spot {
@@ -36,10 +39,10 @@ struct spot {
 };
 
 enum view_flag {
-	VIEW_BOUND = 1 << 0,	/* @bound_asked and @bound_is are true */
+	VIEW_BOUND = 1 << 0, /* @bound_asked and @bound_is are true */
 	VIEW_PEER = 1 << 1,
-	VIEW_SENT = 1 << 2,	/* datagrams, to addresses that became others */
-	VIEW_FILLS = 1 << 3,	/* stands among the binders of @endpoint */
+	VIEW_SENT = 1 << 2,  /* datagrams, to addresses that became others */
+	VIEW_FILLS = 1 << 3, /* stands among the binders of @endpoint */
 };
 
 struct view {
@@ -52,7 +55,8 @@ struct view {
 };
 
 /* Addresses here and what they stand for are IPv6 ones, mapped where they are IPv4: a
- * socket of AF_INET6 sends to those by the hook for IPv4 and hears of them by the other. */
+ * socket of AF_INET6 sends to those by the hook for IPv4 and hears of them by the other.
+ */
 struct sent_key {
 	__u64 cookie;
 	struct spot to;

@@ -48,10 +48,10 @@ const struct program_row program_rows[N_PROGRAMS] = {
 };
 
 static const char *const map_names[N_MAPS] = {
-	[MAP_IMAGES] = "graft_images",	     [MAP_JUDGED] = "graft_judged",
-	[MAP_VIEWS] = "graft_views",	     [MAP_SENT] = "graft_sent",
+	[MAP_IMAGES] = "graft_images",       [MAP_JUDGED] = "graft_judged",
+	[MAP_VIEWS] = "graft_views",         [MAP_SENT] = "graft_sent",
 	[MAP_ENDPOINTS] = "graft_endpoints", [MAP_NAMES] = "graft_names",
-	[MAP_TRACED] = "graft_traced",	     [MAP_CONTROL] = "graft_control",
+	[MAP_TRACED] = "graft_traced",       [MAP_CONTROL] = "graft_control",
 };
 
 /* libbpf's own words, for who asks for them. */
@@ -176,8 +176,8 @@ static int pin_all(struct cgroup_programs *programs, const struct bpf_object *ob
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < N_PROGRAMS; i++) {
-		const struct bpf_program *program = bpf_object__find_program_by_name(
-			object, program_rows[i].name);
+		const struct bpf_program *program =
+			bpf_object__find_program_by_name(object, program_rows[i].name);
 
 		r = program ? put_pin(programs, program_rows[i].name,
 				      bpf_program__fd(program))
@@ -197,8 +197,9 @@ static int load(struct cgroup_programs *programs)
 	int r = skeleton ? graft_bpf__load(skeleton) : -errno;
 
 	if (r < 0) {
-		log_error("cannot load the programs of the cgroup engine: %s; -vv says more",
-			  strerror(-r));
+		log_error(
+			"cannot load the programs of the cgroup engine: %s; -vv says more",
+			strerror(-r));
 		r = r == -EPERM ? r : -ENODEV;
 	} else {
 		r = pin_all(programs, skeleton->obj);

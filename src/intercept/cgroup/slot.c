@@ -87,6 +87,33 @@ static int number_endpoints(const struct cgroup_programs *programs, uint32_t slo
 	return r;
 }
 
+/* The rules as text, behind the cells; no program reads it. */
+static int add_text(const struct policy *policy, struct image_cell **cells, size_t *n)
+{
+	const size_t line = 512;
+	size_t n_rules = policy_n_rules(policy), size = 0, more;
+	_cleanup_free_ char *text = malloc(n_rules * (line + 1) + 1);
+	struct image_cell *larger;
+
+	if (!text)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_rules; i++) {
+		size += policy_print_rule(policy_rule(policy, i), text + size, line);
+		text[size++] = '\n';
+	}
+	more = (size + sizeof(**cells) - 1) / sizeof(**cells);
+	larger = reallocarray(*cells, *n + more, sizeof(**cells));
+	if (!larger)
+		return -ENOMEM;
+	memset(larger + *n, 0, more * sizeof(*larger));
+	memcpy(larger + *n, text, size);
+	larger[1].word[2] = (uint32_t)*n;
+	larger[1].word[3] = (uint32_t)(more * sizeof(*larger));
+	*cells = larger;
+	*n += more;
+	return 0;
+}
+
 static int make_map(const struct image_cell *cells, size_t n)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
@@ -122,7 +149,9 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
 		return r;
 	if (flags & CGROUP_AUDIT)
 		cells[1].word[0] |= IMAGE_AUDIT;
-	r = number_endpoints(programs, CGROUP_SLOT(image), policy, cells);
+	r = add_text(policy, &cells, &n);
+	if (r == 0)
+		r = number_endpoints(programs, CGROUP_SLOT(image), policy, cells);
 	if (r < 0)
 		return r;
 	map = make_map(cells, n);

@@ -5,8 +5,8 @@
  * For BPF programs, whose verifier follows every path: loops have constant bounds, cells
  * come from judge_cell(), which may return NULL, and a damaged image leads to a wrong
  * answer at worst. Its larger functions are global, which the verifier checks once each
- * instead of wherever they are called; such take numbers and no map, hence JUDGE_IMAGE and
- * JUDGE_CELLS. The same lines are compiled for unit tests, which hold them against
+ * instead of wherever they are called; such take numbers and no map, hence JUDGE_IMAGE
+ * and JUDGE_CELLS. The same lines are compiled for unit tests, which hold them against
  * policy_resolve() itself.
  *
  * Who includes this says what an image is to them, JUDGE_IMAGE, a number there, and
@@ -16,8 +16,8 @@
  *	judge_cell(JUDGE_CELLS, number)		a cell, or NULL
  *	judge_is_bound(JUDGE_IMAGE, endpoint)	is anybody bound there now?
  *	JUDGE_CALL				how its global functions are declared
- *	JUDGE_LOOP(n, function, context)	bpf_loop(): calls function(i, context) until
- *						it returns 1, n times at most
+ *	JUDGE_LOOP(n, function, context)	bpf_loop(): function(i, context)
+ *						until it returns 1, or n times
  */
 #ifndef CGROUP_JUDGE_H
 #define CGROUP_JUDGE_H
@@ -28,15 +28,15 @@
 struct judge_call {
 	image_u32 address[4];
 	image_u16 port;
-	image_u8 op;	 /* enum policy_op */
-	image_u8 proto;	 /* 0 tcp, 1 udp, 2 other */
-	image_u8 is_v6;	 /* the socket is of AF_INET6 */
+	image_u8 op;     /* enum policy_op */
+	image_u8 proto;  /* 0 tcp, 1 udp, 2 other */
+	image_u8 is_v6;  /* the socket is of AF_INET6 */
 	image_u8 v6only; /* and that */
 };
 
 #define JUDGE_BIND     0
 #define JUDGE_CONNECT  1
-#define JUDGE_OTHER    2 /* proto */
+#define JUDGE_OTHER    2  /* proto */
 #define JUDGE_SEARCH   22 /* halvings of two million segments and some */
 #define JUDGE_BOUND_UP 130
 #define JUDGE_ASKS     65536
@@ -169,7 +169,8 @@ static __always_inline image_u32 judge_group(JUDGE_IMAGE image, JUDGE_CELLS cell
 
 	if (!cell || !cell->word[group & 3])
 		return best;
-	return judge_ports(image, point->blocks, cell->word[group & 3], point->port, best);
+	return judge_ports(image, point->blocks, cell->word[group & 3], point->port,
+			   best);
 }
 
 /* The least rule of @group over the point. */
@@ -228,12 +229,11 @@ JUDGE_CALL image_u32 judge_serving(JUDGE_IMAGE image, const struct judge_point *
 struct judge_asking {
 	const struct judge_point *point;
 	JUDGE_IMAGE image;
-	image_u32 rule;	 /* decides, as far as is known */
+	image_u32 rule;  /* decides, as far as is known */
 	image_u32 after; /* where to go on */
 	image_u32 best;
 	image_u32 node;
-	/* A search for the first of a node's entries that is not less than {upper, lower}.
-	 */
+	/* A search for the first of a node's entries from {upper, lower} on. */
 	image_u32 upper, lower;
 	image_u32 from, n;
 };
@@ -374,12 +374,13 @@ static __always_inline void judge_places(JUDGE_IMAGE image, const struct image_c
 	point->n_places = 1;
 	point->places[1] = IMAGE_NONE;
 	if (judge_is_mapped(call)) {
-		point->places[0] = judge_search4(image, op->word[0], op->word[1],
-						 call->address[3]);
+		point->places[0] =
+			judge_search4(image, op->word[0], op->word[1], call->address[3]);
 		return;
 	}
 	point->places[0] = judge_search6(image, op->word[2], op->word[3], call);
-	if (call->op != JUDGE_BIND || !call->is_v6 || call->v6only || !judge_is_zero(call))
+	if (call->op != JUDGE_BIND || !call->is_v6 || call->v6only ||
+	    !judge_is_zero(call))
 		return;
 	point->places[1] = judge_search4(image, op->word[0], op->word[1], 0);
 	point->n_places = 2;
