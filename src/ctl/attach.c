@@ -26,9 +26,9 @@ static void usage_attach(FILE *to)
 {
 	fprintf(to,
 		"Usage: graft attach [OPTION...] CGROUP\n\n"
-		"Has the kernel judge the sockets of CGROUP's processes, and of the cgroups\n"
-		"below it, by a policy: those made from now on, for as long as they live. A\n"
-		"policy it has already is replaced, at once. Needs root.\n\n"
+		"Has the kernel judge the sockets that were and will be made in CGROUP, and in\n"
+		"the cgroups below it, by a policy, wherever those sockets go. A policy it has\n"
+		"already is replaced, at once. Needs root.\n\n"
 		"CGROUP is a directory of cgroup v2, or its path as in /proc/PID/cgroup.\n\n"
 		"      --policy FILE      rules and endpoints from FILE, see graft-policy(5)\n"
 		"      --rule LINE        one more line of policy\n"

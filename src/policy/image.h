@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A sealed policy without pointers: one array of cells of 16 bytes, for readers who can only
- * index one, as BPF programs do. The index of index.c, as it is, in sections.
+ * A sealed policy without pointers: one array of cells of 16 bytes, for readers who can
+ * only index one, as BPF programs do. The index of index.c, as it is, in sections.
  *
  *	cell 0		header: {IMAGE_VERSION, cells, rules, outcomes}
  *	cell 1		{flags: IMAGE_*, 0, and the reader's own: where something
