@@ -7,7 +7,8 @@
 set -eu
 . "$(dirname "$0")/lib.sh"
 need clang
-machine=/usr/include/$(cc -print-multiarch)
+need dpkg-architecture
+machine=/usr/include/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 
 check()
 {

@@ -31,6 +31,8 @@ enum cgroup_flag {
  * -EPERM, or another -errno, said likewise.
  */
 int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs);
+/* Loads them and forgets them again: does this kernel take them? Return: 0 or -errno. */
+int cgroup_programs_try(void);
 struct cgroup_programs *cgroup_programs_free(struct cgroup_programs *programs);
 
 /*

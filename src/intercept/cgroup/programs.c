@@ -210,6 +210,18 @@ static int load(struct cgroup_programs *programs)
 	return r;
 }
 
+int cgroup_programs_try(void)
+{
+	struct graft_bpf *skeleton;
+	int r;
+
+	libbpf_set_print(on_libbpf);
+	skeleton = graft_bpf__open();
+	r = skeleton ? graft_bpf__load(skeleton) : -errno;
+	graft_bpf__destroy(skeleton);
+	return r;
+}
+
 static int find_or_load(struct cgroup_programs *programs)
 {
 	int r = find_pinned(programs);
