@@ -57,7 +57,7 @@ static int own_path(char *path, size_t size)
 /* Return: a descriptor of the cgroup the caller is in, or -errno. */
 static int open_own(void)
 {
-	char mount[4096], path[4096];
+	char mount[4096], path[4096] = "";
 	_cleanup_fd_ int top = -1;
 	int fd, r = scope_mount(mount, sizeof(mount));
 

@@ -38,11 +38,10 @@ static int read_hits(int map, const struct image_cell *head, struct cgroup_count
 static int read_text(int map, const struct image_cell *more, struct cgroup_counters *ret)
 {
 	uint32_t size = more->word[3], n = (uint32_t)(size / sizeof(struct image_cell));
+	struct image_cell *cells = calloc(n + 1, sizeof(*cells));
 
-	ret->text = calloc(n + 1, sizeof(struct image_cell));
-	if (!ret->text)
-		return -ENOMEM;
-	return read_cells(map, more->word[2], (struct image_cell *)ret->text, n);
+	ret->text = (char *)cells;
+	return cells ? read_cells(map, more->word[2], cells, n) : -ENOMEM;
 }
 
 int cgroup_count(struct cgroup_programs *programs, int cgroup,
