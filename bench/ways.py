@@ -171,6 +171,40 @@ class Graft(Way):
                       *rules[direction], "--"], OUT)
 
 
+class GraftCgroup(Way):
+    """graft run --engine cgroup, started by root: the kernel judges an ordinary user's
+    program where it is. What it is judged by comes after @n_rules others, which are for
+    nobody."""
+
+    def __init__(self, program, n_rules=0):
+        self.program, self.n_rules = program, n_rules
+        self.name, self.title = "graft-cgroup", "graft (cgroup)"
+        if n_rules:
+            self.name += f"-{n_rules}"
+            self.title = f"graft (cgroup, {n_rules + 1} rules)"
+        self.directions = ("connecting",) if n_rules else ("serving", "connecting")
+
+    def unavailable(self, host):
+        if not self.program or not os.path.exists(self.program):
+            return "graft is not built (ninja -C build)"
+        try:
+            run(self.program, "run", "--engine", "cgroup", "--", "true", timeout=60)
+        except (Failure, OSError, TimeoutError) as failure:
+            return str(failure)
+        return None
+
+    def place(self, stack, host, direction, port, cpus):
+        path = host.path("cgroup.policy")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"endpoint there ipv4 {OUT}:{port}\n")
+            for i in range(self.n_rules):
+                file.write(f"connect tcp 10.{i >> 8 & 255}.{i & 255}.7:{1024 + i} = deny\n")
+            file.write({"serving": f"bind tcp 0.0.0.0:{port} = there\n",
+                        "connecting": f"connect tcp {OUT}:{port} = there\n"}[direction])
+        return Place([self.program, "run", "--engine", "cgroup", "--policy", path, "--",
+                      *host.as_user()], OUT)
+
+
 class GraftDaemon(Way):
     """The preload library by itself: sockets from graftd, no process of ours beside."""
 
@@ -246,4 +280,5 @@ def ways(graft, build):
     return [Native("native", "host-native"), Native("native2", "host-native again"),
             Bridge(), Pasta(), Slirp(), Graft("notify", graft),
             Graft.to_anywhere("notify", graft), Graft("preload", graft),
+            GraftCgroup(graft), GraftCgroup(graft, 9999),
             GraftDaemon(build), Unix(graft), Path()]

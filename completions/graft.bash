@@ -89,7 +89,7 @@ _graft_operand()
 		1) _graft_reply -W 'tcp udp' -- "$current" ;;
 		esac
 		;;
-	check)
+	check | attach | detach | stat)
 		compopt -o filenames 2>/dev/null || :
 		_graft_reply -f -- "$current"
 		;;
@@ -126,7 +126,7 @@ _graft()
 			return
 			;;
 		--engine)
-			_graft_reply -W 'auto notify preload af_graft' -- "$current"
+			_graft_reply -W 'auto notify preload af_graft cgroup' -- "$current"
 			return
 			;;
 		--dns)

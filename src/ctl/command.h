@@ -26,4 +26,7 @@ int command_del(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_monitor(int argc, char **argv);
 int command_reload(int argc, char **argv);
+int command_attach(int argc, char **argv);
+int command_detach(int argc, char **argv);
+int command_stat(int argc, char **argv);
 int command_help(int argc, char **argv);

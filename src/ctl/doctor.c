@@ -16,9 +16,6 @@
 
 static const char *const level_names[] = { "ok", "weak", "no" };
 
-/* Engines that are known and not built. */
-static const char *const later_engines[] = { "cgroup" };
-
 static const struct {
 	enum probe_engine bit;
 	const char *name, *about;
@@ -27,6 +24,8 @@ static const struct {
 	{ PROBE_PRELOAD, "preload", "dynamic programs, as a convenience and no fence" },
 	{ PROBE_AF_GRAFT, "af_graft",
 	  "programs that use AF_GRAFT, by the kernel itself" },
+	{ PROBE_CGROUP, "cgroup",
+	  "any program where it is, judged by the kernel; for root" },
 };
 
 struct findings {
@@ -74,8 +73,6 @@ static void show_lines(const struct findings *findings)
 		printf("%-4s  engine %s: %s%s\n", findings->missing[i] ? "no" : "ok",
 		       engines[i].name, findings->missing[i] ? "not without " : "",
 		       findings->missing[i] ? findings->missing[i] : engines[i].about);
-	for (size_t i = 0; i < ARRAY_SIZE(later_engines); i++)
-		printf("no    engine %s: not in this version\n", later_engines[i]);
 }
 
 static struct json_object *engine(const char *name, bool works, const char *reason)
@@ -118,9 +115,6 @@ static int show_json(const struct findings *findings)
 		json_object_array_add(list, engine(engines[i].name, !findings->missing[i],
 						   reason));
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(later_engines); i++)
-		json_object_array_add(list, engine(later_engines[i], false,
-						   "not in this version"));
 	json_object_object_add(all, "works",
 			       json_object_new_boolean(!findings->missing[0]));
 	json_object_object_add(all, "checks", checks);

@@ -20,6 +20,9 @@ static const struct command commands[] = {
 	{ "show", command_show, "list the endpoints" },
 	{ "monitor", command_monitor, "say what happens to the endpoints" },
 	{ "reload", command_reload, "make graftd read its configuration again" },
+	{ "attach", command_attach, "have the kernel judge a cgroup by a policy" },
+	{ "detach", command_detach, "take the policy of a cgroup away" },
+	{ "stat", command_stat, "count the calls each rule of a cgroup decided" },
 	{ "doctor", command_doctor, "say what this kernel and user can do" },
 	{ "help", command_help, "show this help" },
 };

@@ -304,5 +304,7 @@ const struct probe probes[] = {
 	{ "preload-library", PROBE_PRELOAD, probe_library },
 	{ "graftd", 0, probe_graftd },
 	{ "af-graft-module", PROBE_AF_GRAFT, probe_module },
+	{ "cgroup2", PROBE_CGROUP, probe_cgroup },
+	{ "bpf-programs", PROBE_CGROUP, probe_bpf },
 };
 const size_t n_probes = ARRAY_SIZE(probes);

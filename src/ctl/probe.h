@@ -26,6 +26,7 @@ enum probe_engine {
 	PROBE_NOTIFY = 1 << 0,
 	PROBE_PRELOAD = 1 << 1,
 	PROBE_AF_GRAFT = 1 << 2,
+	PROBE_CGROUP = 1 << 3,
 	PROBE_EVERY = PROBE_NOTIFY | PROBE_PRELOAD,
 };
 
@@ -56,6 +57,8 @@ int probe_enter_netns(void);
 void probe_library(struct probe_result *ret);
 void probe_graftd(struct probe_result *ret);
 void probe_module(struct probe_result *ret);
+void probe_cgroup(struct probe_result *ret);
+void probe_bpf(struct probe_result *ret);
 
 /* The probes with two sides, in probe_notify.c. */
 void probe_notify(struct probe_result *ret);

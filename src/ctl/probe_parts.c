@@ -4,12 +4,15 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "broker/client.h"
 #include "ctl/module.h"
 #include "ctl/probe.h"
+#include "intercept/cgroup/cgroup.h"
 #include "run/preload.h"
+#include "run/scope.h"
 
 #define MODULE_FAMILY "/sys/module/af_graft/parameters/family"
 #define FAMILY_SIZE   16
@@ -62,4 +65,30 @@ void probe_module(struct probe_result *ret)
 	else
 		probe_say(ret, PROBE_OK, NULL, "is loaded");
 	module_close(module);
+}
+
+void probe_cgroup(struct probe_result *ret)
+{
+	char path[160];
+	int r = scope_mount(path, sizeof(path));
+
+	if (r < 0)
+		probe_say(ret, PROBE_NO, "mount -t cgroup2 cgroup2 DIRECTORY",
+			  "no hierarchy of cgroup v2 is mounted");
+	else
+		probe_say(ret, PROBE_OK, NULL, "%s", path);
+}
+
+void probe_bpf(struct probe_result *ret)
+{
+	int r = geteuid() == 0 ? probe_in_child(cgroup_programs_try) : -EPERM;
+
+	if (r == -EPERM)
+		probe_say(ret, PROBE_NO, "it is for root",
+			  "this user may load no BPF programs");
+	else if (r < 0)
+		probe_say(ret, PROBE_NO, "Linux 6.1 and later take them",
+			  "the kernel does not take the programs: %s", strerror(-r));
+	else
+		probe_say(ret, PROBE_OK, NULL, "the kernel takes the programs");
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "ctl/command.h"
 #include "policy/policy.h"
+#include "run/judged.h"
 #include "run/module.h"
 #include "run/options.h"
 #include "run/preload.h"
@@ -50,7 +51,7 @@ static void usage(FILE *to)
 		"                         where its bind to ADDR:PORT is made\n"
 		"      --policy FILE      rules and endpoints from FILE, see graft-policy(5)\n"
 		"      --rule LINE        one more line of policy\n"
-		"      --engine ENGINE    auto (default), notify, preload or af_graft\n"
+		"      --engine ENGINE    auto (default), notify, preload, af_graft or cgroup\n"
 		"      --dns auto|none    whether the resolver's addresses answer inside\n"
 		"      --name NAME        what `graft ps` calls this run\n"
 		"  -v, --verbose          say what becomes of each call; twice for more\n"
@@ -89,10 +90,9 @@ static int take_engine(struct run *run, const char *argument)
 		const char *name;
 		enum run_engine engine;
 	} rows[] = {
-		{ "auto", RUN_NOTIFY },
-		{ "notify", RUN_NOTIFY },
-		{ "preload", RUN_PRELOAD },
-		{ "af_graft", RUN_AF_GRAFT },
+		{ "auto", RUN_NOTIFY },     { "notify", RUN_NOTIFY },
+		{ "preload", RUN_PRELOAD }, { "af_graft", RUN_AF_GRAFT },
+		{ "cgroup", RUN_CGROUP },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -100,7 +100,7 @@ static int take_engine(struct run *run, const char *argument)
 			run->engine = rows[i].engine;
 			return 0;
 		}
-	return misuse("--engine", argument, "auto, notify, preload or af_graft");
+	return misuse("--engine", argument, "auto, notify, preload, af_graft or cgroup");
 }
 
 static int take_option(struct run *run, int option, const char *argument)
@@ -190,6 +190,8 @@ static int prepare_engine(struct run *run)
 	case RUN_AF_GRAFT:
 		r = run_module_check(run->policy);
 		break;
+	case RUN_CGROUP:
+		return run_judged_check(run->policy);
 	}
 	return r < 0 ? r : prepare_library(run);
 }

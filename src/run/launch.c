@@ -40,6 +40,7 @@
 #include "run/launch.h"
 #include "run/namespaces.h"
 #include "run/preload.h"
+#include "run/scope.h"
 
 enum step {
 	STEP_ENTERED,
@@ -129,12 +130,39 @@ static void child_prepare_library(int channel, const struct launch_request *requ
 		child_fail(channel, -r, "put the library into LD_PRELOAD");
 }
 
+/* Becomes the program when the supervisor says so. */
+static _Noreturn void child_exec(int channel, const struct launch_request *request)
+{
+	/* They are the supervisor's now; CLOEXEC takes them from the program. */
+	if (request->ignores_children)
+		signal(SIGCHLD, SIG_IGN);
+	sigprocmask(SIG_SETMASK, request->mask, NULL);
+	execvp(request->argv[0], request->argv);
+	child_fail(channel, errno, "exec");
+}
+
+/* In a cgroup, and nowhere else than its caller. */
+static _Noreturn void child_in_place(int channel, const struct launch_request *request)
+{
+	struct report report = { .step = STEP_READY, .listener = -1, .broker = -1 };
+	int r = scope_join(request->cgroup);
+
+	memset(report.dns, -1, sizeof(report.dns));
+	if (r < 0)
+		child_fail(channel, -r, "move into the cgroup");
+	fd_write_all(channel, &report, sizeof(report));
+	child_wait(channel);
+	child_exec(channel, request);
+}
+
 static _Noreturn void child_main(int channel, const struct launch_request *request)
 {
 	struct report report = { .step = STEP_ENTERED, .listener = -1, .broker = -1 };
 	struct go go;
 	int r;
 
+	if (request->cgroup >= 0)
+		child_in_place(channel, request);
 	memset(report.dns, -1, sizeof(report.dns));
 	r = namespaces_enter();
 	if (r < 0)
@@ -155,12 +183,7 @@ static _Noreturn void child_main(int channel, const struct launch_request *reque
 	report.step = STEP_READY;
 	fd_write_all(channel, &report, sizeof(report));
 	child_wait(channel);
-	/* They are the supervisor's now; CLOEXEC takes them from the program. */
-	if (request->ignores_children)
-		signal(SIGCHLD, SIG_IGN);
-	sigprocmask(SIG_SETMASK, request->mask, NULL);
-	execvp(request->argv[0], request->argv);
-	child_fail(channel, errno, "exec");
+	child_exec(channel, request);
 }
 
 /* --- the supervisor --- */
@@ -221,7 +244,8 @@ static int look_at_netns(struct launch *launch)
 	return 0;
 }
 
-static int accompany(struct launch *launch)
+/* Into the namespaces it made. */
+static int accompany_inside(struct launch *launch)
 {
 	struct report report;
 	struct go go = { 0 };
@@ -235,9 +259,16 @@ static int accompany(struct launch *launch)
 		log_error("cannot map ids into the user namespace: %s", strerror(-r));
 		return r;
 	}
-	if (fd_write_all(launch->channel, &go, sizeof(go)) < 0)
-		return -EPIPE;
-	r = wait_for(launch, STEP_READY, &report);
+	return fd_write_all(launch->channel, &go, sizeof(go)) < 0 ? -EPIPE : 0;
+}
+
+static int accompany(struct launch *launch, const struct launch_request *request)
+{
+	struct report report;
+	int r = request->cgroup >= 0 ? 0 : accompany_inside(launch);
+
+	if (r == 0)
+		r = wait_for(launch, STEP_READY, &report);
 	if (r < 0)
 		return r;
 	launch->fenced = report.fenced;
@@ -265,7 +296,7 @@ int launch_prepare(struct launch *ret, const struct launch_request *request)
 	r = launch.pid < 0 ? -errno : 0;
 	if (r == 0) {
 		launch.pidfd = process_open(launch.pid);
-		r = launch.pidfd < 0 ? launch.pidfd : accompany(&launch);
+		r = launch.pidfd < 0 ? launch.pidfd : accompany(&launch, request);
 	}
 	if (r < 0) {
 		launch_deinit(&launch);

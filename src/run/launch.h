@@ -20,6 +20,9 @@ struct launch_request {
 	/* The preload library: the program is to load it and finds a broker; or NULL. */
 	const char *library;
 	bool has_module; /* and sockets are the kernel module's affair */
+	/* The program stays in the namespaces of the caller and goes into this cgroup; or
+	 * -1. */
+	int cgroup;
 	struct namespaces_wish wish;
 	const struct dns_server *servers;
 	size_t n_servers;

@@ -14,6 +14,7 @@ enum run_engine {
 	RUN_NOTIFY,
 	RUN_PRELOAD,
 	RUN_AF_GRAFT,
+	RUN_CGROUP,
 };
 
 struct run {

@@ -37,6 +37,7 @@
 #include "run/control.h"
 #include "run/dns.h"
 #include "run/grafts.h"
+#include "run/judged.h"
 #include "run/launch.h"
 #include "run/module.h"
 #include "run/registry.h"
@@ -51,6 +52,7 @@
 struct supervisor {
 	struct run *run;
 	struct launch launch;
+	struct scope scope; /* cgroup -1 but with RUN_CGROUP */
 	struct stacks stacks;
 	struct event_loop loop;
 	struct event_source on_front, on_signal, on_listener, on_tick;
@@ -81,6 +83,7 @@ static _Noreturn void fail(struct supervisor *self)
 {
 	report(self, RUN_FAILED, 0, -1);
 	tree_kill();
+	scope_remove(&self->scope);
 	_exit(EXIT_FAILURE);
 }
 
@@ -247,10 +250,11 @@ static void describe_run(void *context, struct run_info *ret)
 		.uid = getuid(),
 		.name = self->run->name,
 		.command = self->run->argv[0],
-		.engine = self->notify   ? "notify"
-			  : self->module ? "af_graft"
-			  : self->broker ? "preload"
-					 : "none",
+		.engine = self->scope.cgroup >= 0 ? "cgroup"
+			  : self->notify          ? "notify"
+			  : self->module          ? "af_graft"
+			  : self->broker          ? "preload"
+						  : "none",
 		.policy = self->run->summary,
 		.started_ns = self->started_ns,
 	};
@@ -286,7 +290,7 @@ static size_t read_resolv(const struct run *run, struct dns_server *servers)
 	_cleanup_fd_ int fd = -1;
 	ssize_t n;
 
-	if (!run->has_dns)
+	if (!run->has_dns || run->engine == RUN_CGROUP)
 		return 0;
 	fd = open(RESOLV_CONF, O_RDONLY | O_CLOEXEC);
 	text = fd < 0 ? NULL : malloc(RESOLV_MAX);
@@ -299,10 +303,10 @@ static size_t read_resolv(const struct run *run, struct dns_server *servers)
 /*
  * As root, what the work needs: taking descriptors of processes of any user (PTRACE,
  * DAC_READ_SEARCH for their /proc/PID/fd), low ports, UNIX endpoints whose directories
- * are not root's (DAC_OVERRIDE), killing the run. An ordinary user has none of these and
- * needs none: owning the program's user namespace is enough.
+ * are not root's and removing a cgroup (DAC_OVERRIDE), killing the run. An ordinary user
+ * has none of these and needs none: owning the program's user namespace is enough.
  */
-static void drop_privileges(bool has_unix)
+static void drop_privileges(bool overrides)
 {
 	static const int kept[] = { CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH,
 				    CAP_NET_BIND_SERVICE, CAP_KILL };
@@ -318,7 +322,7 @@ static void drop_privileges(bool has_unix)
 	}
 	rows[ARRAY_SIZE(kept)].cap = CAP_DAC_OVERRIDE;
 	rows[ARRAY_SIZE(kept)].keep =
-		has_unix && capng_have_capability(CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
+		overrides && capng_have_capability(CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
 	capng_clear(CAPNG_SELECT_BOTH);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if (rows[i].keep)
@@ -458,6 +462,13 @@ static int set_up(struct supervisor *self)
 
 	policy_get_reach(self->run->policy, &reach);
 	request.traps = filter_plan(&reach);
+	if (self->run->engine == RUN_CGROUP) {
+		request.traps = 0;
+		r = run_judged_new(&self->scope, self->run->front, self->run->policy);
+		if (r < 0)
+			return r;
+	}
+	request.cgroup = self->scope.cgroup;
 	is_supervised = request.traps != 0;
 	if (is_supervised && self->run->engine != RUN_NOTIFY) {
 		request.traps = 0;
@@ -477,7 +488,7 @@ static int set_up(struct supervisor *self)
 			       is_supervised);
 	if (r < 0)
 		return r;
-	drop_privileges(reach.has_unix);
+	drop_privileges(reach.has_unix || self->scope.cgroup >= 0);
 	if (request.traps && !self->launch.fenced)
 		log_info("this kernel has no Landlock network rules: see SECURITY.md");
 	self->grafts = grafts_new();
@@ -513,6 +524,7 @@ _Noreturn void supervisor_main(struct run *run, int front)
 	self.run = run;
 	self.front = front;
 	self.launch.listener = self.launch.broker = -1;
+	self.scope = (struct scope){ .cgroup = -1, .parent = -1 };
 	self.started_ns = event_now_ns();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	prctl(PR_SET_NAME, "graft-supervise");
@@ -522,5 +534,6 @@ _Noreturn void supervisor_main(struct run *run, int front)
 	while (!self.is_over && !(self.has_exited && self.is_deserted))
 		if (event_loop_run_once(&self.loop, -1) < 0)
 			fail(&self);
+	scope_remove(&self.scope);
 	_exit(EXIT_SUCCESS);
 }

@@ -55,6 +55,7 @@ class Engine(NamedTuple):
     about: str
     around: tuple = ()  # what root starts between the host and the user
     is_module: bool = False  # it takes the kernel module, and root
+    is_root: bool = False    # it takes root, and the user is one inside
 
 
 def through_graftd(hops):
@@ -94,6 +95,9 @@ ENGINES = (
                             "--policy", "{here}/late.policy", "--"),
            ("192.0.2.1", "2001:db8::1"),
            "the same; the program's own, swapped to the host's stack at bind or connect"),
+    Engine("cgroup", ("{graft}", "run", "--engine", "cgroup",
+                      "--policy", "{here}/host.policy", "--"), (),
+           "BPF programs on the program's cgroup; everything is the host's", is_root=True),
     through_graftd(1), through_graftd(2), through_graftd(3),
     Engine("af_graft-plain", ("env", "GRAFTED="), (),
            "the program's own AF_GRAFT sockets, in the host's stack from birth",
@@ -197,7 +201,8 @@ class Bench:
         user = USER if who == "user" else []
         engine_command = [word.format(graft=self.graft, here=self.path)
                           for word in engine.command]
-        command += engine_command + user if engine.is_module else user + engine_command
+        command += engine_command + user if engine.is_module or engine.is_root \
+            else user + engine_command
         command += [self.program, "--slow", str(self.slow)]
         for address in engine.first:
             command += ["--first", address]

@@ -48,7 +48,7 @@ check()
 		mapfile -t all < <(help_options "$command" | grep -e '^--'; echo --help)
 		expect "${all[@]}" -- "$command" --
 	done
-	expect auto notify preload af_graft -- run --engine ''
+	expect auto notify preload af_graft cgroup -- run --engine ''
 	expect notify -- run --engine n
 	expect auto none -- run --dns ''
 	expect "$private/first.conf" -- run --policy "$private/fi"

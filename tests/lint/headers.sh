@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Every header includes what it needs: each compiles alone. The installed ones also do as
-# C99 without extensions and, when there is a C++ compiler, as C++.
+# C99 without extensions and, when there is a C++ compiler, as C++. NAME.bpf.h are parts of
+# BPF programs, for another compiler.
 set -eu
 . "$(dirname "$0")/lib.sh"
 cc=${CC:-cc}
@@ -27,7 +28,7 @@ alone()
 
 check()
 {
-	files '^(src|tests|bench)/.*\.h$' | while IFS= read -r header; do
+	files '^(src|tests|bench)/.*\.h$' | grep -v '\.bpf\.h$' | while IFS= read -r header; do
 		# shellcheck disable=SC2086 # CC may hold options
 		alone "$header" $cc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror \
 			-Wno-unused-function -Wno-missing-field-initializers \

@@ -118,6 +118,12 @@ printf '%s\nint planted;\nvoid f(void)\n{\n\tif(planted) f();\n}\n' \
 	'// SPDX-License-Identifier: GPL-2.0-only' | plant kmod/planted.c
 proves checkpatch 'kmod/planted.c:5: ERROR:SPACING'
 
+# bpf
+printf '%s\nstruct s { int a[4]; };\nint take(struct s *);\nint f(void)\n{\n%s\n%s\n}\n' "$spdx" \
+	'	struct s planted = { { 0, 0, 0, 9 } };' '	return take(&planted);' |
+	plant src/base/planted.bpf.c
+proves bpf 'planted.bpf.c: f.planted: copied'
+
 # coccinelle
 rm -r "$tree/kmod"
 printf '%s\nvoid f(char *p)\n{\n\tkfree(p);\n\t*p = 0;\n}\n' \

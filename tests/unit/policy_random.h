@@ -250,3 +250,40 @@ static inline void random_query(struct random *random, struct policy_query *quer
 		in6->sin6_port = htons(random_port(random));
 	}
 }
+
+/* Points taken from the rules themselves, so that narrow ones are met. */
+static inline void random_aimed_query(struct random *random, const struct policy *policy,
+				      struct policy_query *query)
+{
+	const struct rule *rule;
+	uint16_t port;
+
+	random_query(random, query);
+	if (policy_n_rules(policy) == 0 || random_below(random, 3) == 0)
+		return;
+	rule = policy_rule(policy,
+			   random_below(random, (uint32_t)policy_n_rules(policy)));
+	query->op = rule->op;
+	port = random_below(random, 2) ? rule->port_low : rule->port_high;
+	if (rule->family == AF_INET && query->family == AF_INET) {
+		struct sockaddr_in *in = (void *)&query->address;
+
+		in->sin_family = AF_INET;
+		memcpy(&in->sin_addr, &rule->address, 4);
+		in->sin_port = htons(port);
+	} else {
+		struct sockaddr_in6 *in6 = (void *)&query->address;
+
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(port);
+		in6->sin6_addr = rule->address;
+		if (rule->family == AF_INET) {
+			memset(&in6->sin6_addr, 0, 16);
+			memset(&in6->sin6_addr.s6_addr[10], 0xff, 2);
+			memcpy(&in6->sin6_addr.s6_addr[12], &rule->address, 4);
+		}
+		if (random_below(random, 3) == 0)
+			in6->sin6_addr.s6_addr[15] ^=
+				(uint8_t)(1 << random_below(random, 8));
+	}
+}

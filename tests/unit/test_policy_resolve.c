@@ -186,43 +186,6 @@ static void compare(const struct policy *policy, const struct policy_query *quer
 		 reason, text, verdict.reason);
 }
 
-/* Points taken from the rules themselves, so that narrow ones are met. */
-static void aim_query(struct random *random, const struct policy *policy,
-		      struct policy_query *query)
-{
-	const struct rule *rule;
-	uint16_t port;
-
-	random_query(random, query);
-	if (policy_n_rules(policy) == 0 || random_below(random, 3) == 0)
-		return;
-	rule = policy_rule(policy,
-			   random_below(random, (uint32_t)policy_n_rules(policy)));
-	query->op = rule->op;
-	port = random_below(random, 2) ? rule->port_low : rule->port_high;
-	if (rule->family == AF_INET && query->family == AF_INET) {
-		struct sockaddr_in *in = (void *)&query->address;
-
-		in->sin_family = AF_INET;
-		memcpy(&in->sin_addr, &rule->address, 4);
-		in->sin_port = htons(port);
-	} else {
-		struct sockaddr_in6 *in6 = (void *)&query->address;
-
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons(port);
-		in6->sin6_addr = rule->address;
-		if (rule->family == AF_INET) {
-			memset(&in6->sin6_addr, 0, 16);
-			memset(&in6->sin6_addr.s6_addr[10], 0xff, 2);
-			memcpy(&in6->sin6_addr.s6_addr[12], &rule->address, 4);
-		}
-		if (random_below(random, 3) == 0)
-			in6->sin6_addr.s6_addr[15] ^=
-				(uint8_t)(1 << random_below(random, 8));
-	}
-}
-
 static void test_first_match_equals_reference(void **state)
 {
 	static const unsigned int sizes[] = { 0, 1, 2, 5, 20, 80, 400 };
@@ -237,7 +200,7 @@ static void test_first_match_equals_reference(void **state)
 		for (unsigned int i = 0; i < 1200; i++) {
 			struct policy_query query;
 
-			aim_query(&random, policy, &query);
+			random_aimed_query(&random, policy, &query);
 			compare(policy, &query);
 		}
 	}
@@ -477,7 +440,7 @@ static void test_probes_stay_bounded(void **state)
 		struct policy_verdict verdict;
 		struct policy_query query;
 
-		aim_query(&random, policy, &query);
+		random_aimed_query(&random, policy, &query);
 		policy_resolve(policy, &query, NULL, NULL, &verdict);
 		probes = policy_n_probes - before;
 		if (probes > most)

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Policies on cgroups.
+ *
+ * The programs are attached first and know no policy yet, so nothing is judged; then one
+ * number in the cgroup's own storage turns all of them on at once. It is the cgroup, not
+ * a process, that holds the programs, so they are there as long as it is. What its
+ * policy held in the maps is found and freed when the next slot is looked for.
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "intercept/cgroup/internal.h"
+#include "policy/policy.h"
+
+static int cgroup_id(int cgroup, uint64_t *ret)
+{
+	struct {
+		struct file_handle handle;
+		uint64_t id;
+	} file = { .handle.handle_bytes = sizeof(uint64_t) };
+	int mount;
+
+	if (name_to_handle_at(cgroup, "", &file.handle, &mount, AT_EMPTY_PATH) < 0)
+		return -errno;
+	memcpy(ret, file.handle.f_handle, sizeof(*ret));
+	return 0;
+}
+
+/* Return: 0 with the number of the image @id is judged by; -ENOENT. */
+static int image_of(const struct cgroup_programs *programs, uint64_t id, uint32_t *ret)
+{
+	uint64_t image;
+
+	if (bpf_map_lookup_elem(programs->maps[MAP_JUDGED], &id, &image) < 0)
+		return -errno;
+	*ret = (uint32_t)image;
+	return image ? 0 : -ENOENT;
+}
+
+int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret)
+{
+	uint64_t id = 0;
+	int r = cgroup_id(cgroup, &id);
+
+	return r < 0 ? r : image_of(programs, id, ret);
+}
+
+static int judge_by(const struct cgroup_programs *programs, uint64_t id, uint32_t image)
+{
+	uint64_t value = image;
+
+	return bpf_map_update_elem(programs->maps[MAP_JUDGED], &id, &value, BPF_EXIST) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Calls that began before are over: none is judged by what was taken away. */
+static void wait_for_calls(void)
+{
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+}
+
+static int detach_all(const struct cgroup_programs *programs, int cgroup, size_t n)
+{
+	int r = 0;
+
+	while (n--)
+		if (bpf_prog_detach2(programs->programs[n], cgroup,
+				     program_rows[n].type) < 0 &&
+		    r == 0)
+			r = -errno;
+	return r;
+}
+
+static int attach_all(const struct cgroup_programs *programs, int cgroup)
+{
+	for (size_t i = 0; i < N_PROGRAMS; i++) {
+		int r;
+
+		if (bpf_prog_attach(programs->programs[i], cgroup, program_rows[i].type,
+				    BPF_F_ALLOW_MULTI) == 0)
+			continue;
+		r = -errno;
+		detach_all(programs, cgroup, i);
+		return r;
+	}
+	return 0;
+}
+
+static int attach_new(struct cgroup_programs *programs, int cgroup, uint64_t id,
+		      const struct policy *policy, unsigned int flags)
+{
+	int slot = slot_find(programs), r;
+	uint32_t image = 2 * (uint32_t)slot;
+
+	if (slot < 0)
+		return slot;
+	r = slot_fill(programs, image, policy, flags);
+	if (r == 0)
+		r = attach_all(programs, cgroup);
+	if (r == 0) {
+		r = judge_by(programs, id, image);
+		if (r < 0)
+			detach_all(programs, cgroup, N_PROGRAMS);
+	}
+	if (r < 0)
+		slot_empty(programs, (uint32_t)slot);
+	return r;
+}
+
+static int replace(struct cgroup_programs *programs, uint64_t id, uint32_t image,
+		   const struct policy *policy, unsigned int flags)
+{
+	int r = slot_fill(programs, image ^ 1, policy, flags);
+
+	if (r == 0)
+		r = judge_by(programs, id, image ^ 1);
+	if (r == 0)
+		wait_for_calls();
+	return r;
+}
+
+int cgroup_attach(struct cgroup_programs *programs, int cgroup,
+		  const struct policy *policy, unsigned int flags)
+{
+	uint32_t image = 0;
+	uint64_t id = 0;
+	int r = cgroup_id(cgroup, &id);
+
+	if (r == 0)
+		r = programs_lock(programs);
+	if (r < 0)
+		return r;
+	r = image_of(programs, id, &image);
+	if (r == 0)
+		r = replace(programs, id, image, policy, flags);
+	else if (r == -ENOENT)
+		r = attach_new(programs, cgroup, id, policy, flags);
+	programs_unlock(programs);
+	return r;
+}
+
+int cgroup_detach(struct cgroup_programs *programs, int cgroup)
+{
+	uint32_t image = 0;
+	uint64_t id = 0;
+	int r = cgroup_id(cgroup, &id);
+
+	if (r == 0)
+		r = programs_lock(programs);
+	if (r < 0)
+		return r;
+	r = image_of(programs, id, &image);
+	if (r == 0) {
+		/* All of them at once, as when they came. */
+		judge_by(programs, id, 0);
+		wait_for_calls();
+		r = detach_all(programs, cgroup, N_PROGRAMS);
+		slot_empty(programs, CGROUP_SLOT(image));
+	}
+	programs_unlock(programs);
+	return r;
+}
+
+/* --- what it can serve --- */
+
+static int refuse(const struct rule *rule, const char *why, struct policy_error *error)
+{
+	char at[81];
+
+	policy_print_origin(&rule->origin, at, sizeof(at));
+	snprintf(error->text, sizeof(error->text),
+		 "%.80s: the cgroup engine cannot lead to endpoint '%.63s', %s; use --engine "
+		 "notify",
+		 at, rule->endpoint->name, why);
+	return -ENOTSUP;
+}
+
+int cgroup_check(const struct policy *policy, struct policy_error *error)
+{
+	for (size_t i = 0; i < policy_n_rules(policy); i++) {
+		const struct rule *rule = policy_rule(policy, i);
+
+		if (!rule->endpoint)
+			continue;
+		if (rule->endpoint->kind == ENDPOINT_UNIX)
+			return refuse(rule, "a UNIX socket", error);
+		if (rule->endpoint->kind == ENDPOINT_NAMED)
+			return refuse(rule, "which the registry keeps", error);
+		if (rule->endpoint->netns.kind != NETNS_DEFAULT)
+			return refuse(rule, "in another network namespace", error);
+	}
+	return 0;
+}

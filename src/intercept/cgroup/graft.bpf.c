@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The cgroup engine: a policy judged by the kernel, on the sockets themselves.
+ *
+ * Theory of operation. The programs are attached to a cgroup and run for the sockets its
+ * processes made, wherever those are by now. Which policy it is they find in the
+ * cgroup's own storage (maps.h). What a call comes to is the judge's (judge.bpf.h); here
+ * is what is made of that:
+ *
+ *	own, host	the call goes on: the program is in the host's stack already
+ *	endpoint	the address is replaced
+ *	from		the socket is bound there first
+ *	deny		the error the rule names
+ *
+ * A program sees what it asked for. struct view, with the socket, remembers both sides;
+ * getsockname and getpeername put back what was asked while the socket still has what it
+ * was given. A socket that accept() made inherits how its listener is bound and no peer.
+ *
+ * No structure here begins with a value that is known when it is compiled, other than
+ * zeroes: clang 14 copies such from a constant, and for BPF it loses stores beside that
+ * copy. tests/lint/bpf.sh looks for them.
+ */
+#include "intercept/cgroup/bind.bpf.h"
+#include "intercept/cgroup/connect.bpf.h"
+#include "intercept/cgroup/show.bpf.h"
+
+/* A raw socket sends whatever it likes to whomever: not where anything is denied. */
+SEC("cgroup/sock_create") int graft_create(struct bpf_sock *ctx)
+{
+	__u32 image = image_now();
+	struct image_cell *more;
+	void *cells;
+
+	if (!image || ctx->type != SOCK_RAW)
+		return 1;
+	cells = judge_open(image);
+	if (!cells)
+		return 0;
+	more = judge_cell(cells, 1);
+	return more && !(more->word[0] & IMAGE_DENIES && !(more->word[0] & IMAGE_AUDIT));
+}
+
+/* Some of what the kernel offers is for programs under the GPL alone, and ours may be
+ * used under it: LGPL 2.1, section 3. */
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of this folder share.
+ */
+#pragma once
+
+#include <bpf/bpf.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "intercept/cgroup/cgroup.h"
+#include "intercept/cgroup/maps.h"
+#include "policy/image.h"
+
+enum program {
+	PROGRAM_BIND4,
+	PROGRAM_BIND6,
+	PROGRAM_POST_BIND4,
+	PROGRAM_POST_BIND6,
+	PROGRAM_CONNECT4,
+	PROGRAM_CONNECT6,
+	PROGRAM_SENDMSG4,
+	PROGRAM_SENDMSG6,
+	PROGRAM_RECVMSG4,
+	PROGRAM_RECVMSG6,
+	PROGRAM_GETPEERNAME4,
+	PROGRAM_GETPEERNAME6,
+	PROGRAM_GETSOCKNAME4,
+	PROGRAM_GETSOCKNAME6,
+	PROGRAM_CREATE,
+	PROGRAM_RELEASE,
+	N_PROGRAMS,
+};
+
+enum map {
+	MAP_IMAGES,
+	MAP_JUDGED,
+	MAP_VIEWS,
+	MAP_SENT,
+	MAP_ENDPOINTS,
+	MAP_NAMES,
+	MAP_TRACED,
+	MAP_CONTROL,
+	N_MAPS,
+};
+
+struct cgroup_programs {
+	int directory; /* of the pins; its lock is that of whatever changes here */
+	int programs[N_PROGRAMS];
+	int maps[N_MAPS];
+};
+
+struct program_row {
+	const char *name;
+	enum bpf_attach_type type;
+};
+
+extern const struct program_row program_rows[N_PROGRAMS];
+
+/* The lock. Return: 0 or -errno. */
+int programs_lock(struct cgroup_programs *programs);
+void programs_unlock(struct cgroup_programs *programs);
+
+/* Makes @policy the image of that number. The lock is held. Return: 0 or -errno. */
+int slot_fill(struct cgroup_programs *programs, uint32_t image,
+	      const struct policy *policy, unsigned int flags);
+/* Frees it, and its endpoints. */
+void slot_empty(struct cgroup_programs *programs, uint32_t slot);
+/* One that is free; those of cgroups that are gone are freed first. Return: its number,
+ * or -ENOSPC, or another -errno. */
+int slot_find(struct cgroup_programs *programs);
+/* The number of the image @cgroup is judged by. Return: 0; -ENOENT: none. */
+int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret);
+/* The map of an image. Return: a descriptor, or -errno. */
+int slot_open(const struct cgroup_programs *programs, uint32_t image);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Constants and maps of the programs; maps.h says what is in them.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <linux/in.h>
+
+#include "intercept/cgroup/maps.h"
+#include "policy/image.h"
+
+/* <sys/socket.h>, <netinet/in.h> and <errno.h> are not for BPF. */
+#define AF_INET         2
+#define AF_INET6        10
+#define SOCK_STREAM     1
+#define SOCK_DGRAM      2
+#define SOCK_RAW        3
+#define EPERM           1
+#define EAFNOSUPPORT    97
+#define ENOBUFS         105
+#define ECONNREFUSED    111
+#define TARGET_ENDPOINT 2 /* enum policy_target */
+#define TARGET_FROM     3
+#define TARGET_DENY     4
+#define KIND_IPV4       0 /* enum endpoint_kind */
+#define KIND_IPV6       1
+
+struct image_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct image_cell));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 2 * CGROUP_SLOTS);
+	__type(key, __u32);
+	__array(values, struct image_map);
+} graft_images SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
+	__type(key, __u64);
+	__type(value, __u64);
+} graft_judged SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct view);
+} graft_views SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CGROUP_SENT);
+	__type(key, struct sent_key);
+	__type(value, struct spot);
+} graft_sent SEC(".maps");
+
+/* As struct endpoint_value. */
+struct binders {
+	struct bpf_spin_lock lock;
+	__u32 n;
+	struct spot at;
+	struct binder of[CGROUP_BINDERS];
+};
+
+_Static_assert(sizeof(struct binders) == sizeof(struct endpoint_value), "endpoint");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CGROUP_ENDPOINTS);
+	__type(key, __u32);
+	__type(value, struct binders);
+} graft_endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CGROUP_ENDPOINTS);
+	__type(key, struct endpoint_key);
+	__type(value, __u32);
+} graft_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, CGROUP_RING);
+} graft_traced SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct control);
+} graft_control SEC(".maps");

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the BPF programs of graft.bpf.c and those who fill their maps share.
+ *
+ *	judged		by cgroup the programs are attached to: the number of an
+ *			image; 0: none, and every call goes on as if nothing were
+ *			attached. A call reads it once: replacing a policy is one
+ *			store, and is never half seen
+ *	images		a policy each (policy/image.h), in a map each. A policy has
+ *			two numbers, 2 * SLOT and the next, one for what it is and
+ *			one for what it will be
+ *	views		by socket: what its program asked for, what that became
+ *	sent		by socket and destination of a datagram: what was asked for
+ *	endpoints	by number: where it is, and the sockets bound to it
+ *	names		by policy and name: the number of an endpoint. Policy 0: the
+ *			registry's
+ *	traced		ring of struct traced, filled while control.tracing is set
+ */
+#ifndef CGROUP_MAPS_H
+#define CGROUP_MAPS_H
+
+#ifndef __bpf__
+#	include <stdint.h>
+#	include <linux/types.h>
+#endif
+
+#define CGROUP_SLOTS       32768
+#define CGROUP_SLOT(image) ((image) / 2)
+#define CGROUP_BINDERS     64 /* sockets of one endpoint */
+#define CGROUP_ENDPOINTS   65536
+#define CGROUP_SENT        65536
+#define CGROUP_RING        (256 * 1024)
+
+/* Network byte order, an IPv4 address in the first word. */
+struct spot {
+	__u32 address[4];
+	__u16 port;
+	__u16 family;
+};
+
+enum view_flag {
+	VIEW_BOUND = 1 << 0, /* @bound_asked and @bound_is are true */
+	VIEW_PEER = 1 << 1,
+	VIEW_SENT = 1 << 2,  /* datagrams, to addresses that became others */
+	VIEW_FILLS = 1 << 3, /* stands among the binders of @endpoint */
+};
+
+struct view {
+	__u64 cookie; /* of the socket that was bound, not of those it accepts */
+	__u32 flags;
+	__u32 slot;
+	__u32 endpoint;
+	struct spot bound_asked, bound_is;
+	struct spot peer_asked, peer_is;
+};
+
+/* Addresses here and what they stand for are IPv6 ones, mapped where they are IPv4: a
+ * socket of AF_INET6 sends to those by the hook for IPv4 and hears of them by the other.
+ */
+struct sent_key {
+	__u64 cookie;
+	struct spot to;
+	__u32 pad;
+};
+
+struct endpoint_key {
+	__u32 slot;
+	char name[64];
+};
+
+struct binder {
+	__u64 cookie;
+	struct spot at;
+	__u32 proto; /* as in struct judge_call */
+};
+
+/* The lock is struct bpf_spin_lock. @at: family 0: not known where. */
+struct endpoint_value {
+	__u32 lock;
+	__u32 n;
+	struct spot at;
+	struct binder of[CGROUP_BINDERS];
+};
+
+struct traced {
+	__u64 time_ns;
+	__u64 cgroup;
+	__u32 pid, slot;
+	__u32 rule; /* IMAGE_NONE: no rule */
+	__u16 error;
+	__u8 op, proto;
+	struct spot asked, given;
+	char command[16];
+};
+
+struct control {
+	__u32 tracing;
+	__u32 next; /* number of an endpoint */
+};
+
+#endif

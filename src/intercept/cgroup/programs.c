@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Loading, pinning and finding the programs.
+ *
+ *	BPFFS/graft/TAG/graft_bind4 ...		programs
+ *	BPFFS/graft/TAG/graft_images ...	maps
+ *
+ * TAG stands for the programs as they were built: another build has a directory of its
+ * own, and cgroups go on being judged by the one they were attached to. The directory
+ * itself, locked, is the lock of everything below.
+ */
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "graft.skel.h"
+#include "intercept/cgroup/internal.h"
+
+const struct program_row program_rows[N_PROGRAMS] = {
+	[PROGRAM_BIND4] = { "graft_bind4", BPF_CGROUP_INET4_BIND },
+	[PROGRAM_BIND6] = { "graft_bind6", BPF_CGROUP_INET6_BIND },
+	[PROGRAM_POST_BIND4] = { "graft_post_bind4", BPF_CGROUP_INET4_POST_BIND },
+	[PROGRAM_POST_BIND6] = { "graft_post_bind6", BPF_CGROUP_INET6_POST_BIND },
+	[PROGRAM_CONNECT4] = { "graft_connect4", BPF_CGROUP_INET4_CONNECT },
+	[PROGRAM_CONNECT6] = { "graft_connect6", BPF_CGROUP_INET6_CONNECT },
+	[PROGRAM_SENDMSG4] = { "graft_sendmsg4", BPF_CGROUP_UDP4_SENDMSG },
+	[PROGRAM_SENDMSG6] = { "graft_sendmsg6", BPF_CGROUP_UDP6_SENDMSG },
+	[PROGRAM_RECVMSG4] = { "graft_recvmsg4", BPF_CGROUP_UDP4_RECVMSG },
+	[PROGRAM_RECVMSG6] = { "graft_recvmsg6", BPF_CGROUP_UDP6_RECVMSG },
+	[PROGRAM_GETPEERNAME4] = { "graft_getpeername4", BPF_CGROUP_INET4_GETPEERNAME },
+	[PROGRAM_GETPEERNAME6] = { "graft_getpeername6", BPF_CGROUP_INET6_GETPEERNAME },
+	[PROGRAM_GETSOCKNAME4] = { "graft_getsockname4", BPF_CGROUP_INET4_GETSOCKNAME },
+	[PROGRAM_GETSOCKNAME6] = { "graft_getsockname6", BPF_CGROUP_INET6_GETSOCKNAME },
+	[PROGRAM_CREATE] = { "graft_create", BPF_CGROUP_INET_SOCK_CREATE },
+	[PROGRAM_RELEASE] = { "graft_release", BPF_CGROUP_INET_SOCK_RELEASE },
+};
+
+static const char *const map_names[N_MAPS] = {
+	[MAP_IMAGES] = "graft_images",       [MAP_JUDGED] = "graft_judged",
+	[MAP_VIEWS] = "graft_views",         [MAP_SENT] = "graft_sent",
+	[MAP_ENDPOINTS] = "graft_endpoints", [MAP_NAMES] = "graft_names",
+	[MAP_TRACED] = "graft_traced",       [MAP_CONTROL] = "graft_control",
+};
+
+/* libbpf's own words, for who asks for them. */
+static int on_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	char text[512];
+
+	if (level == LIBBPF_DEBUG)
+		return 0;
+	vsnprintf(text, sizeof(text), format, arguments);
+	log_debug("libbpf: %.*s", (int)strcspn(text, "\n"), text);
+	return 0;
+}
+
+/* Of the programs, by their bytes (FNV-1a). */
+static uint64_t tag_of(void)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+	size_t size;
+	const unsigned char *bytes = graft_bpf__elf_bytes(&size);
+
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ bytes[i]) * 0x100000001b3u;
+	return hash;
+}
+
+static int open_at(int directory, const char *name)
+{
+	int fd, r;
+
+	r = mkdirat(directory, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
+	if (r < 0)
+		return r;
+	fd = openat(directory, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Return: a descriptor of the directory of the pins, or -errno. */
+static int open_directory(const char *bpffs)
+{
+	const char *path = bpffs ? bpffs : CGROUP_BPFFS;
+	_cleanup_fd_ int top = -1, graft = -1;
+	struct statfs fs;
+	char tag[20];
+
+	if (!bpffs && statfs(path, &fs) == 0 && fs.f_type != BPF_FS_MAGIC &&
+	    mount("bpf", path, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0)
+		return -errno;
+	top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (top < 0)
+		return -errno;
+	if (fstatfs(top, &fs) < 0)
+		return -errno;
+	if (fs.f_type != BPF_FS_MAGIC)
+		return -EMEDIUMTYPE;
+	graft = open_at(top, "graft");
+	if (graft < 0)
+		return graft;
+	snprintf(tag, sizeof(tag), "%016llx", (unsigned long long)tag_of());
+	return open_at(graft, tag);
+}
+
+int programs_lock(struct cgroup_programs *programs)
+{
+	while (flock(programs->directory, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+void programs_unlock(struct cgroup_programs *programs)
+{
+	flock(programs->directory, LOCK_UN);
+}
+
+/* A pin's path: bpf() of this libbpf takes no directory. */
+static const char *pin(const struct cgroup_programs *programs, const char *name,
+		       char path[96])
+{
+	snprintf(path, 96, "/proc/self/fd/%d/%s", programs->directory, name);
+	return path;
+}
+
+static int take_pin(const struct cgroup_programs *programs, const char *name, int *ret)
+{
+	char path[96];
+
+	*ret = bpf_obj_get(pin(programs, name, path));
+	return *ret < 0 ? -errno : 0;
+}
+
+/* Return: 0; -ENOENT: they are not all there. */
+static int find_pinned(struct cgroup_programs *programs)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < N_PROGRAMS; i++)
+		r = take_pin(programs, program_rows[i].name, &programs->programs[i]);
+	for (size_t i = 0; r == 0 && i < N_MAPS; i++)
+		r = take_pin(programs, map_names[i], &programs->maps[i]);
+	return r;
+}
+
+static void forget(struct cgroup_programs *programs)
+{
+	for (size_t i = 0; i < N_PROGRAMS; i++)
+		programs->programs[i] = fd_close(programs->programs[i]);
+	for (size_t i = 0; i < N_MAPS; i++)
+		programs->maps[i] = fd_close(programs->maps[i]);
+}
+
+static int put_pin(const struct cgroup_programs *programs, const char *name, int fd)
+{
+	char path[96];
+
+	unlinkat(programs->directory, name, 0);
+	return bpf_obj_pin(fd, pin(programs, name, path)) < 0 ? -errno : 0;
+}
+
+static int pin_all(struct cgroup_programs *programs, const struct bpf_object *object)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < N_PROGRAMS; i++) {
+		const struct bpf_program *program =
+			bpf_object__find_program_by_name(object, program_rows[i].name);
+
+		r = program ? put_pin(programs, program_rows[i].name,
+				      bpf_program__fd(program))
+			    : -ENOENT;
+	}
+	for (size_t i = 0; r == 0 && i < N_MAPS; i++) {
+		int fd = bpf_object__find_map_fd_by_name(object, map_names[i]);
+
+		r = fd < 0 ? fd : put_pin(programs, map_names[i], fd);
+	}
+	return r;
+}
+
+static int load(struct cgroup_programs *programs)
+{
+	struct graft_bpf *skeleton = graft_bpf__open();
+	int r = skeleton ? graft_bpf__load(skeleton) : -errno;
+
+	if (r < 0) {
+		log_error(
+			"cannot load the programs of the cgroup engine: %s; -vv says more",
+			strerror(-r));
+		r = r == -EPERM ? r : -ENODEV;
+	} else {
+		r = pin_all(programs, skeleton->obj);
+		if (r < 0)
+			log_error("cannot pin the programs: %s", strerror(-r));
+	}
+	graft_bpf__destroy(skeleton);
+	return r;
+}
+
+int cgroup_programs_try(void)
+{
+	struct graft_bpf *skeleton;
+	int r;
+
+	libbpf_set_print(on_libbpf);
+	skeleton = graft_bpf__open();
+	r = skeleton ? graft_bpf__load(skeleton) : -errno;
+	graft_bpf__destroy(skeleton);
+	return r;
+}
+
+static int find_or_load(struct cgroup_programs *programs)
+{
+	int r = find_pinned(programs);
+
+	if (r != -ENOENT)
+		return r;
+	forget(programs);
+	r = load(programs);
+	return r < 0 ? r : find_pinned(programs);
+}
+
+int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs)
+{
+	struct cgroup_programs *programs = malloc(sizeof(*programs));
+	int r;
+
+	if (!programs)
+		return -ENOMEM;
+	memset(programs, -1, sizeof(*programs));
+	libbpf_set_print(on_libbpf);
+	programs->directory = open_directory(bpffs);
+	r = programs->directory < 0 ? programs->directory : programs_lock(programs);
+	if (r < 0) {
+		log_error("cannot keep BPF programs in %s: %s",
+			  bpffs ? bpffs : CGROUP_BPFFS, strerror(-r));
+	} else {
+		r = find_or_load(programs);
+		programs_unlock(programs);
+	}
+	if (r < 0)
+		cgroup_programs_free(programs);
+	else
+		*ret = programs;
+	return r;
+}
+
+struct cgroup_programs *cgroup_programs_free(struct cgroup_programs *programs)
+{
+	if (!programs)
+		return NULL;
+	forget(programs);
+	fd_close(programs->directory);
+	free(programs);
+	return NULL;
+}

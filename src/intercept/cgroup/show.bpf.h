@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the program sees: getpeername(), getsockname(), the source of a datagram.
+ */
+#pragma once
+
+#include "intercept/cgroup/call.bpf.h"
+
+static __always_inline int show_peer(struct bpf_sock_addr *ctx, int is_v6)
+{
+	struct view *view = view_of(ctx, 0);
+	struct spot is = {};
+
+	if (!view || !(view->flags & VIEW_PEER))
+		return 1;
+	spot_of(&is, ctx, is_v6);
+	if (spot_is(&is, &view->peer_is))
+		spot_set(ctx, &view->peer_asked, is_v6);
+	return 1;
+}
+
+SEC("cgroup/getpeername4") int graft_getpeername4(struct bpf_sock_addr *ctx)
+{
+	return show_peer(ctx, 0);
+}
+
+SEC("cgroup/getpeername6") int graft_getpeername6(struct bpf_sock_addr *ctx)
+{
+	return show_peer(ctx, 1);
+}
+
+/* One that was accepted has its listener's port, and keeps the address it was reached at
+ * where the listener asked for all of them. */
+static __always_inline int show_own(struct bpf_sock_addr *ctx, int is_v6)
+{
+	struct view *view = view_of(ctx, 0);
+	struct spot is = {};
+	int is_it;
+
+	if (!view || !(view->flags & VIEW_BOUND))
+		return 1;
+	spot_of(&is, ctx, is_v6);
+	if (is.port != view->bound_is.port)
+		return 1;
+	is_it = view->cookie == bpf_get_socket_cookie(ctx) &&
+		spot_is(&is, &view->bound_is);
+	/* Asked for any port: the one it got is its own to know. */
+	if (view->bound_asked.port)
+		is.port = view->bound_asked.port;
+	if (is_it || !spot_is_zero(&view->bound_asked))
+		for (int i = 0; i < 4; i++)
+			is.address[i] = view->bound_asked.address[i];
+	spot_set(ctx, &is, is_v6);
+	return 1;
+}
+
+SEC("cgroup/getsockname4") int graft_getsockname4(struct bpf_sock_addr *ctx)
+{
+	return show_own(ctx, 0);
+}
+
+SEC("cgroup/getsockname6") int graft_getsockname6(struct bpf_sock_addr *ctx)
+{
+	return show_own(ctx, 1);
+}
+
+static __always_inline int show_source(struct bpf_sock_addr *ctx, int is_v6)
+{
+	struct view *view = view_of(ctx, 0);
+	struct spot *asked, shown;
+	struct sent_key key = {};
+
+	if (!view || !(view->flags & (VIEW_PEER | VIEW_SENT)))
+		return 1;
+	spot_of(&key.to, ctx, is_v6);
+	if (view->flags & VIEW_PEER && spot_is(&key.to, &view->peer_is)) {
+		spot_set(ctx, &view->peer_asked, is_v6);
+		return 1;
+	}
+	key.cookie = bpf_get_socket_cookie(ctx);
+	if (!is_v6)
+		spot_map(&key.to);
+	asked = bpf_map_lookup_elem(&graft_sent, &key);
+	if (!asked)
+		return 1;
+	shown = *asked;
+	if (!is_v6)
+		shown.address[0] = shown.address[3];
+	spot_set(ctx, &shown, is_v6);
+	return 1;
+}
+
+SEC("cgroup/recvmsg4") int graft_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	return show_source(ctx, 0);
+}
+
+SEC("cgroup/recvmsg6") int graft_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	return show_source(ctx, 1);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/image.h"
+#include "policy/index.h"
+
+_Static_assert((int)IMAGE_STAY == GROUP_STAY && (int)IMAGE_HOST == GROUP_HOST &&
+		       (int)IMAGE_IPV4 == GROUP_IPV4 && (int)IMAGE_IPV6 == GROUP_IPV6 &&
+		       (int)IMAGE_UNIX == GROUP_UNIX && (int)IMAGE_BOUND == GROUP_BOUND &&
+		       (int)IMAGE_ALL == GROUP_ALL,
+	       "a group of the image is not that of the index");
+_Static_assert(IMAGE_PROTOS == N_PROTOS, "protocols");
+_Static_assert(sizeof(struct roots) == IMAGE_ROOTS * sizeof(struct image_cell), "roots");
+
+/* First cells of the sections of one operation. */
+struct sections {
+	size_t segments4, segments6, places6, roots, nodes, bound, blocks, end;
+};
+
+static size_t halves(size_t n)
+{
+	return (n + 1) / 2;
+}
+
+static struct sections lay_out(const struct policy_index *index, size_t from)
+{
+	struct sections at = { .segments4 = from };
+
+	at.segments6 = at.segments4 + halves(index->n_segments4);
+	at.places6 = at.segments6 + index->n_segments;
+	at.roots = at.places6 + (index->n_segments + 3) / 4;
+	at.nodes = at.roots + IMAGE_ROOTS * (size_t)index->n_nodes;
+	at.bound = at.nodes + index->n_nodes;
+	at.blocks = at.bound + halves(index->n_bound);
+	at.end = at.blocks + index->blocks.n;
+	return at;
+}
+
+static void put_segments4(const struct policy_index *index, struct image_cell *cells)
+{
+	for (uint32_t i = 0; i < 2 * halves(index->n_segments4); i++) {
+		uint32_t from = i < index->n_segments4 ? i : i - 1;
+		const struct segment4 *segment = &index->segments4[from];
+
+		cells[i / 2].word[i % 2 * 2] = segment->start;
+		cells[i / 2].word[i % 2 * 2 + 1] = segment->place;
+	}
+}
+
+static void put_segments6(const struct policy_index *index, struct image_cell *cells,
+			  struct image_cell *places)
+{
+	for (uint32_t i = 0; i < index->n_segments; i++) {
+		cells[i] = (struct image_cell){ {
+			(uint32_t)(index->starts[i] >> 32),
+			(uint32_t)index->starts[i],
+			(uint32_t)(index->starts_low[i] >> 32),
+			(uint32_t)index->starts_low[i],
+		} };
+		places[i / 4].word[i % 4] = index->places[i];
+	}
+}
+
+static void put_bound(const struct policy_index *index, struct image_cell *cells)
+{
+	for (size_t i = 0; i < index->n_bound; i++) {
+		cells[i / 2].word[i % 2 * 2] = (uint32_t)(index->bound[i] >> 32);
+		cells[i / 2].word[i % 2 * 2 + 1] = (uint32_t)index->bound[i];
+	}
+}
+
+static void put_blocks(const struct port_blocks *blocks, struct image_cell *cells)
+{
+	for (uint32_t i = 1; i < blocks->n; i++) {
+		const struct port_block *block = &blocks->array[i];
+		uint32_t depth = 31u - (uint32_t)__builtin_clz(block->heap);
+
+		cells[i] = (struct image_cell){ { depth << IMAGE_DEPTH | block->heap,
+						  block->child[0], block->child[1],
+						  block->here } };
+	}
+}
+
+static void put_index(const struct policy_index *index, const struct sections *at,
+		      struct image_cell *cells, struct image_cell *head)
+{
+	head[0] = (struct image_cell){ { (uint32_t)at->segments4,
+					 (uint32_t)halves(index->n_segments4),
+					 (uint32_t)at->segments6, index->n_segments } };
+	head[1] = (struct image_cell){ { (uint32_t)at->roots, (uint32_t)at->nodes,
+					 (uint32_t)at->bound, (uint32_t)at->blocks } };
+	put_segments4(index, cells + at->segments4);
+	put_segments6(index, cells + at->segments6, cells + at->places6);
+	memcpy(cells + at->roots, index->roots, index->n_nodes * sizeof(struct roots));
+	for (uint32_t i = 0; i < index->n_nodes; i++)
+		cells[at->nodes + i] = (struct image_cell){ {
+			index->nodes[i].bound,
+			index->nodes[i].bound_up,
+			index->nodes[i].bound_from,
+			index->nodes[i].bound_n,
+		} };
+	put_bound(index, cells + at->bound);
+	put_blocks(&index->blocks, cells + at->blocks);
+}
+
+static void put_outcome(const struct outcome *outcome, const struct rule *rule,
+			struct image_cell *cells)
+{
+	uint32_t group = outcome->endpoint ? endpoint_group(rule) : outcome->group;
+
+	cells[0].word[0] = (uint32_t)outcome->target | (uint32_t)outcome->kind << 8 |
+			   group << 16 | (outcome->wildcard ? IMAGE_WILDCARD : 0) |
+			   (outcome->group == GROUP_BOUND ? IMAGE_IS_BOUND : 0);
+	cells[0].word[1] = outcome->port | (uint32_t)outcome->deny_errno << 16;
+	cells[0].word[2] = outcome->endpoint ? outcome->endpoint->index : IMAGE_NONE;
+	if (!outcome->endpoint)
+		return;
+	if (outcome->kind == ENDPOINT_IPV4)
+		memcpy(&cells[1], &outcome->v4, sizeof(outcome->v4));
+	else if (outcome->kind == ENDPOINT_IPV6)
+		memcpy(&cells[1], &outcome->v6, sizeof(outcome->v6));
+}
+
+struct image_cell *image_outcome(struct image_cell *cells, size_t rule)
+{
+	return cells + cells[0].word[3] + IMAGE_OUTCOME * rule;
+}
+
+int image_new(const struct policy *policy, struct image_cell **ret_cells, size_t *ret_n)
+{
+	struct sections at[2];
+	struct image_cell *cells;
+	size_t n = IMAGE_OP(2), outcomes;
+
+	for (int op = 0; op < 2; op++) {
+		at[op] = lay_out(policy->index[op], n);
+		n = at[op].end;
+	}
+	outcomes = n;
+	n += IMAGE_OUTCOME * (policy->n_rules + 1);
+	if (n >= INT32_MAX)
+		return -E2BIG;
+	cells = calloc(n, sizeof(*cells));
+	if (!cells)
+		return -ENOMEM;
+	cells[0] =
+		(struct image_cell){ { IMAGE_VERSION, (uint32_t)n,
+				       (uint32_t)policy->n_rules, (uint32_t)outcomes } };
+	for (int op = 0; op < 2; op++)
+		put_index(policy->index[op], &at[op], cells, &cells[IMAGE_OP(op)]);
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		put_outcome(&policy->outcomes[i], &policy->rules[i].rule,
+			    image_outcome(cells, i));
+		if (policy->outcomes[i].target == POLICY_DENY)
+			cells[1].word[0] |= IMAGE_DENIES;
+	}
+	image_outcome(cells, policy->n_rules)->word[2] = IMAGE_NONE;
+	*ret_cells = cells;
+	*ret_n = n;
+	return 0;
+}

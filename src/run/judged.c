@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "intercept/cgroup/cgroup.h"
+#include "policy/policy.h"
+#include "run/judged.h"
+
+static int check_root(void)
+{
+	if (geteuid() == 0)
+		return 0;
+	log_error("BPF programs on cgroups take root");
+	return -EPERM;
+}
+
+int run_judged_check(const struct policy *policy)
+{
+	struct policy_error error;
+	int r = cgroup_check(policy, &error);
+
+	if (r < 0)
+		log_error("%s", error.text);
+	return r < 0 ? r : check_root();
+}
+
+static int attach(struct cgroup_programs *programs, int cgroup,
+		  const struct policy *policy, unsigned int flags)
+{
+	int r = cgroup_attach(programs, cgroup, policy, flags);
+
+	if (r < 0)
+		log_error("cannot put the policy on the cgroup: %s", strerror(-r));
+	return r;
+}
+
+int run_judged_new(struct scope *ret, pid_t run, const struct policy *policy)
+{
+	struct cgroup_programs *programs;
+	struct scope scope;
+	int r = cgroup_programs_open(&programs, NULL);
+
+	if (r < 0)
+		return r;
+	r = scope_new(&scope, run);
+	if (r == 0) {
+		r = attach(programs, scope.cgroup, policy, 0);
+		if (r < 0)
+			scope_remove(&scope);
+	}
+	cgroup_programs_free(programs);
+	if (r == 0)
+		*ret = scope;
+	return r;
+}
+
+/* --- cgroups that are there --- */
+
+static int open_cgroup(const char *name)
+{
+	char mount[4096], path[8192];
+	struct statfs fs;
+	int fd, r;
+
+	fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
+		return fd;
+	fd_close(fd);
+	r = scope_mount(mount, sizeof(mount));
+	if (r < 0) {
+		log_error("no hierarchy of cgroup v2 is mounted");
+		return r;
+	}
+	snprintf(path, sizeof(path), "%s/%s", mount, name);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : fd;
+	if (r < 0)
+		log_error("%s: no cgroup: neither a directory of cgroup v2 nor one below "
+			  "%s",
+			  name, mount);
+	return r;
+}
+
+/* What @cgroup and the programs are opened for. */
+struct place {
+	struct cgroup_programs *programs;
+	int cgroup;
+};
+
+static int place_open(struct place *ret, const char *cgroup)
+{
+	int r = check_root();
+
+	ret->cgroup = r < 0 ? r : open_cgroup(cgroup);
+	if (ret->cgroup < 0)
+		return ret->cgroup;
+	r = cgroup_programs_open(&ret->programs, NULL);
+	if (r < 0)
+		fd_close(ret->cgroup);
+	return r;
+}
+
+static void place_close(struct place *place)
+{
+	cgroup_programs_free(place->programs);
+	fd_close(place->cgroup);
+}
+
+int run_judged_attach(const char *cgroup, const struct policy *policy, unsigned int flags)
+{
+	struct place place;
+	int r = run_judged_check(policy);
+
+	if (r == 0)
+		r = place_open(&place, cgroup);
+	if (r < 0)
+		return r;
+	r = attach(place.programs, place.cgroup, policy,
+		   flags & RUN_JUDGED_AUDIT ? CGROUP_AUDIT : 0);
+	place_close(&place);
+	return r;
+}
+
+static int tell(const char *cgroup, int r)
+{
+	if (r == -ENOENT)
+		log_error("%s: has no policy of graft's", cgroup);
+	else if (r < 0)
+		log_error("%s: %s", cgroup, strerror(-r));
+	return r;
+}
+
+int run_judged_detach(const char *cgroup)
+{
+	struct place place;
+	int r = place_open(&place, cgroup);
+
+	if (r < 0)
+		return r;
+	r = tell(cgroup, cgroup_detach(place.programs, place.cgroup));
+	place_close(&place);
+	return r;
+}
+
+int run_judged_count(const char *cgroup, struct cgroup_counters *ret)
+{
+	struct place place;
+	int r = place_open(&place, cgroup);
+
+	if (r < 0)
+		return r;
+	r = tell(cgroup, cgroup_count(place.programs, place.cgroup, ret));
+	place_close(&place);
+	return r;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Cgroups that the kernel judges: of a run whose program stays where its caller is, and
+ * those that are there. All of this needs root, and says in one line what went wrong.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "run/scope.h"
+
+struct cgroup_counters;
+struct policy;
+
+enum run_judged_flag {
+	RUN_JUDGED_AUDIT = 1 << 0, /* what is denied is counted, and goes on */
+};
+
+/* Return: 0, or -errno: the engine cannot serve @policy, or this user. */
+int run_judged_check(const struct policy *policy);
+/* A cgroup for @run, judged by @policy. Return: 0, or -errno. */
+int run_judged_new(struct scope *ret, pid_t run, const struct policy *policy);
+
+/* @cgroup: a directory, or a path from the top of the hierarchy. Return: 0, or -errno. */
+int run_judged_attach(const char *cgroup, const struct policy *policy,
+		      unsigned int flags);
+int run_judged_detach(const char *cgroup);
+/* cgroup_counters_release() on success. */
+int run_judged_count(const char *cgroup, struct cgroup_counters *ret);

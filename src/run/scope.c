@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <mntent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "run/scope.h"
+
+#define PREFIX "graft-run-"
+
+int scope_mount(char *path, size_t size)
+{
+	FILE *mounts = setmntent("/proc/self/mounts", "re");
+	struct mntent *entry, buffer;
+	char text[4096];
+	int r = -ENODEV;
+
+	if (!mounts)
+		return -errno;
+	while (r < 0 && (entry = getmntent_r(mounts, &buffer, text, sizeof(text))))
+		if (!strcmp(entry->mnt_type, "cgroup2"))
+			r = (size_t)snprintf(path, size, "%s", entry->mnt_dir) < size
+				    ? 0
+				    : -ENAMETOOLONG;
+	endmntent(mounts);
+	return r;
+}
+
+/* Our own cgroup: the line "0::PATH". */
+static int own_path(char *path, size_t size)
+{
+	FILE *file = fopen("/proc/self/cgroup", "re");
+	char line[4096];
+	int r = -ENODEV;
+
+	if (!file)
+		return -errno;
+	while (r < 0 && fgets(line, sizeof(line), file))
+		if (!strncmp(line, "0::/", 4)) {
+			line[strcspn(line, "\n")] = '\0';
+			r = (size_t)snprintf(path, size, "%s", line + 4) < size
+				    ? 0
+				    : -ENAMETOOLONG;
+		}
+	fclose(file);
+	return r;
+}
+
+/* Return: a descriptor of the cgroup the caller is in, or -errno. */
+static int open_own(void)
+{
+	char mount[4096], path[4096] = "";
+	_cleanup_fd_ int top = -1;
+	int fd, r = scope_mount(mount, sizeof(mount));
+
+	if (r == 0)
+		r = own_path(path, sizeof(path));
+	if (r < 0)
+		return r;
+	top = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (top < 0)
+		return -errno;
+	fd = openat(top, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* A run that was killed could not remove its own. Those that go on have a lock. */
+static void remove_left(int parent)
+{
+	int fd = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!directory) {
+		fd_close(fd);
+		return;
+	}
+	while ((entry = readdir(directory))) {
+		_cleanup_fd_ int cgroup = -1;
+
+		if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0)
+			continue;
+		cgroup = openat(parent, entry->d_name,
+				O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		if (cgroup >= 0 && flock(cgroup, LOCK_EX | LOCK_NB) == 0)
+			unlinkat(parent, entry->d_name, AT_REMOVEDIR);
+	}
+	closedir(directory);
+}
+
+static int make(struct scope *scope)
+{
+	if (mkdirat(scope->parent, scope->name, 0755) < 0)
+		return -errno;
+	scope->cgroup = openat(scope->parent, scope->name,
+			       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (scope->cgroup < 0)
+		return -errno;
+	return flock(scope->cgroup, LOCK_SH | LOCK_NB) < 0 ? -errno : 0;
+}
+
+int scope_new(struct scope *ret, pid_t run)
+{
+	struct scope scope = { .cgroup = -1, .parent = open_own() };
+	int r = scope.parent < 0 ? scope.parent : 0;
+
+	if (r < 0) {
+		log_error("the cgroup engine finds no cgroup v2: %s", strerror(-r));
+		return r;
+	}
+	remove_left(scope.parent);
+	snprintf(scope.name, sizeof(scope.name), PREFIX "%d", run);
+	r = make(&scope);
+	if (r < 0) {
+		log_error("cannot make the cgroup %s: %s", scope.name, strerror(-r));
+		scope_remove(&scope);
+		return r;
+	}
+	*ret = scope;
+	return 0;
+}
+
+void scope_remove(struct scope *scope)
+{
+	scope->cgroup = fd_close(scope->cgroup);
+	if (scope->parent >= 0 && *scope->name)
+		unlinkat(scope->parent, scope->name, AT_REMOVEDIR);
+	scope->parent = fd_close(scope->parent);
+}
+
+int scope_join(int cgroup)
+{
+	_cleanup_fd_ int fd = openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, "0", 1) < 0 ? -errno : 0;
+}

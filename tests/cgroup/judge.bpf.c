@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The judge alone, for many calls at a time: what is in calls[] comes out in rules[].
+ */
+#include <linux/bpf.h>
+#include <linux/types.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "policy/image.h"
+
+#define N_CALLS     1024
+#define N_ENDPOINTS 64
+
+struct image_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct image_cell));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct image_map);
+} images SEC(".maps");
+
+__u8 is_bound[N_ENDPOINTS];
+
+#define JUDGE_IMAGE                      __u32
+#define JUDGE_CELLS                      void *
+#define JUDGE_CALL                       __noinline
+#define JUDGE_LOOP(n, function, context) bpf_loop(n, function, context, 0)
+
+static __always_inline void *judge_open(__u32 image)
+{
+	return bpf_map_lookup_elem(&images, &image);
+}
+
+static __always_inline struct image_cell *judge_cell(void *image, image_u32 number)
+{
+	return bpf_map_lookup_elem(image, &number);
+}
+
+static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
+{
+	return is_bound[endpoint & (N_ENDPOINTS - 1)];
+}
+
+#include "intercept/cgroup/judge.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, N_CALLS);
+	__type(key, __u32);
+	__type(value, struct judge_call);
+} calls SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, N_CALLS);
+	__type(key, __u32);
+	__type(value, __u32);
+} rules SEC(".maps");
+
+static long judge_one(__u32 i, void *context)
+{
+	struct judge_call *given = bpf_map_lookup_elem(&calls, &i), call;
+	__u32 *rule = bpf_map_lookup_elem(&rules, &i);
+
+	if (!given || !rule)
+		return 1;
+	call = *given;
+	*rule = judge(0, &call);
+	return 0;
+}
+
+SEC("tc") int judge_all(struct __sk_buff *skb)
+{
+	bpf_loop(N_CALLS, judge_one, NULL, 0);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the cgroup engine's judge makes of an image is what policy_resolve() makes of the
+ * policy: random policies, random calls.
+ *
+ * GRAFT_SEED and GRAFT_ROUNDS change the random part.
+ */
+// clang-format off
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+// clang-format on
+
+#include "policy_random.h"
+
+#include "cgroup_judge.h"
+
+#define N_QUERIES 250
+
+struct bound {
+	bool is[64];
+};
+
+static bool ask_bound(void *context, const struct endpoint *endpoint)
+{
+	const struct bound *bound = context;
+
+	return bound->is[endpoint->index];
+}
+
+static void compare(const struct policy *policy, const struct judged *judged,
+		    const struct policy_query *query, struct bound *bound)
+{
+	struct judge_call call = judge_call_of(query);
+	struct policy_verdict verdict;
+	const struct image_cell *outcome;
+	image_u32 rule;
+
+	policy_resolve(policy, query, ask_bound, bound, &verdict);
+	rule = judge(judged, &call);
+	if (verdict.reason != POLICY_R_RULE) {
+		assert_int_equal(rule, IMAGE_NONE);
+		return;
+	}
+	assert_int_equal(rule, verdict.rule->index);
+	outcome = judge_outcome(judged, rule);
+	assert_int_equal(IMAGE_TARGET(outcome->word[0]), verdict.target);
+	if (verdict.target == POLICY_DENY)
+		assert_int_equal(outcome->word[1] >> 16, verdict.deny_errno);
+	if (!verdict.endpoint)
+		return;
+	assert_int_equal(outcome->word[2], verdict.endpoint->index);
+	assert_int_equal(IMAGE_KIND(outcome->word[0]), verdict.endpoint->kind);
+	assert_int_equal(outcome->word[1] & 0xffff, verdict.endpoint->port);
+}
+
+static void one_policy(struct random *random, unsigned int n_rules)
+{
+	_cleanup_free_ char *text = random_policy_text(random, n_rules);
+	_cleanup_free_ struct image_cell *cells = NULL;
+	struct policy *policy = policy_new();
+	struct policy_error error;
+	struct bound bound;
+	struct judged judged = { .is_bound = bound.is };
+
+	assert_int_equal(policy_add_text(policy, "r", text, strlen(text), &error), 0);
+	assert_int_equal(policy_seal(policy, &error), 0);
+	assert_true(policy_n_endpoints(policy) <= ARRAY_SIZE(bound.is));
+	for (size_t i = 0; i < ARRAY_SIZE(bound.is); i++)
+		bound.is[i] = random_below(random, 3) == 0;
+	assert_int_equal(image_new(policy, &cells, &judged.n), 0);
+	judged.cells = cells;
+	for (int i = 0; i < N_QUERIES; i++) {
+		struct policy_query query;
+
+		random_aimed_query(random, policy, &query);
+		if (query.address.ss_family == AF_INET ||
+		    query.address.ss_family == AF_INET6)
+			compare(policy, &judged, &query, &bound);
+	}
+	policy_free(policy);
+}
+
+static void image_is_judged_alike(void **state)
+{
+	const char *seed = getenv("GRAFT_SEED"), *rounds = getenv("GRAFT_ROUNDS");
+	struct random random = { seed ? strtoull(seed, NULL, 0) | 1 : 0x1336e };
+	unsigned long n = rounds ? strtoul(rounds, NULL, 0) : 4000;
+
+	(void)state;
+	for (unsigned long i = 0; i < n; i++)
+		one_policy(&random, random_below(&random, 60));
+}
+
+/* Whatever the cells hold, nothing outside of them is read and it comes to an end. */
+static void damaged_image_is_survived(void **state)
+{
+	struct random random = { 0xbad };
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		_cleanup_free_ char *text = random_policy_text(&random, 20);
+		_cleanup_free_ struct image_cell *cells = NULL;
+		struct policy *policy = policy_new();
+		struct judged judged = { 0 };
+
+		assert_int_equal(policy_add_text(policy, "r", text, strlen(text), NULL),
+				 0);
+		assert_int_equal(policy_seal(policy, NULL), 0);
+		assert_int_equal(image_new(policy, &cells, &judged.n), 0);
+		judged.cells = cells;
+		for (int k = 0; k < 20; k++)
+			cells[random_below(&random, (uint32_t)judged.n)]
+				.word[random_below(&random, 4)] = random_next(&random);
+		for (int k = 0; k < 50; k++) {
+			struct policy_query query;
+			struct judge_call call;
+
+			random_query(&random, &query);
+			call = judge_call_of(&query);
+			judge(&judged, &call);
+		}
+		policy_free(policy);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(image_is_judged_alike),
+		cmocka_unit_test(damaged_image_is_survived),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
