@@ -54,9 +54,9 @@ static int receive_flags(struct actor *actor)
 }
 
 /*
- * A copy of @fd, to be passed in a message and closed; or of the common pair's instead, where
- * that is a socket of AF_UNIX or may become one. Rings of those are the one thing that a
- * namespace does not get rid of: docs/kmod.md, "AF_UNIX and messages".
+ * A copy of @fd, to be passed in a message and closed; or of the common pair's instead,
+ * where that is a socket of AF_UNIX or may become one. Rings of those are the one thing
+ * that a namespace does not get rid of: docs/kmod.md, "AF_UNIX and messages".
  */
 static int copy_to_pass(int fd)
 {

@@ -16,7 +16,8 @@ static int __init holders_init(void)
 	struct net *net;
 
 	down_read(&net_rwsem);
-	for_each_net(net) {
+	for_each_net(net)
+	{
 		if (net_eq(net, &init_net))
 			continue;
 		pr_info("namespace %u, held %u times, by\n", net->ns.inum,
