@@ -15,6 +15,7 @@
 #include "run/scope.h"
 
 #define PREFIX "graft-run-"
+#define NAMES  1000
 
 int scope_mount(char *path, size_t size)
 {
@@ -96,15 +97,37 @@ static void remove_left(int parent)
 	closedir(directory);
 }
 
-static int make(struct scope *scope)
+/* Return: 0; -EAGAIN: somebody took it for one that was left, before it was locked. */
+static int make_named(struct scope *scope)
 {
+	struct stat named, opened;
+
 	if (mkdirat(scope->parent, scope->name, 0755) < 0)
 		return -errno;
 	scope->cgroup = openat(scope->parent, scope->name,
 			       O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (scope->cgroup < 0)
-		return -errno;
-	return flock(scope->cgroup, LOCK_SH | LOCK_NB) < 0 ? -errno : 0;
+	if (scope->cgroup >= 0 && flock(scope->cgroup, LOCK_SH | LOCK_NB) == 0 &&
+	    fstatat(scope->parent, scope->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    fstat(scope->cgroup, &opened) == 0 && named.st_ino == opened.st_ino)
+		return 0;
+	scope->cgroup = fd_close(scope->cgroup);
+	return -EAGAIN;
+}
+
+/* Runs in other pid namespaces may have the same number. */
+static int make(struct scope *scope, pid_t run)
+{
+	int r = -EEXIST;
+
+	for (int i = 0; i < NAMES && (r == -EEXIST || r == -EAGAIN); i++) {
+		if (i == 0)
+			snprintf(scope->name, sizeof(scope->name), PREFIX "%d", run);
+		else
+			snprintf(scope->name, sizeof(scope->name), PREFIX "%d-%d", run,
+				 i);
+		r = make_named(scope);
+	}
+	return r;
 }
 
 int scope_new(struct scope *ret, pid_t run)
@@ -117,11 +140,10 @@ int scope_new(struct scope *ret, pid_t run)
 		return r;
 	}
 	remove_left(scope.parent);
-	snprintf(scope.name, sizeof(scope.name), PREFIX "%d", run);
-	r = make(&scope);
+	r = make(&scope, run);
 	if (r < 0) {
 		log_error("cannot make the cgroup %s: %s", scope.name, strerror(-r));
-		scope_remove(&scope);
+		fd_close(scope.parent);
 		return r;
 	}
 	*ret = scope;

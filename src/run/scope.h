@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A cgroup of a run's own, below the caller's: graft-run-PID. It goes with the run; one
- * that was left behind goes with the next.
+ * A cgroup of a run's own, below the caller's: graft-run-PID, or graft-run-PID-N where
+ * that is taken. It goes with the run; one that was left behind goes with the next.
  */
 #pragma once
 

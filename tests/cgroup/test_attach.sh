@@ -180,6 +180,14 @@ slots()
 }
 check "forty cgroups come and go" slots
 
+# Two runs with one number, in pid namespaces of their own.
+FIRST=(unshare --pid --fork --kill-child --mount-proc "$GRAFT" run --engine cgroup --)
+spawn held "${FIRST[@]}" sh -c 'echo ready; exec sleep 1000'
+check "a run is on its way" within "$LIMIT" grep -q ready "$T/held.log"
+contains "another of the same number has a cgroup too" graft-run-1- \
+	"$("${FIRST[@]}" cat /proc/self/cgroup)"
+stop held
+
 fails "no cgroup" 1 "no cgroup" "$GRAFT" attach --policy "$T/a.conf" /tmp
 fails "no policy" 2 "name a policy" "$GRAFT" attach "$APP"
 fails "no operand" 2 "CGROUP" "$GRAFT" attach --policy "$T/a.conf"
