@@ -120,7 +120,7 @@ if [ -n "${QUICK-}" ]; then
 	fi
 else
 	if build build; then
-		for suite in lint unit fuzz conformance escape net graftd vm kmod; do
+		for suite in lint unit fuzz conformance escape net cgroup graftd vm kmod; do
 			run build "$suite"
 		done
 		# What is in both has been run.
@@ -134,6 +134,7 @@ else
 		# shellcheck disable=SC2086 # names are words
 		ASAN_OPTIONS=detect_leaks=0 asan_quick net $asan_names
 		ASAN_OPTIONS=detect_leaks=0 asan_quick graftd crash hostile
+		ASAN_OPTIONS=detect_leaks=0 asan_quick cgroup cases attach
 		# The preload library is never sanitized; the broker of its runs is.
 		asan_quick conformance everyday engines
 	fi
