@@ -68,7 +68,7 @@ put_checks() # PROGRAM...
 	cp "$HERE/../lib.sh" "$IMAGE/checks/tests/"
 	cp "$HERE"/checks*.sh "$HERE/lib_checks.sh" "$HERE/engine.py" "$HERE/complaints" \
 		"$IMAGE/checks/tests/kmod/"
-	cp -R "$HERE/../conformance" "$IMAGE/checks/tests/"
+	cp -R "$HERE/../conformance" "$HERE/../cgroup" "$IMAGE/checks/tests/"
 	for program; do
 		cp "$program" "$IMAGE/checks/"
 		put_libraries "$program"

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# By ONLY=cgroup_cases: the cases of tests/cgroup with the machine's kernel. The module has no
+# part in it; the machine has the kernel.
+
+cgroup_cases()
+{
+	local name cases=$HERE/../cgroup/cases.py
+	local user=(setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set -all
+		--inh-caps -all)
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup || die "no cgroup v2"
+	for name in $("$PYTHON" "$cases" --list); do
+		"$PYTHON" "$cases" --policy "$name" >"$T/policy"
+		check "cgroup, root: $name" unshare -n sh -c 'ip link set lo up && exec "$@"' - \
+			graft run --engine cgroup --policy "$T/policy" -- "$PYTHON" "$cases" "$name"
+		"$PYTHON" "$cases" --user "$name" || continue
+		check "cgroup, user: $name" unshare -n sh -c 'ip link set lo up && exec "$@"' - \
+			graft run --engine cgroup --policy "$T/policy" -- "${user[@]}" \
+			"$PYTHON" "$cases" "$name"
+	done
+	umount /sys/fs/cgroup
+}
