@@ -4,16 +4,15 @@
  * container's, and takes it away.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "ctl/command.h"
+#include "intercept/cgroup/cgroup.h"
 #include "policy/policy.h"
 #include "run/judged.h"
 #include "run/options.h"
@@ -86,7 +85,7 @@ static int parse(struct request *request, int argc, char **argv)
 			continue;
 		switch (option) {
 		case OPTION_AUDIT:
-			request->flags |= RUN_JUDGED_AUDIT;
+			request->flags |= CGROUP_AUDIT;
 			break;
 		case 'v':
 			request->verbosity++;

@@ -123,8 +123,7 @@ int run_judged_attach(const char *cgroup, const struct policy *policy, unsigned 
 		r = place_open(&place, cgroup);
 	if (r < 0)
 		return r;
-	r = attach(place.programs, place.cgroup, policy,
-		   flags & RUN_JUDGED_AUDIT ? CGROUP_AUDIT : 0);
+	r = attach(place.programs, place.cgroup, policy, flags);
 	place_close(&place);
 	return r;
 }

@@ -12,16 +12,13 @@
 struct cgroup_counters;
 struct policy;
 
-enum run_judged_flag {
-	RUN_JUDGED_AUDIT = 1 << 0, /* what is denied is counted, and goes on */
-};
-
 /* Return: 0, or -errno: the engine cannot serve @policy, or this user. */
 int run_judged_check(const struct policy *policy);
 /* A cgroup for @run, judged by @policy. Return: 0, or -errno. */
 int run_judged_new(struct scope *ret, pid_t run, const struct policy *policy);
 
-/* @cgroup: a directory, or a path from the top of the hierarchy. Return: 0, or -errno. */
+/* @cgroup: a directory, or a path from the top of the hierarchy. @flags: enum
+ * cgroup_flag. Return: 0, or -errno. */
 int run_judged_attach(const char *cgroup, const struct policy *policy,
 		      unsigned int flags);
 int run_judged_detach(const char *cgroup);

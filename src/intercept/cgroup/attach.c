@@ -129,15 +129,21 @@ static int replace(struct cgroup_programs *programs, uint64_t id, uint32_t image
 	return r;
 }
 
+/* The lock, and who @cgroup is. Return: 0, or -errno without the lock. */
+static int lock_cgroup(struct cgroup_programs *programs, int cgroup, uint64_t *ret_id)
+{
+	int r = cgroup_id(cgroup, ret_id);
+
+	return r < 0 ? r : programs_lock(programs);
+}
+
 int cgroup_attach(struct cgroup_programs *programs, int cgroup,
 		  const struct policy *policy, unsigned int flags)
 {
 	uint32_t image = 0;
 	uint64_t id = 0;
-	int r = cgroup_id(cgroup, &id);
+	int r = lock_cgroup(programs, cgroup, &id);
 
-	if (r == 0)
-		r = programs_lock(programs);
 	if (r < 0)
 		return r;
 	r = image_of(programs, id, &image);
@@ -153,10 +159,8 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 {
 	uint32_t image = 0;
 	uint64_t id = 0;
-	int r = cgroup_id(cgroup, &id);
+	int r = lock_cgroup(programs, cgroup, &id);
 
-	if (r == 0)
-		r = programs_lock(programs);
 	if (r < 0)
 		return r;
 	r = image_of(programs, id, &image);

@@ -9,18 +9,13 @@
 /* Return: 1 the call goes on, 3 and may take a privileged port, 0 it is refused. */
 static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 {
-	struct call call = { .is_v6 = is_v6, .image = image_now() };
+	struct call call = {};
 	struct spot given = {};
 	struct view *view;
 	int error;
 
-	if (!call.image)
-		return 1;
-	error = look_up(&call, ctx, JUDGE_BIND, is_v6);
-	if (error) {
-		bpf_set_retval(-error);
-		return 0;
-	}
+	if (!take_up(&call, ctx, JUDGE_BIND, is_v6, &error))
+		return error;
 	switch (IMAGE_TARGET(call.outcome->word[0])) {
 	case TARGET_DENY:
 		return end(&call, &call.asked, call.outcome->word[1] >> 16, 1);
@@ -37,7 +32,6 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 	if (!view)
 		return end(&call, &given, error ? error : ENOBUFS, 1);
 	view->cookie = bpf_get_socket_cookie(ctx);
-	view->slot = CGROUP_SLOT(call.image);
 	view->endpoint = call.outcome->word[2];
 	view->bound_asked = call.asked;
 	view->bound_is = given;

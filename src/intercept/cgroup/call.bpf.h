@@ -45,7 +45,7 @@ struct call {
 	struct judge_call judged;
 	struct image_cell *outcome, *address, *hits;
 	struct spot asked;
-	__u32 image, rule, flags, is_v6;
+	__u32 image, rule, flags;
 };
 
 /* The kernel has no call for it here; it stands near the structure's beginning. */
@@ -160,6 +160,27 @@ static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx,
 	if (!call->outcome || !call->address || !call->hits)
 		return EPERM;
 	__sync_fetch_and_add((__u64 *)call->hits, 1);
+	return 0;
+}
+
+/*
+ * A call begins. Return: whether it is to be judged; if not, @ret is what the program
+ * returns: there is no policy, or it could not be read.
+ */
+static __always_inline int take_up(struct call *call, struct bpf_sock_addr *ctx, int op,
+				   int is_v6, int *ret)
+{
+	int error;
+
+	*ret = 1;
+	call->image = image_now();
+	if (!call->image)
+		return 0;
+	error = look_up(call, ctx, op, is_v6);
+	if (!error)
+		return 1;
+	bpf_set_retval(-error);
+	*ret = 0;
 	return 0;
 }
 
@@ -281,14 +302,14 @@ static __always_inline int find_endpoint(const struct call *call, struct spot *g
 	if (is_connect && spot_is_zero(given) &&
 	    IMAGE_TARGET(outcome->word[0]) == TARGET_ENDPOINT)
 		spot_to_loopback(given, given->family == AF_INET6);
-	if (!call->is_v6 && given->family == AF_INET6) {
+	if (!call->judged.is_v6 && given->family == AF_INET6) {
 		/* A dual-stack server's wildcard. */
 		if (given->address[0] | given->address[1] | given->address[2])
 			return EAFNOSUPPORT;
 		given->family = AF_INET;
 		given->address[3] = 0;
-		given->address[0] = bpf_htonl(0x7f000001);
-	} else if (call->is_v6 && given->family == AF_INET) {
+		spot_to_loopback(given, 0);
+	} else if (call->judged.is_v6 && given->family == AF_INET) {
 		spot_map(given);
 	}
 	return 0;

@@ -33,18 +33,13 @@ static __always_inline int bind_first(struct bpf_sock_addr *ctx, const struct sp
 /* Return: as the programs. */
 static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 {
-	struct call call = { .is_v6 = is_v6, .image = image_now() };
+	struct call call = {};
 	struct spot given = {};
 	struct view *view;
 	int error;
 
-	if (!call.image)
-		return 1;
-	error = look_up(&call, ctx, JUDGE_CONNECT, is_v6);
-	if (error) {
-		bpf_set_retval(-error);
-		return 0;
-	}
+	if (!take_up(&call, ctx, JUDGE_CONNECT, is_v6, &error))
+		return error;
 	view = view_of(ctx, 0);
 	if (view)
 		view->flags &= ~VIEW_PEER;
@@ -106,17 +101,12 @@ static __always_inline void note_sent(struct bpf_sock_addr *ctx, const struct sp
 
 static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 {
-	struct call call = { .is_v6 = is_v6, .image = image_now() };
+	struct call call = {};
 	struct spot given = {};
 	int error;
 
-	if (!call.image)
-		return 1;
-	error = look_up(&call, ctx, JUDGE_CONNECT, is_v6);
-	if (error) {
-		bpf_set_retval(-error);
-		return 0;
-	}
+	if (!take_up(&call, ctx, JUDGE_CONNECT, is_v6, &error))
+		return error;
 	switch (IMAGE_TARGET(call.outcome->word[0])) {
 	case TARGET_DENY:
 		return end(&call, &call.asked, call.outcome->word[1] >> 16, 1);

@@ -48,7 +48,6 @@ enum view_flag {
 struct view {
 	__u64 cookie; /* of the socket that was bound, not of those it accepts */
 	__u32 flags;
-	__u32 slot;
 	__u32 endpoint;
 	struct spot bound_asked, bound_is;
 	struct spot peer_asked, peer_is;
