@@ -111,8 +111,7 @@ static void put_outcome(const struct outcome *outcome, const struct rule *rule,
 	uint32_t group = outcome->endpoint ? endpoint_group(rule) : outcome->group;
 
 	cells[0].word[0] = (uint32_t)outcome->target | (uint32_t)outcome->kind << 8 |
-			   group << 16 | (outcome->wildcard ? IMAGE_WILDCARD : 0) |
-			   (outcome->group == GROUP_BOUND ? IMAGE_IS_BOUND : 0);
+			   group << 16 | (outcome->wildcard ? IMAGE_WILDCARD : 0);
 	cells[0].word[1] = outcome->port | (uint32_t)outcome->deny_errno << 16;
 	cells[0].word[2] = outcome->endpoint ? outcome->endpoint->index : IMAGE_NONE;
 	if (!outcome->endpoint)

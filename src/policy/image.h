@@ -82,7 +82,6 @@ enum image_group {
 #define IMAGE_KIND(word)   ((word) >> 8 & 0xff)  /* enum endpoint_kind */
 #define IMAGE_GROUP(word)  ((word) >> 16 & 0xff) /* of its endpoint, `bound` or not */
 #define IMAGE_WILDCARD     (1u << 24)
-#define IMAGE_IS_BOUND     (1u << 25)
 
 #ifndef __bpf__
 /*

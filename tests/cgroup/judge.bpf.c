@@ -2,23 +2,10 @@
 /*
  * The judge alone, for many calls at a time: what is in calls[] comes out in rules[].
  */
-#include <linux/bpf.h>
-#include <linux/types.h>
-
-#include <bpf/bpf_helpers.h>
-
-#include "policy/image.h"
+#include "intercept/cgroup/image.bpf.h"
 
 #define N_CALLS     1024
 #define N_ENDPOINTS 64
-
-struct image_map {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_INNER_MAP);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct image_cell));
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
@@ -29,19 +16,9 @@ struct {
 
 __u8 is_bound[N_ENDPOINTS];
 
-#define JUDGE_IMAGE                      __u32
-#define JUDGE_CELLS                      void *
-#define JUDGE_CALL                       __noinline
-#define JUDGE_LOOP(n, function, context) bpf_loop(n, function, context, 0)
-
 static __always_inline void *judge_open(__u32 image)
 {
 	return bpf_map_lookup_elem(&images, &image);
-}
-
-static __always_inline struct image_cell *judge_cell(void *image, image_u32 number)
-{
-	return bpf_map_lookup_elem(image, &number);
 }
 
 static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)

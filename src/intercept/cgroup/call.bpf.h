@@ -6,19 +6,9 @@
 
 #include "intercept/cgroup/kernel.bpf.h"
 
-#define JUDGE_IMAGE                      __u32
-#define JUDGE_CELLS                      void *
-#define JUDGE_CALL                       __noinline
-#define JUDGE_LOOP(n, function, context) bpf_loop(n, function, context, 0)
-
 static __always_inline void *judge_open(__u32 image)
 {
 	return bpf_map_lookup_elem(&graft_images, &image);
-}
-
-static __always_inline struct image_cell *judge_cell(void *cells, image_u32 number)
-{
-	return bpf_map_lookup_elem(cells, &number);
 }
 
 /* Endpoints stand in the image by their numbers, which no two policies share. */

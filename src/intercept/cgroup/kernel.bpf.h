@@ -4,16 +4,12 @@
  */
 #pragma once
 
-#include <linux/bpf.h>
-#include <linux/types.h>
+#include "intercept/cgroup/image.bpf.h"
+#include "intercept/cgroup/maps.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
 #include <linux/in.h>
-
-#include "intercept/cgroup/maps.h"
-#include "policy/image.h"
 
 /* <sys/socket.h>, <netinet/in.h> and <errno.h> are not for BPF. */
 #define AF_INET         2
@@ -30,14 +26,6 @@
 #define TARGET_DENY     4
 #define KIND_IPV4       0 /* enum endpoint_kind */
 #define KIND_IPV6       1
-
-struct image_map {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_INNER_MAP);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u32));
-	__uint(value_size, sizeof(struct image_cell));
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
