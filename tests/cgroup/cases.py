@@ -348,6 +348,47 @@ DENIED = "connect any 10.0.0.0/8 = deny\nconnect any [fd00::/8] = deny\n"
 TARGET = ("10.1.2.3", 9)
 
 
+@case(REWRITES)
+def failed_second_bind_leaves_the_name():
+    for family, kind, asked, given in kinds():
+        other = ("127.0.0.1", 5000) if family == V4 else ("::1", 5000)
+        server = serve(family, kind, asked)
+        for place in (asked, other):
+            fails(f"bind again, {place}", "EINVAL", server.bind, place)
+        same("getsockname", asked, server.getsockname()[:2])
+        client = make(family, kind)
+        client.connect(given)
+        converse("still there", client, server, kind)
+
+
+@case(REWRITES + """
+endpoint far4 ipv4 203.0.113.1:9
+endpoint far6 ipv6 [2001:db8:f::1]:9
+connect udp 192.168.1.1:1 = deny
+connect udp 192.168.1.2:1 = far4
+connect udp [2001:db8::1]:1 = deny
+connect udp [2001:db8::2]:1 = far6
+""")
+def failed_connect_leaves_the_peer():
+    """Denied, led to where no route is, and going on as it is to such a place."""
+    for family, asked, given, places in (
+            (V4, ASKED4, GIVEN4, ("192.168.1.1", "192.168.1.2", "203.0.113.7")),
+            (V6, ASKED6, GIVEN6, ("2001:db8::1", "2001:db8::2", "2001:db8:f::7"))):
+        server, client = serve(family, DGRAM, given), make(family, DGRAM)
+        client.connect(asked)
+        for place, wanted in zip(places, ("EACCES", "ENETUNREACH", "ENETUNREACH")):
+            fails(place, wanted, client.connect, (place, 1))
+            same(f"peer after {place}", asked, client.getpeername()[:2])
+        client.send(b"?")
+        _, source = server.recvfrom(1)
+        server.sendto(b"!", source)
+        same("source", asked, client.recvfrom(1)[1][:2])
+        client.connect(given)
+        same("peer, asked for itself", given, client.getpeername()[:2])
+        client.connect(asked)
+        same("peer, asked for again", asked, client.getpeername()[:2])
+
+
 @case(DENIED)
 def policy_stays_with_the_socket():
     """dup, fork, connect(AF_UNSPEC), another connect, SCM_RIGHTS."""

@@ -158,6 +158,25 @@ check "fifty replacements" turns
 stop load
 equal "both were reached, and nothing else" "True 0" "$(tail -n 1 "$T/load.log")"
 
+# An endpoint of the same name, whose port is not known beforehand any more: who binds there
+# from now on is found.
+cat >"$T/bin/pair.py" <<'EOF'
+import socket
+server, client = socket.socket(), socket.socket()
+server.bind(("127.0.0.1", 3306))
+server.listen()
+client.settimeout(20)
+client.connect(("127.0.0.1", 3306))
+print("reached", server.getsockname()[1])
+EOF
+for at in 127.0.0.1:9003 127.0.0.1:dynamic '127.0.0.1:9003 bound'; do
+	check "attach with the endpoint at $at" "$GRAFT" attach --rule "endpoint db ipv4 $at" \
+		--rule 'bind tcp 127.0.0.1:3306 = db' --rule 'connect tcp 127.0.0.1:3306 = db' \
+		"$APP"
+	equal "who is bound there is reached" "reached 3306" \
+		"$(in_cgroup "$APP" "$PYTHON" "$T/bin/pair.py" 2>&1 | tail -n 1)"
+done
+
 # A socket is judged by where it was made, whenever.
 check "detach again" "$GRAFT" detach "$APP"
 mkfifo "$T/go"

@@ -6,6 +6,26 @@
 
 #include "intercept/cgroup/call.bpf.h"
 
+/* The kernel refuses to bind it again, and what its program sees stays as it is. */
+static __always_inline int is_bound(struct bpf_sock_addr *ctx)
+{
+	return ctx->sk && ctx->sk->src_port;
+}
+
+static __always_inline int note_bind(struct bpf_sock_addr *ctx, const struct spot *asked,
+				     const struct spot *given, __u32 endpoint)
+{
+	struct view *view = view_of(ctx, 1);
+
+	if (!view)
+		return 0;
+	view->cookie = bpf_get_socket_cookie(ctx);
+	view->endpoint = endpoint;
+	view->bound_asked = *asked;
+	view->bound_is = *given;
+	return 1;
+}
+
 /* Return: 1 the call goes on, 3 and may take a privileged port, 0 it is refused. */
 static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 {
@@ -22,19 +42,17 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 	case TARGET_ENDPOINT:
 		break;
 	default:
-		view = view_of(ctx, 0);
+		view = is_bound(ctx) ? NULL : view_of(ctx, 0);
 		if (view)
 			view->cookie = 0;
 		return end(&call, &call.asked, 0, 1);
 	}
 	error = find_endpoint(&call, &given);
-	view = error ? NULL : view_of(ctx, 1);
-	if (!view)
-		return end(&call, &given, error ? error : ENOBUFS, 1);
-	view->cookie = bpf_get_socket_cookie(ctx);
-	view->endpoint = call.outcome->word[2];
-	view->bound_asked = call.asked;
-	view->bound_is = given;
+	if (!error && !is_bound(ctx) &&
+	    !note_bind(ctx, &call.asked, &given, call.outcome->word[2]))
+		error = ENOBUFS;
+	if (error)
+		return end(&call, &given, error, 1);
 	spot_set(ctx, &given, is_v6);
 	return end(&call, &given, 0, 3);
 }

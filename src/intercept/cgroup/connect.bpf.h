@@ -30,19 +30,63 @@ static __always_inline int bind_first(struct bpf_sock_addr *ctx, const struct sp
 	return bpf_bind(ctx, (void *)&in, sizeof(in));
 }
 
+/* Is the socket connected to @spot now? */
+static __always_inline int is_peer_now(struct bpf_sock_addr *ctx, const struct spot *spot,
+				       int is_v6)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || sk->dst_port != spot->port)
+		return 0;
+	if (!is_v6)
+		return sk->dst_ip4 == spot->address[0];
+	return sk->dst_ip6[0] == spot->address[0] && sk->dst_ip6[1] == spot->address[1] &&
+	       sk->dst_ip6[2] == spot->address[2] && sk->dst_ip6[3] == spot->address[3];
+}
+
+/* The call may fail yet: whom the socket is connected to is kept. */
+static __always_inline int note_peer(struct bpf_sock_addr *ctx, const struct spot *asked,
+				     const struct spot *given, int is_v6)
+{
+	struct view *view = view_of(ctx, 1);
+	struct peer *peer;
+
+	if (!view)
+		return 0;
+	peer = &view->peers[0];
+	if (peer->is.family && !spot_is(&peer->is, given) &&
+	    is_peer_now(ctx, &peer->is, is_v6))
+		peer = &view->peers[1];
+	else if (spot_is(&view->peers[1].is, given))
+		view->peers[1].is.family = 0;
+	peer->asked = *asked;
+	peer->is = *given;
+	view->flags |= VIEW_PEER;
+	return 1;
+}
+
+/* @asked stands for itself from now on. */
+static __always_inline void forget_peer(struct bpf_sock_addr *ctx,
+					const struct spot *asked)
+{
+	struct view *view = view_of(ctx, 0);
+
+	if (!view || !(view->flags & VIEW_PEER))
+		return;
+	for (int i = 0; i < 2; i++)
+		if (spot_is(&view->peers[i].is, asked))
+			view->peers[i].is.family = 0;
+}
+
 /* Return: as the programs. */
 static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct call call = {};
 	struct spot given = {};
-	struct view *view;
 	int error;
 
 	if (!take_up(&call, ctx, JUDGE_CONNECT, is_v6, &error))
 		return error;
-	view = view_of(ctx, 0);
-	if (view)
-		view->flags &= ~VIEW_PEER;
 	switch (IMAGE_TARGET(call.outcome->word[0])) {
 	case TARGET_DENY:
 		return end(&call, &call.asked, call.outcome->word[1] >> 16, 1);
@@ -50,19 +94,20 @@ static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 		error = find_endpoint(&call, &given);
 		if (!error && ctx->sk && !ctx->sk->src_port)
 			error = -bind_first(ctx, &given, is_v6);
+		if (!error)
+			forget_peer(ctx, &call.asked);
 		return end(&call, &given, error, 1);
 	case TARGET_ENDPOINT:
 		break;
 	default:
+		forget_peer(ctx, &call.asked);
 		return end(&call, &call.asked, 0, 1);
 	}
 	error = find_endpoint(&call, &given);
-	view = error ? NULL : view_of(ctx, 1);
-	if (!view)
-		return end(&call, &given, error ? error : ENOBUFS, 1);
-	view->peer_asked = call.asked;
-	view->peer_is = given;
-	view->flags |= VIEW_PEER;
+	if (!error && !note_peer(ctx, &call.asked, &given, is_v6))
+		error = ENOBUFS;
+	if (error)
+		return end(&call, &given, error, 1);
 	spot_set(ctx, &given, is_v6);
 	return end(&call, &given, 0, 1);
 }

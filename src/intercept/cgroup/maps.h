@@ -40,17 +40,23 @@ struct spot {
 
 enum view_flag {
 	VIEW_BOUND = 1 << 0, /* @bound_asked and @bound_is are true */
-	VIEW_PEER = 1 << 1,
+	VIEW_PEER = 1 << 1,  /* one of @peers at least */
 	VIEW_SENT = 1 << 2,  /* datagrams, to addresses that became others */
 	VIEW_FILLS = 1 << 3, /* stands among the binders of @endpoint */
 };
 
+/* @is.family 0: none. */
+struct peer {
+	struct spot asked, is;
+};
+
+/* Two peers, as a connect may fail: the one it was connected to before stays. */
 struct view {
 	__u64 cookie; /* of the socket that was bound, not of those it accepts */
 	__u32 flags;
 	__u32 endpoint;
 	struct spot bound_asked, bound_is;
-	struct spot peer_asked, peer_is;
+	struct peer peers[2];
 };
 
 /* Addresses here and what they stand for are IPv6 ones, mapped where they are IPv4: a

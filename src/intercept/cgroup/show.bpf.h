@@ -6,16 +6,30 @@
 
 #include "intercept/cgroup/call.bpf.h"
 
+/* What was asked for to be connected to @is, or NULL. */
+static __always_inline const struct spot *peer_asked(const struct view *view,
+						     const struct spot *is)
+{
+	if (!(view->flags & VIEW_PEER))
+		return NULL;
+	for (int i = 0; i < 2; i++)
+		if (view->peers[i].is.family && spot_is(is, &view->peers[i].is))
+			return &view->peers[i].asked;
+	return NULL;
+}
+
 static __always_inline int show_peer(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct view *view = view_of(ctx, 0);
+	const struct spot *asked;
 	struct spot is = {};
 
-	if (!view || !(view->flags & VIEW_PEER))
+	if (!view)
 		return 1;
 	spot_of(&is, ctx, is_v6);
-	if (spot_is(&is, &view->peer_is))
-		spot_set(ctx, &view->peer_asked, is_v6);
+	asked = peer_asked(view, &is);
+	if (asked)
+		spot_set(ctx, asked, is_v6);
 	return 1;
 }
 
@@ -67,14 +81,16 @@ SEC("cgroup/getsockname6") int graft_getsockname6(struct bpf_sock_addr *ctx)
 static __always_inline int show_source(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct view *view = view_of(ctx, 0);
-	struct spot *asked, shown;
+	const struct spot *asked;
+	struct spot shown;
 	struct sent_key key = {};
 
 	if (!view || !(view->flags & (VIEW_PEER | VIEW_SENT)))
 		return 1;
 	spot_of(&key.to, ctx, is_v6);
-	if (view->flags & VIEW_PEER && spot_is(&key.to, &view->peer_is)) {
-		spot_set(ctx, &view->peer_asked, is_v6);
+	asked = peer_asked(view, &key.to);
+	if (asked) {
+		spot_set(ctx, asked, is_v6);
 		return 1;
 	}
 	key.cookie = bpf_get_socket_cookie(ctx);

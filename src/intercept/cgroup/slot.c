@@ -51,21 +51,24 @@ static int number_endpoint(const struct cgroup_programs *programs, uint32_t slot
 {
 	struct endpoint_key key = { .slot = endpoint->kind == ENDPOINT_NAMED ? 0 : slot };
 	struct endpoint_value value = { 0 };
+	bool is_known;
 	int r;
 
 	strncpy(key.name, endpoint->name, sizeof(key.name) - 1);
-	if (bpf_map_lookup_elem(programs->maps[MAP_NAMES], &key, ret) == 0)
-		return 0;
-	r = next_number(programs, ret);
+	is_known = bpf_map_lookup_elem(programs->maps[MAP_NAMES], &key, ret) == 0;
+	r = is_known ? 0 : next_number(programs, ret);
 	if (r < 0)
 		return r;
 	set_spot(&value.at, endpoint);
-	if (is_kept(endpoint) && bpf_map_update_elem(programs->maps[MAP_ENDPOINTS], ret,
-						     &value, BPF_NOEXIST) < 0)
+	if (is_kept(endpoint) &&
+	    bpf_map_update_elem(programs->maps[MAP_ENDPOINTS], ret, &value,
+				BPF_NOEXIST) < 0 &&
+	    errno != EEXIST)
 		return -errno;
-	return bpf_map_update_elem(programs->maps[MAP_NAMES], &key, ret, BPF_NOEXIST) < 0
-		       ? -errno
-		       : 0;
+	if (!is_known && bpf_map_update_elem(programs->maps[MAP_NAMES], &key, ret,
+					     BPF_NOEXIST) < 0)
+		return -errno;
+	return 0;
 }
 
 static int number_endpoints(const struct cgroup_programs *programs, uint32_t slot,
