@@ -24,8 +24,9 @@
 #include "broker/binders.h"
 #include "stack/diag.h"
 #include "stack/stack.h"
+#include "wire/places.h"
 
-struct binder {
+struct binder_note {
 	uint64_t cookie;
 	struct wire_address *name;               /* AF_UNIX; or NULL */
 	char local[sizeof(struct sockaddr_in6)]; /* enough of either family */
@@ -54,12 +55,12 @@ static int default_protocol(int family, int type, int protocol)
 	return type == SOCK_STREAM ? IPPROTO_TCP : type == SOCK_DGRAM ? IPPROTO_UDP : 0;
 }
 
-static int fill(struct binder *binder, const struct wire_grant *grant, int type,
+static int fill(struct binder_note *binder, const struct wire_grant *grant, int type,
 		int protocol)
 {
 	const struct sockaddr *address = (const struct sockaddr *)&grant->address.address;
 
-	*binder = (struct binder){
+	*binder = (struct binder_note){
 		.cookie = grant->cookie,
 		.protocol = default_protocol(address->sa_family, type, protocol),
 	};
@@ -77,7 +78,7 @@ static int fill(struct binder *binder, const struct wire_grant *grant, int type,
 int binders_note(struct binders *binders, const struct wire_grant *grant, int type,
 		 int protocol)
 {
-	struct binder binder, *list;
+	struct binder_note binder, *list;
 	int r = fill(&binder, grant, type, protocol);
 
 	if (r < 0)
@@ -96,7 +97,7 @@ int binders_note(struct binders *binders, const struct wire_grant *grant, int ty
 	return 0;
 }
 
-static union address local_of(const struct binder *binder)
+static union address local_of(const struct binder_note *binder)
 {
 	union address address = { 0 };
 
@@ -104,14 +105,14 @@ static union address local_of(const struct binder *binder)
 	return address;
 }
 
-static bool is_same_place(const struct binder *a, const struct binder *b)
+static bool is_same_place(const struct binder_note *a, const struct binder_note *b)
 {
 	if (a->name || b->name || a->protocol != b->protocol)
 		return false;
 	return !memcmp(a->local, b->local, sizeof(a->local));
 }
 
-static enum answer ask_name(const struct binder *binder, struct stack *stack)
+static enum answer ask_name(const struct binder_note *binder, struct stack *stack)
 {
 	const struct sockaddr_un *name =
 		(const struct sockaddr_un *)&binder->name->address;
@@ -129,7 +130,7 @@ static enum answer ask_name(const struct binder *binder, struct stack *stack)
 }
 
 /* Sets was_found of the one that is. */
-static enum answer ask(struct binders *binders, const struct binder *binder,
+static enum answer ask(struct binders *binders, const struct binder_note *binder,
 		       struct stack *stack)
 {
 	union address local = local_of(binder);
@@ -153,13 +154,13 @@ static enum answer ask(struct binders *binders, const struct binder *binder,
 }
 
 /* Forgets those at the place of @binder, which may be one of them, that have gone. */
-static void forget_place(struct binders *binders, const struct binder *place,
+static void forget_place(struct binders *binders, const struct binder_note *place,
 			 enum answer answer)
 {
-	const struct binder at = *place;
+	const struct binder_note at = *place;
 
 	for (uint16_t i = binders->n; i-- > 0;) {
-		struct binder *binder = &binders->list[i];
+		struct binder_note *binder = &binders->list[i];
 		bool is_gone = binder->name ? binder->name == at.name
 					    : is_same_place(binder, &at) &&
 						      (answer == ANSWER_STRANGER ||
@@ -178,7 +179,7 @@ static bool was_asked(const struct binders *binders, uint16_t index)
 	return false;
 }
 
-static struct wire_address address_of(const struct binder *binder)
+static struct wire_address address_of(const struct binder_note *binder)
 {
 	union address local = local_of(binder);
 
@@ -194,7 +195,7 @@ static struct wire_address address_of(const struct binder *binder)
 bool binders_find(struct binders *binders, struct stack *stack, struct wire_address *ret)
 {
 	for (uint16_t i = binders->n; i-- > 0;) {
-		const struct binder *binder = &binders->list[i];
+		const struct binder_note *binder = &binders->list[i];
 		enum answer answer;
 
 		if (was_asked(binders, i))
@@ -220,6 +221,39 @@ uint16_t binders_port(struct binders *binders, struct stack *stack)
 		return 0;
 	address.storage = found.address;
 	return address_is_inet(&address) ? address_port(&address) : 0;
+}
+
+static void copy(const struct binder_note *note, struct binder *ret)
+{
+	union address local = local_of(note);
+
+	address_unmap(&local);
+	*ret = (struct binder){
+		.cookie = note->cookie,
+		.proto = note->protocol == IPPROTO_TCP   ? 0
+			 : note->protocol == IPPROTO_UDP ? 1
+							 : 2,
+		.at = { .port = htons(address_port(&local)),
+			.family = local.any.sa_family },
+	};
+	if (local.any.sa_family == AF_INET)
+		memcpy(ret->at.address, &local.v4.sin_addr, sizeof(local.v4.sin_addr));
+	else
+		memcpy(ret->at.address, &local.v6.sin6_addr, sizeof(local.v6.sin6_addr));
+}
+
+void binders_copy(const struct binders *binders, struct granted *ret)
+{
+	*ret = (struct granted){ .is_cut = binders->is_cut };
+	for (uint16_t i = binders->n; i-- > 0;) {
+		if (binders->list[i].name)
+			continue;
+		if (ret->n == PLACES_GRANTED) {
+			ret->is_cut = 1;
+			return;
+		}
+		copy(&binders->list[i], &ret->of[ret->n++]);
+	}
 }
 
 void binders_clear(struct binders *binders)

@@ -15,7 +15,8 @@
 
 #include "wire/wire.h"
 
-struct binder;
+struct binder_note;
+struct granted;
 struct stack;
 
 /* Noted of one endpoint at most; the oldest gives way. */
@@ -23,7 +24,7 @@ struct stack;
 
 /* All zero: nobody. */
 struct binders {
-	struct binder *list; /* oldest first */
+	struct binder_note *list; /* oldest first */
 	uint16_t n;
 	bool is_cut; /* some gave way */
 };
@@ -40,5 +41,7 @@ int binders_note(struct binders *binders, const struct wire_grant *grant, int ty
 bool binders_find(struct binders *binders, struct stack *stack, struct wire_address *ret);
 /* As binders_find(). Return: the port, or 0. */
 uint16_t binders_port(struct binders *binders, struct stack *stack);
+/* Those of AF_INET and AF_INET6, newest first, whether they are still there or not. */
+void binders_copy(const struct binders *binders, struct granted *ret);
 /* Forgets all. */
 void binders_clear(struct binders *binders);

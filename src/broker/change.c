@@ -18,6 +18,7 @@
 #include "broker/journal.h"
 #include "broker/metrics.h"
 #include "broker/page.h"
+#include "broker/places.h"
 #include "broker/quota.h"
 #include "broker/use.h"
 #include "broker/watch.h"
@@ -113,6 +114,7 @@ static int add(struct graftd *graftd, const struct change_owner *owner, const ch
 	metrics_count(graftd->metrics, METRICS_ADDS);
 	if (who)
 		departed_note(graftd, entry->table, who);
+	places_add(graftd, entry);
 	watch_tell(graftd, "add", entry, who, entry->line);
 	return 0;
 }
@@ -191,6 +193,7 @@ void change_drop(struct graftd *graftd, struct entry *entry, const struct identi
 		log_limited(LOG_LEVEL_ERROR,
 			    "an endpoint's end is not in the journal: %s", strerror(-r));
 	metrics_count(graftd->metrics, METRICS_DELS);
+	places_del(graftd, entry);
 	watch_tell(graftd, "del", entry, who, NULL);
 	change_take_out(graftd, entry);
 	page_bump(graftd->page);
@@ -264,6 +267,7 @@ static int replace(struct graftd *graftd, struct entry *old,
 		    : registry_find(graftd->registry, owner->netns, endpoint->name);
 	if (kept.use) {
 		use_move(new, &kept);
+		places_add(graftd, new);
 		return r < 0 ? r : change_bound(graftd, new);
 	}
 	return r;

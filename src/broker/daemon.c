@@ -34,6 +34,7 @@
 #include "broker/metrics.h"
 #include "broker/notify.h"
 #include "broker/page.h"
+#include "broker/places.h"
 #include "broker/privileges.h"
 #include "broker/quota.h"
 #include "broker/registry.h"
@@ -139,7 +140,8 @@ static int make_parts(struct daemon *daemon)
 	graftd->registry = registry_new();
 	graftd->quota = quota_new();
 	graftd->metrics = metrics_new();
-	if (!graftd->registry || !graftd->quota || !graftd->metrics)
+	graftd->places = places_new();
+	if (!graftd->registry || !graftd->quota || !graftd->metrics || !graftd->places)
 		r = -ENOMEM;
 	return r < 0 ? fail("cannot start", r) : 0;
 }
@@ -247,6 +249,8 @@ static int begin(struct daemon *daemon)
 		log_warning("the end of namespaces will go unnoticed: %s", strerror(-r));
 	r = read_conf(daemon);
 	if (r == 0)
+		places_sync(graftd);
+	if (r == 0)
 		r = open_control(daemon);
 	return r;
 }
@@ -298,6 +302,8 @@ static void release_uses(struct graftd *graftd)
 	struct entry *entry;
 	uint32_t cursor = 0;
 
+	/* For the programs they stay where they are. */
+	graftd->places = places_free(graftd->places);
 	while (graftd->registry && (entry = registry_next(graftd->registry, &cursor)))
 		change_take_out(graftd, entry);
 }

@@ -17,6 +17,7 @@ struct journal;
 struct metrics;
 struct nsid;
 struct page;
+struct places;
 struct quota;
 struct registry;
 struct server;
@@ -38,6 +39,7 @@ struct graftd {
 	struct journal *journal;
 	struct quota *quota;
 	struct page *page;
+	struct places *places;
 	struct server *server;
 	struct store *store;
 	struct nsid *nsid;

@@ -4,7 +4,7 @@
  *
  *	hello				hello
  *	add, del			bye or error
- *	reload				bye or error	the administrator
+ *	reload, place			bye or error	the administrator
  *	ask-endpoints			endpoint* bye
  *	watch				endpoint* bye event*
  *	ask, ask-supply, ask-page	see ask.c
@@ -22,6 +22,7 @@
 #include "broker/change.h"
 #include "broker/graftd.h"
 #include "broker/metrics.h"
+#include "broker/places.h"
 #include "broker/quota.h"
 #include "broker/reload.h"
 #include "broker/server.h"
@@ -97,6 +98,17 @@ static int take_reload(struct connection *connection)
 	r = reload_ready(graftd_of(connection), text, sizeof(text));
 	return r < 0 ? connection_refuse(connection, -r, "%s", text)
 		     : connection_bye(connection);
+}
+
+static int take_place(struct connection *connection, const struct wire_del *place)
+{
+	if (!connection->identity.is_admin)
+		return connection_refuse(connection, EPERM,
+					 "only the administrator attaches policies");
+	if (places_tell(graftd_of(connection), place->name) < 0)
+		return connection_refuse(connection, ENOENT, "no endpoint '%s'",
+					 place->name);
+	return connection_bye(connection);
 }
 
 static int take_listing(struct connection *connection, enum listing listing)
@@ -186,6 +198,8 @@ int talk_take(struct connection *connection, const struct wire_message *message,
 		return take_del(connection, &message->del);
 	case WIRE_RELOAD:
 		return take_reload(connection);
+	case WIRE_PLACE:
+		return take_place(connection, &message->del);
 	case WIRE_ASK_ENDPOINTS:
 		return take_listing(connection, LISTING_ONCE);
 	case WIRE_WATCH:

@@ -28,6 +28,7 @@
 #include "broker/grant.h"
 #include "broker/hold.h"
 #include "broker/journal.h"
+#include "broker/places.h"
 #include "broker/quota.h"
 #include "broker/rights.h"
 #include "broker/store.h"
@@ -165,6 +166,12 @@ static int bind_held(struct asked *asked, const struct grant_request *request,
 	return fd_steal(&fd);
 }
 
+/* As struct binder has it. */
+static uint32_t proto_of(const struct wire_ask *ask)
+{
+	return ask->type == SOCK_STREAM ? 0 : ask->type == SOCK_DGRAM ? 1 : 2;
+}
+
 static uint16_t port_of(struct use *use, struct stack *stack)
 {
 	union address address;
@@ -200,6 +207,8 @@ static void note(struct asked *asked, const struct wire_grant *grant)
 	use->protocol = ask->protocol;
 	use->port = address_is_inet(&address) ? address_port(&address) : 0;
 	change_bound(asked->graftd, asked->entry);
+	if (asked->endpoint.dynamic)
+		places_grant(asked->graftd, asked->entry);
 }
 
 static int grant_entry(struct asked *asked, struct grant_request *request,
@@ -215,6 +224,9 @@ static int grant_entry(struct asked *asked, struct grant_request *request,
 	request->shares = options & ENDPOINT_SHARE;
 	if (asked->endpoint.dynamic && (!is_bind || request->shares))
 		request->port = port_of(use, asked->stack);
+	if (asked->endpoint.dynamic && !is_bind && !request->port)
+		request->port =
+			places_port(asked->graftd, asked->entry, proto_of(asked->ask));
 	fd = is_bind && options & ENDPOINT_HOLD ? bind_held(asked, request, ret)
 						: grant_make(request, ret, ret_path);
 	if (fd < 0)
@@ -262,6 +274,12 @@ static bool is_elsewhere(const struct entry *entry)
 	return entry->flags & ENTRY_OWN || strstr(entry->line, " netns ");
 }
 
+void use_granted(const struct entry *entry, struct granted *ret)
+{
+	if (entry->use && !is_elsewhere(entry))
+		binders_copy(&entry->use->binders, ret);
+}
+
 void use_show(struct graftd *graftd, const struct entry *entry, struct wire_endpoint *ret)
 {
 	struct use *use = entry->use;
@@ -280,6 +298,11 @@ void use_show(struct graftd *graftd, const struct entry *entry, struct wire_endp
 			state = "bound";
 		if (*state != 'i')
 			ret->port = use->port;
+	}
+	for (uint32_t proto = 0; *state == 'i' && proto < 2; proto++) {
+		ret->port = places_port(graftd, entry, proto);
+		if (ret->port)
+			state = "bound";
 	}
 	wire_set_text(ret->state, sizeof(ret->state), state);
 }

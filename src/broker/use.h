@@ -11,6 +11,7 @@
 #include "broker/registry.h"
 
 struct graftd;
+struct granted;
 struct record;
 
 #define USE_STORE_NAME_SIZE 32
@@ -22,6 +23,10 @@ struct record;
  */
 int use_grant(struct asked *asked, struct wire_grant *ret, int *ret_path);
 void use_count_denied(struct entry *entry);
+
+/* Those noted of @entry in graftd's own namespace, newest first; wire/places.h. Their
+ * netns and life are the caller's to set. */
+void use_granted(const struct entry *entry, struct granted *ret);
 
 /* What is known, as far as the kernel agrees: state, port, counts. */
 void use_show(struct graftd *graftd, const struct entry *entry,

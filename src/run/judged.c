@@ -10,9 +10,11 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "broker/client.h"
 #include "intercept/cgroup/cgroup.h"
 #include "policy/policy.h"
 #include "run/judged.h"
+#include "run/registry.h"
 
 static int check_root(void)
 {
@@ -32,11 +34,52 @@ int run_judged_check(const struct policy *policy)
 	return r < 0 ? r : check_root();
 }
 
+/* graftd says where the endpoints are that the policy only names. */
+static void place(int link, const char *name)
+{
+	struct wire_message message = { .type = WIRE_PLACE };
+	int r;
+
+	wire_set_text(message.del.name, sizeof(message.del.name), name);
+	r = broker_send(link, &message, NULL, 0);
+	if (r == 0)
+		r = broker_receive(link, &message, BROKER_PATIENCE_MS, NULL, 0, NULL);
+	if (r < 0)
+		log_warning("graftd does not say where endpoint '%s' is: %s", name,
+			    strerror(-r));
+	else if (message.type == WIRE_ERROR)
+		log_warning("graftd: %s: calls for it fail", message.error.text);
+}
+
+static void place_all(const struct policy *policy)
+{
+	int link = -1;
+
+	for (size_t i = 0; i < policy_n_endpoints(policy); i++) {
+		const struct endpoint *endpoint = policy_endpoint(policy, i);
+
+		if (endpoint->kind != ENDPOINT_NAMED)
+			continue;
+		if (link < 0)
+			link = broker_open(NULL);
+		if (link < 0) {
+			registry_check(policy);
+			return;
+		}
+		place(link, endpoint->name);
+	}
+	fd_close(link);
+}
+
 static int attach(struct cgroup_programs *programs, int cgroup,
 		  const struct policy *policy, unsigned int flags)
 {
-	int r = cgroup_attach(programs, cgroup, policy, flags);
+	int r = cgroup_name_endpoints(programs, policy);
 
+	if (r == 0) {
+		place_all(policy);
+		r = cgroup_attach(programs, cgroup, policy, flags);
+	}
 	if (r < 0)
 		log_error("cannot put the policy on the cgroup: %s", strerror(-r));
 	return r;

@@ -136,6 +136,7 @@ static const struct {
 	{ WIRE_ASK_ENDPOINTS, "ask-endpoints", NULL, 0 },
 	{ WIRE_ENDPOINT, "endpoint", endpoint_fields, ARRAY_SIZE(endpoint_fields) },
 	{ WIRE_WATCH, "watch", NULL, 0 },
+	{ WIRE_PLACE, "place", del_fields, ARRAY_SIZE(del_fields) },
 	{ WIRE_EVENT, "event", event_fields, ARRAY_SIZE(event_fields) },
 };
 

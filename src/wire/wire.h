@@ -42,10 +42,15 @@
  *
  *	add | del | reload         ->
  *	                           <-  bye, or error; asks may be sent ahead of answers
+ *	place                      ->
+ *	                           <-  bye, or error: there is none of that name yet
  *	ask-endpoints              ->
  *	                           <-  endpoint* bye, or error
  *	watch                      ->
  *	                           <-  endpoint* bye event*, until the connection ends
+ *
+ * "place" is for BPF programs that know an endpoint by name: they are told where it is,
+ * from now on (places.h).
  */
 #pragma once
 
@@ -80,6 +85,7 @@ enum wire_type {
 	WIRE_ENDPOINT = 52,
 	WIRE_WATCH = 53,
 	WIRE_EVENT = 54,
+	WIRE_PLACE = 55,
 };
 
 struct wire_header {
@@ -197,7 +203,7 @@ struct wire_message {
 		struct wire_ask ask; /* ask, ask-supply */
 		struct wire_grant grant;
 		struct wire_add add;
-		struct wire_del del;
+		struct wire_del del; /* del, place */
 		struct wire_endpoint endpoint;
 		struct wire_event event;
 	};

@@ -307,6 +307,20 @@ def dynamic_endpoint_is_filled_by_who_binds():
     fails("all are gone", "ECONNREFUSED", make(V4, STREAM).connect, ("127.0.0.1", 3306))
 
 
+@case("endpoint db ipv4 127.0.0.1:dynamic\nbind any [::]:3306 = db\n"
+      "connect any 127.0.0.1:3306 = db\nconnect any [::1]:3306 = db\n")
+def ipv6_server_of_an_ipv4_endpoint_is_found():
+    for kind in (STREAM, DGRAM):
+        server, asked = serve(V6, kind, ("::", 3306)), ("127.0.0.1", 3306)
+        client = make(V4, kind)
+        client.connect(asked)
+        converse("by IPv4", client, server, kind)
+        same("peer", asked, client.getpeername()[:2])
+        client = make(V6, kind)
+        client.connect(("::1", 3306))
+        converse("by IPv6", client, server, kind)
+
+
 @case("endpoint db ipv4 127.0.0.1:dynamic\nbind tcp 0.0.0.0:3306 = db\n")
 def endpoint_has_a_limit():
     servers = []

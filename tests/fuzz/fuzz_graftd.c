@@ -5,7 +5,7 @@
  *
  *	0-3	from now on this client speaks; a client is made when it first does
  *	h	hello
- *	a TEXT	add	d TEXT	del	(up to a newline)
+ *	a TEXT	add	d TEXT	del	e TEXT	place	(up to a newline)
  *	l w p	ask-endpoints, watch, ask-page
  *	r	reload
  *	b C NAME	ask: bind, of what C says; c: connect; f: from; s: a supply
@@ -337,6 +337,9 @@ static void step(int *client, struct input *input, uint8_t what)
 		break;
 	case 'd':
 		say_text(*client, input, WIRE_DEL);
+		break;
+	case 'e':
+		say_text(*client, input, WIRE_PLACE);
 		break;
 	case 'l':
 		say_alone(*client, WIRE_ASK_ENDPOINTS);

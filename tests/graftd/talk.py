@@ -163,6 +163,7 @@ def case_users(daemon):
         assert client.delete('root') == errno.EPERM
         assert client.delete('nothing') == errno.ENOENT
         assert client.reload() == errno.EPERM
+        assert client.place('root') == errno.EPERM
         assert 'mine ipv4 127.0.0.1:8080 owner uid=1000' in client.list()
         assert isinstance(client.ask(BIND, 'root'), socket.socket)
         assert client.ask(BIND, 'low') == errno.EACCES
@@ -193,6 +194,7 @@ def case_root_of_another_user_namespace(daemon):
         client = Client(PATH)
         assert client.add('low ipv4 127.0.0.1:80') == errno.EACCES
         assert client.reload() == errno.EPERM
+        assert client.place('root') == errno.EPERM
 
     await_child(child(run))
 
@@ -221,6 +223,7 @@ def case_root_of_a_container_on_the_hosts_network(daemon):
         assert client.add('low ipv4 127.0.0.1:80') == errno.EACCES
         assert client.add('path unix /run/x') == errno.EPERM
         assert client.reload() == errno.EPERM
+        assert client.place('root') == errno.EPERM
 
     await_child(child(run))
 
@@ -526,6 +529,14 @@ def case_host_owner(daemon):
 
     await_child(child(user, USER, True))
     await_child(child(user, OTHER, False))
+
+
+def case_places(daemon):
+    """For programs that are not there it is no more than a question."""
+    client = Client(PATH)
+    assert client.place('nothing') == errno.ENOENT and 'nothing' in client.text
+    assert client.add('web ipv4 127.0.0.1:8080') == 0
+    assert client.place('web') == 0
 
 
 def case_restart(daemon):

@@ -7,7 +7,7 @@ import struct
 
 TYPES = dict(hello=1, error=2, bye=3, ask=32, grant=33, ask_supply=34, ask_policy=35,
              policy=36, ask_page=37, page=38, add=48, delete=49, reload=50,
-             ask_endpoints=51, endpoint=52, watch=53, event=54)
+             ask_endpoints=51, endpoint=52, watch=53, event=54, place=55)
 NAMES = {number: name for name, number in TYPES.items()}
 BIND, CONNECT, FROM = 1, 2, 3
 F_REPLY, F_SOCKET = 1, 2
@@ -78,6 +78,9 @@ class Client:
 
     def reload(self):
         return self.request('reload')
+
+    def place(self, name):
+        return self.request('place', (1, name.encode()))
 
     def list(self):
         """{line: endpoint}"""

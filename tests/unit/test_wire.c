@@ -21,7 +21,7 @@ static const enum wire_type all_types[] = {
 	WIRE_ASK_GRAFTS, WIRE_GRAFT,  WIRE_ASK,           WIRE_GRANT,    WIRE_ASK_SUPPLY,
 	WIRE_ASK_POLICY, WIRE_POLICY, WIRE_ASK_PAGE,      WIRE_PAGE,     WIRE_ADD,
 	WIRE_DEL,        WIRE_RELOAD, WIRE_ASK_ENDPOINTS, WIRE_ENDPOINT, WIRE_WATCH,
-	WIRE_EVENT,
+	WIRE_EVENT,      WIRE_PLACE,
 };
 
 static void set_v4(struct wire_address *address, const char *ip, uint16_t port)

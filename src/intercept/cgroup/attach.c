@@ -198,8 +198,6 @@ int cgroup_check(const struct policy *policy, struct policy_error *error)
 			continue;
 		if (rule->endpoint->kind == ENDPOINT_UNIX)
 			return refuse(rule, "a UNIX socket", error);
-		if (rule->endpoint->kind == ENDPOINT_NAMED)
-			return refuse(rule, "which the registry keeps", error);
 		if (rule->endpoint->netns.kind != NETNS_DEFAULT)
 			return refuse(rule, "in another network namespace", error);
 	}

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "intercept/cgroup/call.bpf.h"
+#include "intercept/cgroup/endpoint.bpf.h"
 
 /* The kernel refuses to bind it again, and what its program sees stays as it is. */
 static __always_inline int is_bound(struct bpf_sock_addr *ctx)
@@ -47,7 +47,7 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 			view->cookie = 0;
 		return end(&call, &call.asked, 0, 1);
 	}
-	error = find_endpoint(&call, &given);
+	error = find_endpoint(&call, ctx, &given);
 	if (!error && !is_bound(ctx) &&
 	    !note_bind(ctx, &call.asked, &given, call.outcome->word[2]))
 		error = ENOBUFS;
@@ -84,32 +84,22 @@ static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 {
 	struct view *view = bpf_sk_storage_get(&graft_views, ctx, 0, 0);
 	__u64 cookie = bpf_get_socket_cookie(ctx);
-	__u32 endpoint, proto, full = 1;
-	struct binders *binders;
+	struct binder binder = {};
+	int is_kept;
 
 	if (!view || view->cookie != cookie)
 		return 1;
 	view->bound_is.port = at->port;
 	view->flags |= VIEW_BOUND;
-	endpoint = view->endpoint;
-	binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
-	if (!binders)
-		return 1; /* not one that is kept */
-	proto = proto_of(ctx->type, ctx->protocol);
-	bpf_spin_lock(&binders->lock);
-	if (binders->n < CGROUP_BINDERS) {
-		struct binder *binder = &binders->of[binders->n];
-
-		binder->cookie = cookie;
-		binder->at = *at;
-		binder->proto = proto;
-		binders->n++;
-		full = 0;
-	}
-	bpf_spin_unlock(&binders->lock);
-	if (full)
+	binder.cookie = cookie;
+	binder.netns = bpf_get_netns_cookie(ctx);
+	binder.at = *at;
+	binder.proto = proto_of(ctx->type, ctx->protocol);
+	binder.life = life_of(view->endpoint);
+	if (add_binder(view->endpoint, &binder, &is_kept))
 		return 0;
-	view->flags |= VIEW_FILLS;
+	if (is_kept)
+		view->flags |= VIEW_FILLS;
 	return 1;
 }
 
@@ -133,37 +123,23 @@ SEC("cgroup/post_bind6") int graft_post_bind6(struct bpf_sock *ctx)
 	at.address[2] = ctx->src_ip6[2];
 	at.address[3] = ctx->src_ip6[3];
 	at.port = bpf_htons(ctx->src_port);
+	if (!at.address[0] && !at.address[1] && at.address[2] == bpf_htonl(0xffff)) {
+		at.family = AF_INET;
+		at.address[0] = at.address[3];
+		at.address[2] = at.address[3] = 0;
+	}
 	return YES_OR_NO(note_bound(ctx, &at));
 }
 
 SEC("cgroup/sock_release") int graft_release(struct bpf_sock *ctx)
 {
 	struct view *view = bpf_sk_storage_get(&graft_views, ctx, 0, 0);
-	struct binders *binders;
 	__u64 cookie;
-	__u32 endpoint;
 
 	if (!view || !(view->flags & VIEW_FILLS))
 		return 1;
 	cookie = bpf_get_socket_cookie(ctx);
-	if (view->cookie != cookie)
-		return 1;
-	endpoint = view->endpoint;
-	binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
-	if (!binders)
-		return 1;
-	bpf_spin_lock(&binders->lock);
-	for (__u32 i = 0; i < CGROUP_BINDERS; i++) {
-		if (i >= binders->n)
-			break;
-		if (binders->of[i].cookie == cookie) {
-			__u32 last = --binders->n;
-
-			MASKED(last);
-			binders->of[i] = binders->of[last];
-			break;
-		}
-	}
-	bpf_spin_unlock(&binders->lock);
+	if (view->cookie == cookie)
+		drop_binder(view->endpoint, cookie);
 	return 1;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A call: who judges it, what it comes to, and where an endpoint is.
+ * A call: who judges it, and what it comes to.
  */
 #pragma once
 
@@ -21,10 +21,15 @@ static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 
 #include "intercept/cgroup/judge.bpf.h"
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
 struct sock_common {
 	unsigned char skc_reuse : 4;
 	unsigned char skc_reuseport : 1;
 	unsigned char skc_ipv6only : 1;
+	atomic64_t skc_cookie;
 } __attribute__((preserve_access_index));
 
 struct sock {
@@ -211,98 +216,12 @@ static __always_inline int end(const struct call *call, const struct spot *given
 	return 0;
 }
 
-/* Keeps @at, which is in range, where the verifier sees that it is. */
-#define MASKED(at)                           \
-	do {                                 \
-		asm volatile("" : "+r"(at)); \
-		(at) &= CGROUP_BINDERS - 1;  \
-	} while (0)
-
-/* One of @endpoint's binders, each as likely as another. Return: whether there is any. */
-static __noinline int pick_binder(__u32 endpoint, __u32 proto, struct spot *ret)
-{
-	struct binders *binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
-	__u32 first = bpf_get_prandom_u32(), found = 0;
-
-	if (!binders)
-		return 0;
-	bpf_spin_lock(&binders->lock);
-	for (__u32 i = 0; i < CGROUP_BINDERS; i++) {
-		__u32 at = first + i;
-
-		if (i >= binders->n)
-			break;
-		at %= binders->n;
-		MASKED(at);
-		if (binders->of[at].proto != proto)
-			continue;
-		*ret = binders->of[at].at;
-		found = 1;
-		break;
-	}
-	bpf_spin_unlock(&binders->lock);
-	return found;
-}
-
-/* ::1 and 127.0.0.1 instead of a wildcard address. */
-static __always_inline void spot_to_loopback(struct spot *spot, int is_v6)
-{
-	if (is_v6) {
-		spot->address[0] = spot->address[1] = spot->address[2] = 0;
-		spot->address[3] = bpf_htonl(1);
-	} else {
-		spot->address[0] = bpf_htonl(0x7f000001);
-	}
-}
-
 static __always_inline void spot_map(struct spot *spot)
 {
 	spot->address[3] = spot->address[0];
 	spot->address[0] = spot->address[1] = 0;
 	spot->address[2] = bpf_htonl(0xffff);
 	spot->family = AF_INET6;
-}
-
-static __always_inline int spot_is_zero(const struct spot *spot)
-{
-	return !spot->address[0] && !spot->address[1] && !spot->address[2] &&
-	       !spot->address[3];
-}
-
-/*
- * Where the outcome's endpoint is, for this socket: as set_endpoint() of
- * policy/resolve.c, and for one whose port is dynamic, where somebody is bound.
- *
- * Return: 0, or the error to fail with.
- */
-static __always_inline int find_endpoint(const struct call *call, struct spot *given)
-{
-	const struct image_cell *outcome = call->outcome;
-	__u32 kind = IMAGE_KIND(outcome->word[0]);
-	int is_connect = call->judged.op == JUDGE_CONNECT;
-
-	given->port = bpf_htons(outcome->word[1] & 0xffff);
-	given->family = kind == KIND_IPV6 ? AF_INET6 : AF_INET;
-	for (int i = 0; i < 4; i++)
-		given->address[i] = call->address->word[i];
-	if (is_connect && !given->port &&
-	    IMAGE_TARGET(outcome->word[0]) == TARGET_ENDPOINT &&
-	    !pick_binder(outcome->word[2], call->judged.proto, given))
-		return ECONNREFUSED;
-	if (is_connect && spot_is_zero(given) &&
-	    IMAGE_TARGET(outcome->word[0]) == TARGET_ENDPOINT)
-		spot_to_loopback(given, given->family == AF_INET6);
-	if (!call->judged.is_v6 && given->family == AF_INET6) {
-		/* A dual-stack server's wildcard. */
-		if (given->address[0] | given->address[1] | given->address[2])
-			return EAFNOSUPPORT;
-		given->family = AF_INET;
-		given->address[3] = 0;
-		spot_to_loopback(given, 0);
-	} else if (call->judged.is_v6 && given->family == AF_INET) {
-		spot_map(given);
-	}
-	return 0;
 }
 
 static __always_inline struct view *view_of(struct bpf_sock_addr *ctx, int make)

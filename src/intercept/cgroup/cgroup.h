@@ -42,6 +42,13 @@ struct cgroup_programs *cgroup_programs_free(struct cgroup_programs *programs);
 int cgroup_check(const struct policy *policy, struct policy_error *error);
 
 /*
+ * Gives the registry's endpoints that @policy names their numbers, by which graftd tells
+ * the programs where they are; it is to be told, then @policy attached. Return: 0, or
+ * -errno: -E2BIG: too many.
+ */
+int cgroup_name_endpoints(struct cgroup_programs *programs, const struct policy *policy);
+
+/*
  * Judges @cgroup, a descriptor of its directory, by @policy from now on. If it is judged
  * already, by another one, that is replaced: each call is judged by one of the two.
  *

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "intercept/cgroup/call.bpf.h"
+#include "intercept/cgroup/endpoint.bpf.h"
 
 static __always_inline int bind_first(struct bpf_sock_addr *ctx, const struct spot *from,
 				      int is_v6)
@@ -91,7 +91,7 @@ static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 	case TARGET_DENY:
 		return end(&call, &call.asked, call.outcome->word[1] >> 16, 1);
 	case TARGET_FROM:
-		error = find_endpoint(&call, &given);
+		error = find_endpoint(&call, ctx, &given);
 		if (!error && ctx->sk && !ctx->sk->src_port)
 			error = -bind_first(ctx, &given, is_v6);
 		if (!error)
@@ -103,7 +103,7 @@ static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 		forget_peer(ctx, &call.asked);
 		return end(&call, &call.asked, 0, 1);
 	}
-	error = find_endpoint(&call, &given);
+	error = find_endpoint(&call, ctx, &given);
 	if (!error && !note_peer(ctx, &call.asked, &given, is_v6))
 		error = ENOBUFS;
 	if (error)
@@ -156,7 +156,7 @@ static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 	case TARGET_DENY:
 		return end(&call, &call.asked, call.outcome->word[1] >> 16, 1);
 	case TARGET_FROM:
-		error = find_endpoint(&call, &given);
+		error = find_endpoint(&call, ctx, &given);
 		if (!error && is_v6) {
 			ctx->msg_src_ip6[0] = given.address[0];
 			ctx->msg_src_ip6[1] = given.address[1];
@@ -171,7 +171,7 @@ static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 	default:
 		return end(&call, &call.asked, 0, 1);
 	}
-	error = find_endpoint(&call, &given);
+	error = find_endpoint(&call, ctx, &given);
 	/* The kernel sends no datagram there that was for an IPv6 address. */
 	if (!error && is_v6 && given.address[2] == bpf_htonl(0xffff) &&
 	    !given.address[0] && !given.address[1])

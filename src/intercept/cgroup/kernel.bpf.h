@@ -18,6 +18,7 @@
 #define SOCK_DGRAM      2
 #define SOCK_RAW        3
 #define EPERM           1
+#define ENOENT          2
 #define EAFNOSUPPORT    97
 #define ENOBUFS         105
 #define ECONNREFUSED    111
@@ -26,6 +27,7 @@
 #define TARGET_DENY     4
 #define KIND_IPV4       0 /* enum endpoint_kind */
 #define KIND_IPV6       1
+#define KIND_NAMED      4
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
@@ -58,8 +60,7 @@ struct {
 struct binders {
 	struct bpf_spin_lock lock;
 	__u32 n;
-	struct spot at;
-	struct binder of[CGROUP_BINDERS];
+	struct binder of[PLACES_BINDERS];
 };
 
 _Static_assert(sizeof(struct binders) == sizeof(struct endpoint_value), "endpoint");
@@ -67,7 +68,7 @@ _Static_assert(sizeof(struct binders) == sizeof(struct endpoint_value), "endpoin
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, CGROUP_ENDPOINTS);
+	__uint(max_entries, PLACES_ENDPOINTS);
 	__type(key, __u32);
 	__type(value, struct binders);
 } graft_endpoints SEC(".maps");
@@ -75,10 +76,26 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, CGROUP_ENDPOINTS);
+	__uint(max_entries, PLACES_ENDPOINTS);
 	__type(key, struct endpoint_key);
 	__type(value, __u32);
 } graft_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PLACES_ENDPOINTS);
+	__type(key, __u32);
+	__type(value, struct place);
+} graft_places SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, PLACES_ENDPOINTS);
+	__type(key, __u32);
+	__type(value, struct granted);
+} graft_granted SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -11,9 +11,7 @@
  *			one for what it will be
  *	views		by socket: what its program asked for, what that became
  *	sent		by socket and destination of a datagram: what was asked for
- *	endpoints	by number: where it is, and the sockets bound to it
- *	names		by policy and name: the number of an endpoint. Policy 0: the
- *			registry's
+ *	names, places, endpoints, granted	see wire/places.h
  *	traced		ring of struct traced, filled while control.tracing is set
  */
 #ifndef CGROUP_MAPS_H
@@ -24,19 +22,12 @@
 #	include <linux/types.h>
 #endif
 
+#include "wire/places.h"
+
 #define CGROUP_SLOTS       32768
 #define CGROUP_SLOT(image) ((image) / 2)
-#define CGROUP_BINDERS     64 /* sockets of one endpoint */
-#define CGROUP_ENDPOINTS   65536
 #define CGROUP_SENT        65536
 #define CGROUP_RING        (256 * 1024)
-
-/* Network byte order, an IPv4 address in the first word. */
-struct spot {
-	__u32 address[4];
-	__u16 port;
-	__u16 family;
-};
 
 enum view_flag {
 	VIEW_BOUND = 1 << 0, /* @bound_asked and @bound_is are true */
@@ -66,25 +57,6 @@ struct sent_key {
 	__u64 cookie;
 	struct spot to;
 	__u32 pad;
-};
-
-struct endpoint_key {
-	__u32 slot;
-	char name[64];
-};
-
-struct binder {
-	__u64 cookie;
-	struct spot at;
-	__u32 proto; /* as in struct judge_call */
-};
-
-/* The lock is struct bpf_spin_lock. @at: family 0: not known where. */
-struct endpoint_value {
-	__u32 lock;
-	__u32 n;
-	struct spot at;
-	struct binder of[CGROUP_BINDERS];
 };
 
 struct traced {

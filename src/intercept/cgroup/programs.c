@@ -48,10 +48,11 @@ const struct program_row program_rows[N_PROGRAMS] = {
 };
 
 static const char *const map_names[N_MAPS] = {
-	[MAP_IMAGES] = "graft_images",       [MAP_JUDGED] = "graft_judged",
-	[MAP_VIEWS] = "graft_views",         [MAP_SENT] = "graft_sent",
-	[MAP_ENDPOINTS] = "graft_endpoints", [MAP_NAMES] = "graft_names",
-	[MAP_TRACED] = "graft_traced",       [MAP_CONTROL] = "graft_control",
+	[MAP_IMAGES] = "graft_images",        [MAP_JUDGED] = "graft_judged",
+	[MAP_VIEWS] = "graft_views",          [MAP_SENT] = "graft_sent",
+	[MAP_ENDPOINTS] = PLACES_BINDERS_MAP, [MAP_NAMES] = PLACES_NAMES_MAP,
+	[MAP_PLACES] = PLACES_PLACES_MAP,     [MAP_GRANTED] = PLACES_GRANTED_MAP,
+	[MAP_TRACED] = "graft_traced",        [MAP_CONTROL] = "graft_control",
 };
 
 /* libbpf's own words, for who asks for them. */

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "intercept/cgroup/call.bpf.h"
+#include "intercept/cgroup/endpoint.bpf.h"
 
 /* What was asked for to be connected to @is, or NULL. */
 static __always_inline const struct spot *peer_asked(const struct view *view,

@@ -27,18 +27,6 @@ static int next_number(const struct cgroup_programs *programs, uint32_t *ret)
 	return bpf_map_update_elem(map, &zero, &control, BPF_ANY) < 0 ? -errno : 0;
 }
 
-static void set_spot(struct spot *spot, const struct endpoint *endpoint)
-{
-	spot->port = htons(endpoint->port);
-	if (endpoint->kind == ENDPOINT_IPV4) {
-		spot->family = AF_INET;
-		memcpy(spot->address, &endpoint->v4, sizeof(endpoint->v4));
-	} else if (endpoint->kind == ENDPOINT_IPV6) {
-		spot->family = AF_INET6;
-		memcpy(spot->address, &endpoint->v6, sizeof(endpoint->v6));
-	}
-}
-
 /* Its binders are of interest: its port is not known before, or whether it is there. */
 static bool is_kept(const struct endpoint *endpoint)
 {
@@ -59,16 +47,30 @@ static int number_endpoint(const struct cgroup_programs *programs, uint32_t slot
 	r = is_known ? 0 : next_number(programs, ret);
 	if (r < 0)
 		return r;
-	set_spot(&value.at, endpoint);
 	if (is_kept(endpoint) &&
-	    bpf_map_update_elem(programs->maps[MAP_ENDPOINTS], ret, &value,
-				BPF_NOEXIST) < 0 &&
+	    bpf_map_update_elem(programs->maps[MAP_ENDPOINTS], ret, &value, BPF_NOEXIST) <
+		    0 &&
 	    errno != EEXIST)
 		return -errno;
-	if (!is_known && bpf_map_update_elem(programs->maps[MAP_NAMES], &key, ret,
-					     BPF_NOEXIST) < 0)
+	if (!is_known &&
+	    bpf_map_update_elem(programs->maps[MAP_NAMES], &key, ret, BPF_NOEXIST) < 0)
 		return -errno;
 	return 0;
+}
+
+int cgroup_name_endpoints(struct cgroup_programs *programs, const struct policy *policy)
+{
+	int r = programs_lock(programs);
+	uint32_t number;
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r == 0 && i < policy_n_endpoints(policy); i++)
+		if (policy_endpoint(policy, i)->kind == ENDPOINT_NAMED)
+			r = number_endpoint(programs, 0, policy_endpoint(policy, i),
+					    &number);
+	programs_unlock(programs);
+	return r;
 }
 
 static int number_endpoints(const struct cgroup_programs *programs, uint32_t slot,

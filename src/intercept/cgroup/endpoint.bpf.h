@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where an endpoint is, and who is bound to it.
+ *
+ * One of the policy's stands in its image. The registry's is where graftd says
+ * (wire/places.h). Where the port is dynamic it is that of a socket bound there: one that
+ * was bound under a policy, whose coming and going the programs see, or one that graftd
+ * handed out, which is looked for among the sockets that are there.
+ */
+#pragma once
+
+#include "intercept/cgroup/call.bpf.h"
+
+/* Keeps @at, which is in range, where the verifier sees that it is. */
+#define MASKED(at)                           \
+	do {                                 \
+		asm volatile("" : "+r"(at)); \
+		(at) &= PLACES_BINDERS - 1;  \
+	} while (0)
+
+static __always_inline __u32 life_of(__u32 endpoint)
+{
+	struct place *place = bpf_map_lookup_elem(&graft_places, &endpoint);
+
+	return place ? place->life : 0;
+}
+
+/* --- who was bound under a policy --- */
+
+static __always_inline int binder_serves(const struct binder *binder,
+					 const struct binder *wanted)
+{
+	return binder->netns == wanted->netns && binder->proto == wanted->proto &&
+	       binder->life == wanted->life;
+}
+
+/* One of them, each as likely as another, that is as @wanted: its netns, proto and life.
+ * Return: whether there is any; @wanted->at is where. */
+static __noinline int pick_binder(__u32 endpoint, struct binder *wanted)
+{
+	struct binders *binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
+	__u32 first = bpf_get_prandom_u32(), found = 0;
+
+	if (!binders || !wanted)
+		return 0;
+	bpf_spin_lock(&binders->lock);
+	for (__u32 i = 0; i < PLACES_BINDERS; i++) {
+		__u32 at = first + i;
+
+		if (i >= binders->n)
+			break;
+		at %= binders->n;
+		MASKED(at);
+		if (!binder_serves(&binders->of[at], wanted))
+			continue;
+		wanted->at = binders->of[at].at;
+		found = 1;
+		break;
+	}
+	bpf_spin_unlock(&binders->lock);
+	return found;
+}
+
+/* Return: 0, or 1: there is no room. No table: it is not one that is kept. */
+static __always_inline int add_binder(__u32 endpoint, const struct binder *binder,
+				      int *ret_is_kept)
+{
+	struct binders *binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
+	int full = 1;
+
+	*ret_is_kept = binders != NULL;
+	if (!binders)
+		return 0;
+	bpf_spin_lock(&binders->lock);
+	if (binders->n < PLACES_BINDERS) {
+		binders->of[binders->n] = *binder;
+		binders->n++;
+		full = 0;
+	}
+	bpf_spin_unlock(&binders->lock);
+	return full;
+}
+
+static __always_inline void drop_binder(__u32 endpoint, __u64 cookie)
+{
+	struct binders *binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
+
+	if (!binders)
+		return;
+	bpf_spin_lock(&binders->lock);
+	for (__u32 i = 0; i < PLACES_BINDERS; i++) {
+		if (i >= binders->n)
+			break;
+		if (binders->of[i].cookie == cookie) {
+			__u32 last = --binders->n;
+
+			MASKED(last);
+			binders->of[i] = binders->of[last];
+			break;
+		}
+	}
+	bpf_spin_unlock(&binders->lock);
+}
+
+/* --- who has a socket of graftd's --- */
+
+static __always_inline struct bpf_sock *look_for(struct bpf_sock_addr *ctx,
+						 const struct binder *binder)
+{
+	struct bpf_sock_tuple tuple = {};
+	__u32 size = sizeof(tuple.ipv4);
+
+	if (binder->at.family == AF_INET6) {
+		size = sizeof(tuple.ipv6);
+		for (int i = 0; i < 4; i++)
+			tuple.ipv6.daddr[i] = binder->at.address[i];
+		tuple.ipv6.dport = binder->at.port;
+	} else {
+		tuple.ipv4.daddr = binder->at.address[0];
+		tuple.ipv4.dport = binder->at.port;
+	}
+	return binder->proto ? bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0)
+			     : bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+}
+
+/* As is_v6only(). The kernel offers the cookie of the caller's socket alone. */
+static __always_inline __u64 cookie_of(struct bpf_sock *found)
+{
+	__u64 head[17] = {};
+	struct sock *sk = (void *)head;
+
+	bpf_probe_read_kernel(head, sizeof(head), found);
+	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+}
+
+/* Whatever is at @binder's address: one of those that were granted? */
+static __always_inline int is_granted(struct bpf_sock_addr *ctx,
+				      const struct granted *granted,
+				      const struct binder *binder)
+{
+	struct bpf_sock *found = look_for(ctx, binder);
+	int is_one = 0;
+	__u64 cookie;
+
+	if (!found)
+		return 0;
+	cookie = cookie_of(found);
+	bpf_sk_release(found);
+	for (__u32 i = 0; i < PLACES_GRANTED; i++)
+		if (i < granted->n && granted->of[i].cookie == cookie)
+			is_one = 1;
+	return is_one || granted->is_cut;
+}
+
+/* As pick_binder(), but the one that was granted last. */
+static __noinline int pick_granted(struct bpf_sock_addr *ctx, __u32 endpoint,
+				   struct binder *wanted)
+{
+	struct granted *granted = bpf_map_lookup_elem(&graft_granted, &endpoint);
+
+	if (!granted || !wanted || wanted->proto > 1)
+		return 0;
+	for (__u32 i = 0; i < PLACES_GRANTED; i++) {
+		if (i >= granted->n)
+			break;
+		if (!binder_serves(&granted->of[i], wanted))
+			continue;
+		wanted->at = granted->of[i].at;
+		if (is_granted(ctx, granted, wanted))
+			return 1;
+	}
+	return 0;
+}
+
+/* --- where it is --- */
+
+/* ::1 and 127.0.0.1 instead of a wildcard address. */
+static __always_inline void spot_to_loopback(struct spot *spot, int is_v6)
+{
+	if (is_v6) {
+		spot->address[0] = spot->address[1] = spot->address[2] = 0;
+		spot->address[3] = bpf_htonl(1);
+	} else {
+		spot->address[0] = bpf_htonl(0x7f000001);
+	}
+}
+
+static __always_inline int spot_is_zero(const struct spot *spot)
+{
+	return !spot->address[0] && !spot->address[1] && !spot->address[2] &&
+	       !spot->address[3];
+}
+
+/* As it is written, or as graftd says. Return: 0, or the error to fail with. */
+static __always_inline int find_place(const struct call *call, struct spot *given)
+{
+	const struct image_cell *outcome = call->outcome;
+	__u32 kind = IMAGE_KIND(outcome->word[0]), endpoint = outcome->word[2];
+	struct place *place;
+
+	if (kind == KIND_NAMED) {
+		place = bpf_map_lookup_elem(&graft_places, &endpoint);
+		if (!place || place->state == PLACE_UNKNOWN)
+			return ENOENT;
+		if (place->state != PLACE_HERE)
+			return EAFNOSUPPORT;
+		*given = place->at;
+		return 0;
+	}
+	given->port = bpf_htons(outcome->word[1] & 0xffff);
+	given->family = kind == KIND_IPV6 ? AF_INET6 : AF_INET;
+	for (int i = 0; i < 4; i++)
+		given->address[i] = call->address->word[i];
+	return 0;
+}
+
+/* Of a dynamic endpoint. Return: whether anybody is bound there. */
+static __always_inline int find_binder(const struct call *call, struct bpf_sock_addr *ctx,
+				       struct spot *given)
+{
+	__u32 endpoint = call->outcome->word[2];
+	struct binder wanted = {};
+
+	wanted.netns = bpf_get_netns_cookie(ctx);
+	wanted.proto = call->judged.proto;
+	wanted.life = life_of(endpoint);
+	if (!pick_binder(endpoint, &wanted) && !pick_granted(ctx, endpoint, &wanted))
+		return 0;
+	*given = wanted.at;
+	return 1;
+}
+
+/* For a socket of the family the call is for: as set_endpoint() of policy/resolve.c. */
+static __always_inline int fit_family(const struct call *call, struct spot *given)
+{
+	if (!call->judged.is_v6 && given->family == AF_INET6) {
+		/* A dual-stack server's wildcard. */
+		if (given->address[0] | given->address[1] | given->address[2])
+			return EAFNOSUPPORT;
+		given->family = AF_INET;
+		given->address[3] = 0;
+		spot_to_loopback(given, 0);
+	} else if (call->judged.is_v6 && given->family == AF_INET) {
+		spot_map(given);
+	}
+	return 0;
+}
+
+/* Where the outcome's endpoint is, for this socket. Return: 0, or the error to fail
+ * with. */
+static __always_inline int find_endpoint(const struct call *call,
+					 struct bpf_sock_addr *ctx, struct spot *given)
+{
+	int error = find_place(call, given);
+
+	if (error)
+		return error;
+	if (call->judged.op == JUDGE_CONNECT &&
+	    IMAGE_TARGET(call->outcome->word[0]) == TARGET_ENDPOINT) {
+		if (!given->port && !find_binder(call, ctx, given))
+			return ECONNREFUSED;
+		if (spot_is_zero(given))
+			spot_to_loopback(given, given->family == AF_INET6);
+	}
+	return fit_family(call, given);
+}
