@@ -119,8 +119,9 @@ static __always_inline struct bpf_sock *look_for(struct bpf_sock_addr *ctx,
 		tuple.ipv4.daddr = binder->at.address[0];
 		tuple.ipv4.dport = binder->at.port;
 	}
-	return binder->proto ? bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0)
-			     : bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	return binder->proto
+		       ? bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0)
+		       : bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 }
 
 /* As is_v6only(). The kernel offers the cookie of the caller's socket alone. */
