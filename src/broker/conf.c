@@ -73,6 +73,14 @@ static bool part_is(const struct part *part, const char *word)
 	return part->size == strlen(word) && memcmp(part->text, word, part->size) == 0;
 }
 
+static bool is_setting(const struct part *part)
+{
+	for (int i = 0; i < POLICY_N_SETTINGS; i++)
+		if (part_is(part, policy_setting_name((enum policy_setting)i)))
+			return true;
+	return false;
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r';
@@ -281,6 +289,9 @@ static int read_line(struct reader *reader, const struct line *line)
 	if (part_is(first, "bind") || part_is(first, "connect"))
 		complain(reader, line, first,
 			 "rules belong to the policy of a run, not to graftd");
+	else if (is_setting(first))
+		complain(reader, line, first,
+			 "settings belong to the policy of a run, not to graftd");
 	else
 		complain(reader, line, first,
 			 "'%.*s' is not known; expected endpoint, stack, quota or metrics",

@@ -200,6 +200,20 @@ static const char *place_of(const struct policy_verdict *verdict,
 	return name;
 }
 
+static struct json_object *settings_of(const struct policy *policy)
+{
+	struct json_object *settings = json_object_new_object();
+
+	for (int i = 0; i < POLICY_N_SETTINGS; i++) {
+		enum policy_setting setting = (enum policy_setting)i;
+
+		add_string(settings, policy_setting_name(setting),
+			   policy_setting_word(setting,
+					       policy_setting(policy, setting, NULL)));
+	}
+	return settings;
+}
+
 static void show_json(const struct request *request, const struct policy_verdict *verdict,
 		      const char *sentence, const char *const *traps, size_t n_traps)
 {
@@ -231,6 +245,7 @@ static void show_json(const struct request *request, const struct policy_verdict
 	for (size_t i = 0; i < n_traps; i++)
 		json_object_array_add(list, json_object_new_string(traps[i]));
 	json_object_object_add(top, "traps", list);
+	json_object_object_add(top, "settings", settings_of(request->policy.policy));
 	printf("%s\n",
 	       json_object_to_json_string_ext(top,
 					      JSON_C_TO_STRING_PRETTY |
@@ -259,6 +274,23 @@ static void show_text(const struct policy_verdict *verdict, const char *sentence
 		       place);
 }
 
+static void show_settings(const struct policy *policy)
+{
+	char text[80], at[160];
+
+	for (int i = 0; i < POLICY_N_SETTINGS; i++) {
+		enum policy_setting setting = (enum policy_setting)i;
+		const struct policy_origin *origin;
+
+		policy_setting(policy, setting, &origin);
+		if (!origin)
+			continue;
+		policy_print_setting(policy, setting, text, sizeof(text));
+		policy_print_origin(origin, at, sizeof(at));
+		printf("engine cgroup, only if asked for: '%s', by %s\n", text, at);
+	}
+}
+
 static int explain(const struct request *request)
 {
 	const struct policy *policy = request->policy.policy;
@@ -273,10 +305,12 @@ static int explain(const struct request *request)
 	policy_explain(&request->query, &verdict, sentence, sizeof(sentence));
 	policy_get_reach(policy, &reach);
 	n_traps = plan_traps(&reach, traps);
-	if (request->json)
+	if (request->json) {
 		show_json(request, &verdict, sentence, traps, n_traps);
-	else
+	} else {
 		show_text(&verdict, sentence, traps, n_traps);
+		show_settings(policy);
+	}
 	return verdict.target == POLICY_DENY ? EXIT_FAILURE : 0;
 }
 

@@ -78,6 +78,24 @@ static void summarise(char *summary, int option, const char *argument)
 			 name, argument);
 }
 
+/* "auto" is the one it comes to. */
+static const struct {
+	const char *name;
+	enum run_engine engine;
+} engines[] = {
+	{ "notify", RUN_NOTIFY },   { "auto", RUN_NOTIFY },
+	{ "preload", RUN_PRELOAD }, { "af_graft", RUN_AF_GRAFT },
+	{ "cgroup", RUN_CGROUP },
+};
+
+static const char *engine_name(enum run_engine engine)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
+		if (engines[i].engine == engine)
+			return engines[i].name;
+	return NULL;
+}
+
 static int misuse(const char *option, const char *argument, const char *right)
 {
 	fprintf(stderr, "graft run: %s '%s': want %s\n", option, argument, right);
@@ -86,18 +104,9 @@ static int misuse(const char *option, const char *argument, const char *right)
 
 static int take_engine(struct run *run, const char *argument)
 {
-	static const struct {
-		const char *name;
-		enum run_engine engine;
-	} rows[] = {
-		{ "auto", RUN_NOTIFY },     { "notify", RUN_NOTIFY },
-		{ "preload", RUN_PRELOAD }, { "af_graft", RUN_AF_GRAFT },
-		{ "cgroup", RUN_CGROUP },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (!strcmp(argument, rows[i].name)) {
-			run->engine = rows[i].engine;
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++)
+		if (!strcmp(argument, engines[i].name)) {
+			run->engine = engines[i].engine;
 			return 0;
 		}
 	return misuse("--engine", argument, "auto, notify, preload, af_graft or cgroup");
@@ -160,7 +169,6 @@ static int parse(struct run *run, struct policy_options *policy, int argc, char 
 /* Return: 0, or -errno after one line. */
 static int prepare_library(struct run *run)
 {
-	const char *engine = run->engine == RUN_PRELOAD ? "preload" : "af_graft";
 	char why[128];
 	int r = preload_find(&run->library);
 
@@ -170,9 +178,29 @@ static int prepare_library(struct run *run)
 	}
 	if (preload_check(run->argv[0], why, sizeof(why)) != PRELOAD_E_UNREACHABLE)
 		return 0;
-	log_error("the %s engine cannot reach '%s': %s; use --engine notify", engine,
-		  run->argv[0], why);
+	log_error("the %s engine cannot reach '%s': %s; use --engine notify",
+		  engine_name(run->engine), run->argv[0], why);
 	return -ENOEXEC;
+}
+
+/* What the engine does not do of what the policy asks for. */
+static void warn_of_settings(const struct run *run)
+{
+	char text[80], at[160];
+
+	if (run->engine == RUN_CGROUP)
+		return;
+	for (int i = 0; i < POLICY_N_SETTINGS; i++) {
+		enum policy_setting setting = (enum policy_setting)i;
+		const struct policy_origin *origin;
+
+		if (policy_setting(run->policy, setting, &origin) == 0)
+			continue;
+		policy_print_setting(run->policy, setting, text, sizeof(text));
+		policy_print_origin(origin, at, sizeof(at));
+		log_warning("%s: '%s' is for the cgroup engine; %s goes on without", at,
+			    text, engine_name(run->engine));
+	}
 }
 
 /* Return: 0, or -errno after one line. */
@@ -180,6 +208,7 @@ static int prepare_engine(struct run *run)
 {
 	int r = 0;
 
+	warn_of_settings(run);
 	switch (run->engine) {
 	case RUN_NOTIFY:
 		registry_check(run->policy);

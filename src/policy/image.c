@@ -155,6 +155,8 @@ int image_new(const struct policy *policy, struct image_cell **ret_cells, size_t
 		if (policy->outcomes[i].target == POLICY_DENY)
 			cells[1].word[0] |= IMAGE_DENIES;
 	}
+	if (policy_setting(policy, POLICY_SHORTCUT, NULL) == POLICY_ON)
+		cells[1].word[0] |= IMAGE_SHORTCUT;
 	image_outcome(cells, policy->n_rules)->word[2] = IMAGE_NONE;
 	*ret_cells = cells;
 	*ret_n = n;

@@ -60,7 +60,8 @@ typedef __u64 image_u64;
 /* Flags. */
 #define IMAGE_DENIES \
 	(1u << 0) /* some rule does: sockets that are not judged are refused */
-#define IMAGE_AUDIT (1u << 1) /* what is denied is counted, and goes on */
+#define IMAGE_AUDIT    (1u << 1) /* what is denied is counted, and goes on */
+#define IMAGE_SHORTCUT (1u << 2) /* POLICY_SHORTCUT is on */
 
 struct image_cell {
 	image_u32 word[4];

@@ -66,6 +66,12 @@ struct outcome {
 	};
 };
 
+/* No source: no line gives it. */
+struct given_setting {
+	unsigned int value;
+	struct policy_origin origin;
+};
+
 struct policy {
 	struct endpoint *endpoints;
 	size_t n_endpoints, endpoints_room;
@@ -76,6 +82,8 @@ struct policy {
 	struct chains egress; /* id -> egress_rules[id] -> rules[] */
 	uint32_t *egress_rules;
 	size_t egress_room;
+
+	struct given_setting settings[POLICY_N_SETTINGS];
 
 	char **sources;
 	size_t n_sources, sources_room;
@@ -91,6 +99,7 @@ struct policy {
 struct policy_mark {
 	size_t n_endpoints, n_rules;
 	uint32_t n_egress;
+	struct given_setting settings[POLICY_N_SETTINGS];
 };
 
 struct policy_mark policy_mark(const struct policy *policy);
@@ -107,6 +116,10 @@ int policy_take_endpoint(struct policy *policy, struct endpoint *endpoint,
 			 struct policy_error *error);
 int policy_take_rule(struct policy *policy, struct rule_slot *slot,
 		     struct policy_error *error);
+int policy_take_setting(struct policy *policy, enum policy_setting setting,
+			const struct given_setting *given, struct policy_error *error);
+/* For what comes after the seal. Return: -EINVAL. */
+int fail_sealed(struct policy_error *error);
 int policy_room(void **array, size_t *room, size_t n, size_t item);
 
 bool endpoint_is_wildcard(const struct endpoint *endpoint);
@@ -207,6 +220,11 @@ int parse_endpoint(struct endpoint *endpoint, struct scanner *scanner,
 		   struct policy_error *error);
 int parse_rule_line(struct policy *policy, struct scanner *scanner, enum policy_op op,
 		    struct policy_error *error);
+
+/* setting.c. Return: an enum policy_setting, or -1. */
+int find_setting(const struct word *word);
+int parse_setting_line(struct policy *policy, struct scanner *scanner,
+		       enum policy_setting setting, struct policy_error *error);
 
 /* Parts of an endpoint. Each takes an empty word as missing. */
 int parse_endpoint_name(struct endpoint *endpoint, const struct word *word,

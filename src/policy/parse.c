@@ -50,7 +50,7 @@ static int parse_line(struct policy *policy, struct scanner *scanner,
 {
 	struct policy_origin here;
 	struct word word;
-	int r = scan_word(scanner, &word, error);
+	int r = scan_word(scanner, &word, error), setting;
 
 	if (r <= 0)
 		return r;
@@ -61,9 +61,14 @@ static int parse_line(struct policy *policy, struct scanner *scanner,
 		return parse_rule_line(policy, scanner, POLICY_BIND, error);
 	if (word_is(&word, "connect"))
 		return parse_rule_line(policy, scanner, POLICY_CONNECT, error);
+	setting = find_setting(&word);
+	if (setting >= 0)
+		return parse_setting_line(policy, scanner, (enum policy_setting)setting,
+					  error);
 	here = origin_at(&scanner->at, &word);
 	return policy_fail(error, &here,
-			   "'%.*s' begins no line; expected endpoint, bind or connect",
+			   "'%.*s' begins no line; expected endpoint, bind, connect or a "
+			   "setting",
 			   WORD(&word));
 }
 

@@ -55,8 +55,11 @@ void policy_allow_named(struct policy *policy)
 
 struct policy_mark policy_mark(const struct policy *policy)
 {
-	return (struct policy_mark){ policy->n_endpoints, policy->n_rules,
-				     policy->egress.n };
+	struct policy_mark mark = { policy->n_endpoints, policy->n_rules,
+				    policy->egress.n };
+
+	memcpy(mark.settings, policy->settings, sizeof(mark.settings));
+	return mark;
 }
 
 void policy_rollback(struct policy *policy, const struct policy_mark *mark)
@@ -67,6 +70,7 @@ void policy_rollback(struct policy *policy, const struct policy_mark *mark)
 		slot_deinit(&policy->rules[--policy->n_rules]);
 	chains_cut(&policy->names, (uint32_t)mark->n_endpoints);
 	chains_cut(&policy->egress, mark->n_egress);
+	memcpy(policy->settings, mark->settings, sizeof(mark->settings));
 }
 
 /* The table of egress prefixes holds places of rules, and has done its work. */
@@ -145,7 +149,7 @@ struct policy_origin origin_at(const struct policy_origin *at, const struct word
 	return here;
 }
 
-static int fail_sealed(struct policy_error *error)
+int fail_sealed(struct policy_error *error)
 {
 	return policy_fail(error, NULL, "the policy is sealed and takes nothing more");
 }

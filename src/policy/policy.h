@@ -9,12 +9,15 @@
  *	WHO := any | COND[,COND...]   COND := uid=N | gid=N | netns=REF | cgroup=PATH
  *	(bind|connect) (tcp|udp|any) ADDR[/LEN][:PORT[-PORT]] = TARGET
  *	TARGET := NAME | host | own | deny[:ERRNO] | from NAME
+ *	shortcut (on|off)
  *
  * IPv6 addresses stand in brackets, with the prefix length inside or outside of them
  * ("[2001:db8::/32]:443" prints back as written here). '#' starts a comment. REF is a
  * pid, a name under /run/netns, or a path holding '/'. An owner may bind and connect, a
  * binder and a connector one of them; all of the conditions of one WHO must hold, and one
  * WHO of several is enough. Who may use an endpoint without any is its keeper's to say.
+ * "shortcut" is a setting, for all of the policy wherever its line stands: twice is an
+ * error unless it says the same.
  *
  * Life: policy_new, any number of policy_add_*, one policy_seal (names are resolved, the
  * index is built), then it is read-only and may be used from any thread.
@@ -92,6 +95,17 @@ enum endpoint_option {
 	ENDPOINT_SHARE = 1 << 1,
 	/* Connect reaches it only while this run is bound there. */
 	ENDPOINT_BOUND = 1 << 2,
+};
+
+/* Each has two or more values, of which 0 is what it is when no line says otherwise. */
+enum policy_setting {
+	POLICY_SHORTCUT, /* off, on: connections to policies of this host go past TCP */
+	POLICY_N_SETTINGS,
+};
+
+enum policy_switch {
+	POLICY_OFF,
+	POLICY_ON,
 };
 
 /* Where a line came from: "p.conf", 3, 1 or "-p 8080:80", 0, 0. */
@@ -287,11 +301,15 @@ const char *endpoint_is_for_module(const struct endpoint *endpoint);
  * blank at the end that it always had. Return: the whole length. */
 size_t endpoint_print_graft(const struct endpoint *endpoint, char *text, size_t size);
 
-/* The policy in its own file format, sorted as judged. Caller frees. NULL: no memory. */
+/* The policy in its own file format, sorted as judged, with the settings that lines give
+ * in front. Caller frees. NULL: no memory. */
 char *policy_print(const struct policy *policy);
 /* One rule or endpoint as its line, without newline, cut at @size. Return: length. */
 size_t policy_print_rule(const struct rule *rule, char *text, size_t size);
 size_t policy_print_endpoint(const struct endpoint *endpoint, char *text, size_t size);
+/* A setting and its value, likewise. */
+size_t policy_print_setting(const struct policy *policy, enum policy_setting setting,
+			    char *text, size_t size);
 /* "p.conf:3" or "-p 8080:80". Return: length. */
 size_t policy_print_origin(const struct policy_origin *origin, char *text, size_t size);
 
@@ -301,6 +319,14 @@ const struct rule *policy_rule(const struct policy *policy, size_t index);
 const struct endpoint *policy_endpoint(const struct policy *policy, size_t index);
 const struct endpoint *policy_find_endpoint(const struct policy *policy,
 					    const char *name);
+
+/* Return: the value. @ret_origin, which may be NULL: the line that says so, or NULL. */
+unsigned int policy_setting(const struct policy *policy, enum policy_setting setting,
+			    const struct policy_origin **ret_origin);
+/* "shortcut". */
+const char *policy_setting_name(enum policy_setting setting);
+/* "on"; NULL: there is no such value. */
+const char *policy_setting_word(enum policy_setting setting, unsigned int value);
 
 /* What a program asks for. @address: AF_INET or AF_INET6. */
 struct policy_query {

@@ -163,6 +163,17 @@ size_t policy_print_endpoint(const struct endpoint *endpoint, char *text, size_t
 	return out.len;
 }
 
+size_t policy_print_setting(const struct policy *policy, enum policy_setting setting,
+			    char *text, size_t size)
+{
+	unsigned int value = policy_setting(policy, setting, NULL);
+	struct out out = { text, size, 0, 0 };
+
+	out_printf(&out, "%s %s", policy_setting_name(setting),
+		   policy_setting_word(setting, value));
+	return out.len;
+}
+
 static void print_graft_place(struct out *out, const struct endpoint *endpoint)
 {
 	switch (endpoint->kind) {
@@ -232,6 +243,22 @@ static bool make_room(struct buffer *buffer)
 	return true;
 }
 
+static bool append_setting(struct buffer *buffer, const struct policy *policy,
+			   enum policy_setting setting)
+{
+	const struct policy_origin *origin;
+
+	policy_setting(policy, setting, &origin);
+	if (!origin)
+		return true;
+	if (!make_room(buffer))
+		return false;
+	buffer->size += policy_print_setting(policy, setting, buffer->text + buffer->size,
+					     buffer->room - buffer->size);
+	buffer->text[buffer->size++] = '\n';
+	return true;
+}
+
 static bool append_endpoint(struct buffer *buffer, const struct endpoint *endpoint)
 {
 	if (!make_room(buffer))
@@ -275,6 +302,8 @@ char *policy_print(const struct policy *policy)
 	struct buffer buffer = { NULL };
 	bool ok = make_room(&buffer);
 
+	for (int i = 0; ok && i < POLICY_N_SETTINGS; i++)
+		ok = append_setting(&buffer, policy, (enum policy_setting)i);
 	for (size_t i = 0; ok && i < policy->n_endpoints; i++)
 		if (policy->endpoints[i].kind != ENDPOINT_NAMED)
 			ok = append_endpoint(&buffer, &policy->endpoints[i]);

@@ -77,6 +77,10 @@ run '129' -e ::/129=host
 run '10.0.0.0/8' -e 10.0.0.0/8
 run '0.0.0.0' -i 0.0.0.0=host
 run 'quic' --engine quic
+run 'shortcut is on already, by --rule:1' --rule 'shortcut on' --rule 'shortcut off'
+warned "--rule:1: 'shortcut on' is for the cgroup engine; notify goes on without" \
+	--rule 'shortcut on'
+warned '' --rule 'shortcut off'
 run 'maybe' --dns maybe
 run 'listen' --rule 'listen tcp 0.0.0.0:80 = host'
 run 'icmp' --rule 'bind icmp 0.0.0.0:80 = host'

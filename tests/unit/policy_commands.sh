@@ -35,6 +35,10 @@ END
 cat >more.conf <<-'END'
 	bind tcp [::]:80 = web
 END
+cat >settings.conf <<-'END'
+	shortcut on
+	bind any 1.2.3.4 = own
+END
 cat >bad.conf <<-'END'
 	bind tcp 0.0.0.0:70000 = web
 	bind tcp 0.0.0.0:80 = wbe
@@ -135,6 +139,24 @@ d = json.load(sys.stdin)
 print(d["verdict"], d["endpoint"], d["registry"], "address" in d)'
 }
 expect "json of an endpoint of the registry" 0 "from out True False" json_registry
+
+expect "a setting, and what it is for" 0 \
+	"no rule matches; the socket stays in the program's own stack
+engine: none needed; no rule moves or denies a socket
+engine cgroup, only if asked for: 'shortcut on', by --rule:1" \
+	"$graft" explain --rule 'shortcut on' connect tcp 10.0.0.1:80
+expect "a setting that contradicts another" 2 \
+	"graft: --rule:1:1: shortcut is on already, by settings.conf:1" \
+	"$graft" explain --policy settings.conf --rule 'shortcut off' connect tcp 10.0.0.1:80
+expect "a setting prints back" 0 "shortcut on
+bind any 1.2.3.4 = own" "$graft" check --print settings.conf
+
+# shellcheck disable=SC2317  # called by expect
+json_settings() {
+	"$graft" explain --json --policy settings.conf connect tcp 10.0.0.1:80 |
+		python3 -c 'import json, sys; print(json.load(sys.stdin)["settings"])'
+}
+expect "json of settings" 0 "{'shortcut': 'on'}" json_settings
 
 echo "1..$n"
 exit $failed

@@ -115,6 +115,7 @@ static void test_mistakes(void **state)
 		{ "metrics [::1]:80\nmetrics [::1]:81", "f:2:1: " },
 		{ "bind tcp 0.0.0.0:80 = host", "f:1:1: " },
 		{ "\n\n  connect tcp 0.0.0.0:80 = host", "f:3:3: " },
+		{ "shortcut on", "f:1:1: settings belong to the policy of a run" },
 		{ "frobnicate", "f:1:1: " },
 		{ "quota held 1\nendpoint x ipv4 1.2.3.4:99999", "f:2:25: " },
 		{ "endpoint x unix /a\nquota held 1\nendpoint x unix /b", "f:3:10: " },

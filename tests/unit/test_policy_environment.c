@@ -140,7 +140,7 @@ static void test_bad_pairs_are_left_out(void **state)
 		  [POLICY_BBCONN] = "a b" }
 	};
 	static const char *const expected[] = {
-		"p:2:1: 'bond' begins no line; expected endpoint, bind or connect",
+		"p:2:1: 'bond' begins no line; expected endpoint, bind, connect or a setting",
 		"GRAFT_CONV_PAIRS 0.0.0.0:x=a: port 'x' is not a number",
 		"GRAFT_CONV_PAIRS y: '=' is missing; expected ADDR:PORT=TARGET",
 		"GRAFT_EGRESS_CONVERT 10.0.0.0/8=b: the same prefix and protocol are "

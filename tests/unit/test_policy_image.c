@@ -93,6 +93,28 @@ static void image_is_judged_alike(void **state)
 		one_policy(&random, random_below(&random, 60));
 }
 
+static unsigned int flags_of(const char *text)
+{
+	_cleanup_free_ struct image_cell *cells = NULL;
+	_cleanup_(policy_freep) struct policy *policy = policy_new();
+	size_t n;
+
+	assert_int_equal(policy_add_text(policy, "f", text, strlen(text), NULL), 0);
+	assert_int_equal(policy_seal(policy, NULL), 0);
+	assert_int_equal(image_new(policy, &cells, &n), 0);
+	return cells[1].word[0];
+}
+
+static void flags_are_those_of_the_policy(void **state)
+{
+	(void)state;
+	assert_int_equal(flags_of(""), 0);
+	assert_int_equal(flags_of("shortcut off"), 0);
+	assert_int_equal(flags_of("shortcut on"), IMAGE_SHORTCUT);
+	assert_int_equal(flags_of("connect any 10.0.0.0/8 = deny\nshortcut on"),
+			 IMAGE_SHORTCUT | IMAGE_DENIES);
+}
+
 /* Whatever the cells hold, nothing outside of them is read and it comes to an end. */
 static void damaged_image_is_survived(void **state)
 {
@@ -129,6 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(image_is_judged_alike),
+		cmocka_unit_test(flags_are_those_of_the_policy),
 		cmocka_unit_test(damaged_image_is_survived),
 	};
 

@@ -36,6 +36,7 @@ static void assert_prints(const char *text, const char *expected)
 static void test_prints_as_written(void **state)
 {
 	static const char text[] =
+		"shortcut on\n"
 		"endpoint web ipv4 127.0.0.1:8080\n"
 		"endpoint cache unix /run/redis.sock\n"
 		"endpoint old unix @name=x netns 12 hold share bound\n"
@@ -67,6 +68,8 @@ static void test_other_spellings(void **state)
 	assert_prints("bind any [::ffff:10.0.0.0/104]:5 = own",
 		      "bind any 10.0.0.0/8:5 = own\n");
 	assert_prints("bind any [::ffff:0:0/96] = own", "bind any 0.0.0.0/0 = own\n");
+	assert_prints("bind any 1.2.3.4 = own\n shortcut\toff # no\nshortcut off",
+		      "shortcut off\nbind any 1.2.3.4 = own\n");
 	assert_prints("endpoint e ipv4 1.2.3.4:1 bound hold netns x\n",
 		      "endpoint e ipv4 1.2.3.4:1 netns x hold bound\n");
 }
@@ -147,8 +150,14 @@ static const struct {
 	{ "connect tcp 1.2.3.4 = from host",
 	  "p:1:28: 'from' needs the name of an endpoint" },
 	{ "listen tcp 1.2.3.4",
-	  "p:1:1: 'listen' begins no line; expected endpoint, bind or "
-	  "connect" },
+	  "p:1:1: 'listen' begins no line; expected endpoint, bind, "
+	  "connect or a setting" },
+	{ "shortcut", "p:1:9: shortcut needs a value; expected off or on" },
+	{ "shortcut maybe",
+	  "p:1:10: 'maybe' is no value of shortcut; expected off or on" },
+	{ "shortcut on off", "p:1:13: 'off' after the value" },
+	{ "shortcut on\n  shortcut on\n  shortcut off",
+	  "p:3:3: shortcut is on already, by p:1" },
 	{ "bind \001 x", "p:1:6: a control character (0x01)" },
 	{ "endpoint", "p:1:9: the endpoint's name is missing" },
 	{ "endpoint a/b ipv4 1.2.3.4:1",
@@ -270,6 +279,33 @@ static void test_failure_leaves_the_policy_as_it_was(void **state)
 	assert_int_equal(policy_seal(policy, &error), -EINVAL);
 }
 
+static void test_settings(void **state)
+{
+	_cleanup_(policy_freep) struct policy *policy = policy_new();
+	const struct policy_origin *origin;
+	struct policy_error error;
+
+	assert_int_equal(policy_setting(policy, POLICY_SHORTCUT, &origin), POLICY_OFF);
+	assert_null(origin);
+	assert_int_equal(policy_add_text(policy, "1", "shortcut on\nbind", 16, &error),
+			 -EINVAL);
+	assert_int_equal(policy_setting(policy, POLICY_SHORTCUT, &origin), POLICY_OFF);
+	assert_null(origin);
+	assert_int_equal(policy_add_text(policy, "2", "\nshortcut off", 13, &error), 0);
+	assert_int_equal(policy_add_text(policy, "3", "shortcut on", 11, &error),
+			 -EINVAL);
+	assert_string_equal(error.text, "3:1:1: shortcut is off already, by 2:2");
+	assert_int_equal(policy_setting(policy, POLICY_SHORTCUT, &origin), POLICY_OFF);
+	assert_string_equal(origin->source, "2");
+	assert_int_equal(policy_seal(policy, &error), 0);
+	assert_int_equal(policy_add_text(policy, "4", "shortcut off", 12, &error),
+			 -EINVAL);
+	assert_string_equal(error.text, "the policy is sealed and takes nothing more");
+	assert_string_equal(policy_setting_name(POLICY_SHORTCUT), "shortcut");
+	assert_string_equal(policy_setting_word(POLICY_SHORTCUT, POLICY_ON), "on");
+	assert_null(policy_setting_word(POLICY_SHORTCUT, 2));
+}
+
 static void collect(void *context, const struct policy_error *error)
 {
 	char *all = context;
@@ -375,6 +411,7 @@ int main(void)
 		cmocka_unit_test(test_text_is_not_a_string),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_failure_leaves_the_policy_as_it_was),
+		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_check_tells_all),
 		cmocka_unit_test(test_print_and_parse_is_the_identity),
 		cmocka_unit_test(test_long_words_do_not_overflow),
