@@ -55,11 +55,6 @@ struct fuzz_call {
 extern const struct fuzz_call socket_calls[], option_calls[], transfer_calls[],
 	wait_calls[], netlink_calls[], other_calls[];
 
-/* --- fuzz_calls.c --- */
-
-/* As @run() does; nothing fails on purpose meanwhile. */
-int without_faults(struct actor *actor, int (*run)(void));
-
 /* --- fuzz_random.c --- */
 
 uint32_t random_bits(struct actor *actor);

@@ -128,38 +128,17 @@ static int open_own(const char *path, int flags)
 }
 
 /* What fails by chance fails in those who have asked for it. */
-static void faults_by_chance(const char *whether)
+static void faults_begin(struct actor *actor)
 {
 	int fd = open("/proc/thread-self/make-it-fail", O_WRONLY | O_CLOEXEC);
 
+	actor->fail_fd = open_own("/proc/thread-self/fail-nth", O_RDWR);
 	if (fd < 0)
 		return;
 	/* Not for those without rights: for them fail-nth has to do. */
-	if (write(fd, whether, 1) != 1 && errno != EPERM)
+	if (write(fd, "1", 1) != 1 && errno != EPERM)
 		perror("make-it-fail");
 	close(fd);
-}
-
-static void faults_begin(struct actor *actor)
-{
-	faults_by_chance("1");
-	actor->fail_fd = open_own("/proc/thread-self/fail-nth", O_RDWR);
-}
-
-int without_faults(struct actor *actor, int (*run)(void))
-{
-	int result, error;
-
-	if (!fuzz.has_faults)
-		return run();
-	faults_by_chance("0");
-	if (actor->fail_fd >= 0 && pwrite(actor->fail_fd, "0", 1, 0) < 0)
-		perror("fail-nth");
-	result = run();
-	error = errno;
-	faults_by_chance("1");
-	errno = error;
-	return result;
 }
 
 static void *actor_run(void *argument)
