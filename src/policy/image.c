@@ -157,6 +157,8 @@ int image_new(const struct policy *policy, struct image_cell **ret_cells, size_t
 	}
 	if (policy_setting(policy, POLICY_SHORTCUT, NULL) == POLICY_ON)
 		cells[1].word[0] |= IMAGE_SHORTCUT;
+	if (policy_setting(policy, POLICY_LOOPBACK, NULL) == POLICY_LOOPBACK_OWN)
+		cells[1].word[0] |= IMAGE_LOOPBACK;
 	image_outcome(cells, policy->n_rules)->word[2] = IMAGE_NONE;
 	*ret_cells = cells;
 	*ret_n = n;

@@ -62,6 +62,7 @@ typedef __u64 image_u64;
 	(1u << 0) /* some rule does: sockets that are not judged are refused */
 #define IMAGE_AUDIT    (1u << 1) /* what is denied is counted, and goes on */
 #define IMAGE_SHORTCUT (1u << 2) /* POLICY_SHORTCUT is on */
+#define IMAGE_LOOPBACK (1u << 3) /* POLICY_LOOPBACK is own */
 
 struct image_cell {
 	image_u32 word[4];

@@ -10,14 +10,15 @@
  *	(bind|connect) (tcp|udp|any) ADDR[/LEN][:PORT[-PORT]] = TARGET
  *	TARGET := NAME | host | own | deny[:ERRNO] | from NAME
  *	shortcut (on|off)
+ *	loopback (host|own)
  *
  * IPv6 addresses stand in brackets, with the prefix length inside or outside of them
  * ("[2001:db8::/32]:443" prints back as written here). '#' starts a comment. REF is a
  * pid, a name under /run/netns, or a path holding '/'. An owner may bind and connect, a
  * binder and a connector one of them; all of the conditions of one WHO must hold, and one
  * WHO of several is enough. Who may use an endpoint without any is its keeper's to say.
- * "shortcut" is a setting, for all of the policy wherever its line stands: twice is an
- * error unless it says the same.
+ * "shortcut" and "loopback" are settings, for all of the policy wherever the line stands:
+ * twice is an error unless it says the same.
  *
  * Life: policy_new, any number of policy_add_*, one policy_seal (names are resolved, the
  * index is built), then it is read-only and may be used from any thread.
@@ -100,12 +101,18 @@ enum endpoint_option {
 /* Each has two or more values, of which 0 is what it is when no line says otherwise. */
 enum policy_setting {
 	POLICY_SHORTCUT, /* off, on: connections to policies of this host go past TCP */
+	POLICY_LOOPBACK, /* host, own: whose 127.0.0.0/8 and [::1] are, without a rule */
 	POLICY_N_SETTINGS,
 };
 
 enum policy_switch {
 	POLICY_OFF,
 	POLICY_ON,
+};
+
+enum policy_loopback {
+	POLICY_LOOPBACK_HOST,
+	POLICY_LOOPBACK_OWN,
 };
 
 /* Where a line came from: "p.conf", 3, 1 or "-p 8080:80", 0, 0. */

@@ -14,6 +14,7 @@ static const struct {
 	const char *values[VALUES_MAX];
 } rows[POLICY_N_SETTINGS] = {
 	[POLICY_SHORTCUT] = { "shortcut", { "off", "on" } },
+	[POLICY_LOOPBACK] = { "loopback", { "host", "own" } },
 };
 
 int find_setting(const struct word *word)

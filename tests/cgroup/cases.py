@@ -74,6 +74,16 @@ def serve(family, kind, address):
     return server
 
 
+def refused(what, made, kind, address):
+    """Nobody is there: connect() says so, or what is sent comes back."""
+    if kind == DGRAM and not address[0].startswith("::ffff:"):
+        made.connect(address)
+        made.send(b"?")
+        fails(what, "ECONNREFUSED", made.recv, 1)
+    else:
+        fails(what, "ECONNREFUSED", made.connect, address)
+
+
 def kinds():
     for family, asked, given in ((V4, ASKED4, GIVEN4), (V6, ASKED6, GIVEN6)):
         for kind in (STREAM, DGRAM):
@@ -401,6 +411,188 @@ def failed_connect_leaves_the_peer():
         same("peer, asked for itself", given, client.getpeername()[:2])
         client.connect(asked)
         same("peer, asked for again", asked, client.getpeername()[:2])
+
+
+LOOPBACK = """
+loopback own
+endpoint outer ipv4 127.0.0.1:4444
+bind any 127.0.0.9:7000 = host
+connect any 127.0.0.9:7000 = host
+bind any 192.168.1.254:4040 = outer
+"""
+
+
+def loopbacks():
+    for family, address in ((V4, "127.0.0.1"), (V4, "127.3.2.1"), (V6, "::1"),
+                            (V6, "::ffff:127.0.0.1")):
+        for kind in (STREAM, DGRAM):
+            yield family, kind, address
+
+
+@case(LOOPBACK)
+def own_loopback_is_one():
+    """Bound, found, shown, and refused where nobody is, like the host's."""
+    for family, kind, address in loopbacks():
+        asked, what = (address, 80), f"{address} {kind}"
+        refused(f"{what}: nobody", make(family, kind), kind, asked)
+        server = serve(family, kind, asked)
+        same(f"{what}: name", asked, server.getsockname()[:2])
+        client = make(family, kind)
+        client.connect(asked)
+        same(f"{what}: peer", asked, client.getpeername()[:2])
+        peer, source = converse(what, client, server, kind)
+        same(f"{what}: source", client.getsockname()[:2], source[:2])
+        if kind == STREAM:
+            same(f"{what}: accepted", asked, peer.getsockname()[:2])
+        refused(f"{what}: another port", make(family, kind), kind, (address, 81))
+        if kind == STREAM:
+            fails(f"{what}: taken", "EADDRINUSE", make(family, kind).bind, asked)
+        server.close()
+        refused(f"{what}: gone", make(family, kind), kind, asked)
+        serve(family, kind, asked).close()
+
+
+@case(LOOPBACK)
+def own_loopback_has_ports_to_pick():
+    for family, kind, address in loopbacks():
+        server = serve(family, kind, (address, 0))
+        port = server.getsockname()[1]
+        client = make(family, kind)
+        client.connect((address, port))
+        converse(address, client, server, kind)
+
+
+@case(LOOPBACK)
+def own_loopback_holds_what_is_bound_to_all():
+    for kind in (STREAM, DGRAM):
+        server = serve(V4, kind, ("0.0.0.0", 8090))
+        for address in ("127.0.0.1", "0.0.0.0", "127.9.9.9"):
+            if kind == DGRAM and address == "127.9.9.9":
+                continue  # is answered from 127.0.0.1, anywhere
+            client = make(V4, kind)
+            client.connect((address, 8090))
+            converse(f"0.0.0.0 as {address}", client, server, kind)
+        fails("taken by all", "EADDRINUSE", make_alone(V4, kind).bind, ("127.0.0.1", 8090))
+        refused("IPv4 only", make(V6, kind), kind, ("::1", 8090))
+        server.close()
+        server = serve(V6, kind, ("::", 8090))
+        for family, address in ((V4, "127.0.0.1"), (V6, "::1")):
+            client = make(family, kind)
+            client.connect((address, 8090))
+            converse(f":: as {address}", client, server, kind)
+        fails("taken by both", "EADDRINUSE", make_alone(V4, kind).bind,
+              ("127.0.0.1", 8090))
+        server.close()
+        server = make(V6, kind)
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        server.bind(("::", 8090))
+        refused("IPv6 only", make(V4, kind), kind, ("127.0.0.1", 8090))
+        server.close()
+        server = serve(V4, kind, ("127.0.0.1", 8090))
+        fails("all, when one is taken", "EADDRINUSE", make_alone(V4, kind).bind,
+              ("0.0.0.0", 8090))
+        fails("all, when one is taken", "EADDRINUSE", make_alone(V6, kind).bind,
+              ("::", 8090))
+
+
+def make_alone(family, kind):
+    made = socket.socket(family, kind)
+    made.settimeout(20)
+    return made
+
+
+@case(LOOPBACK)
+def own_loopback_is_shared_as_asked():
+    for kind in (STREAM, DGRAM):
+        asked, servers = ("127.0.0.1", 8091), []
+        for _ in range(8):
+            server = make_alone(V4, kind)
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            server.bind(asked)
+            if kind == STREAM:
+                server.listen(64)
+            server.setblocking(False)
+            servers.append(server)
+        fails("who does not share", "EADDRINUSE", make_alone(V4, kind).bind, asked)
+        servers.pop(0).close()
+        clients = []
+        for _ in range(200):
+            client = make(V4, kind)
+            client.connect(asked)
+            client.send(b"?")
+            clients.append(client)
+        for server in servers:
+            try:
+                server.accept() if kind == STREAM else server.recvfrom(1)
+            except BlockingIOError:
+                raise Wrong("one of eight met nobody in 200 calls") from None
+        for server in servers:
+            server.close()
+        serve(V4, kind, asked).close()
+
+
+@case(LOOPBACK)
+def own_loopback_datagrams_find_their_way_back():
+    """From a bound and an unbound client, unconnected all of them."""
+    for family, address in ((V4, "127.0.0.1"), (V6, "::1")):
+        server = serve(family, DGRAM, (address, 53))
+        for bound in (None, 5353):
+            client = make(family, DGRAM)
+            if bound:
+                client.bind((address, bound))
+            fails("nobody", "ECONNREFUSED", client.sendto, b"x", (address, 54))
+            client.sendto(b"?", (address, 53))
+            _, source = server.recvfrom(1)
+            same("source", (address, bound or client.getsockname()[1]), source[:2])
+            server.sendto(b"!", source)
+            byte, source = client.recvfrom(1)
+            same("answer", (b"!", (address, 53)), (byte, source[:2]))
+
+
+@case(LOOPBACK)
+def own_loopback_shows_the_port_a_client_asked_for():
+    server = serve(V4, STREAM, ("127.0.0.1", 8092))
+    client = make(V4, STREAM)
+    client.bind(("127.0.0.1", 5001))
+    client.connect(("127.0.0.1", 8092))
+    peer, source = server.accept()
+    same("accept", ("127.0.0.1", 5001), source)
+    same("getpeername", ("127.0.0.1", 5001), peer.getpeername())
+    same("getsockname", ("127.0.0.1", 5001), client.getsockname())
+
+
+@case(LOOPBACK)
+def own_loopback_leaves_rules_alone():
+    for kind in (STREAM, DGRAM):
+        server = serve(V4, kind, ("127.0.0.9", 7000))
+        client = make(V4, kind)
+        client.connect(("127.0.0.9", 7000))
+        converse("host by rule", client, server, kind)
+        server = serve(V4, kind, ASKED4)
+        same("an endpoint", ASKED4, server.getsockname())
+        refused("is not found without a rule", make(V4, kind), kind, GIVEN4)
+    server, client = serve(V4, DGRAM, ("127.0.0.9", 7000)), make(V4, DGRAM)
+    client.sendto(b"?", ("127.0.0.9", 7000))
+    _, source = server.recvfrom(1)
+    server.sendto(b"!", source)
+    same("who was heard is answered", b"!", client.recv(1))
+    fails("who was not is not", "ECONNREFUSED", server.sendto, b"!", ("127.0.0.1", 4))
+
+
+@case(LOOPBACK)
+def own_loopback_has_a_limit():
+    import resource
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 4200:
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4200, most))
+    made = []
+    for _ in range(4096):
+        made.append(make(V4, DGRAM))
+        made[-1].bind(("127.0.0.1", 0))
+    fails("one more", "EPERM", make(V4, DGRAM).bind, ("127.0.0.1", 0))
+    made.pop().close()
+    make(V4, DGRAM).bind(("127.0.0.1", 0))
 
 
 @case(DENIED)

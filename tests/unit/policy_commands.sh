@@ -156,7 +156,7 @@ json_settings() {
 	"$graft" explain --json --policy settings.conf connect tcp 10.0.0.1:80 |
 		python3 -c 'import json, sys; print(json.load(sys.stdin)["settings"])'
 }
-expect "json of settings" 0 "{'shortcut': 'on'}" json_settings
+expect "json of settings" 0 "{'shortcut': 'on', 'loopback': 'host'}" json_settings
 
 echo "1..$n"
 exit $failed

@@ -111,6 +111,8 @@ static void flags_are_those_of_the_policy(void **state)
 	assert_int_equal(flags_of(""), 0);
 	assert_int_equal(flags_of("shortcut off"), 0);
 	assert_int_equal(flags_of("shortcut on"), IMAGE_SHORTCUT);
+	assert_int_equal(flags_of("loopback host"), 0);
+	assert_int_equal(flags_of("loopback own"), IMAGE_LOOPBACK);
 	assert_int_equal(flags_of("connect any 10.0.0.0/8 = deny\nshortcut on"),
 			 IMAGE_SHORTCUT | IMAGE_DENIES);
 }

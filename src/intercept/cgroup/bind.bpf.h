@@ -4,26 +4,12 @@
  */
 #pragma once
 
-#include "intercept/cgroup/endpoint.bpf.h"
+#include "intercept/cgroup/loopback.bpf.h"
 
 /* The kernel refuses to bind it again, and what its program sees stays as it is. */
 static __always_inline int is_bound(struct bpf_sock_addr *ctx)
 {
 	return ctx->sk && ctx->sk->src_port;
-}
-
-static __always_inline int note_bind(struct bpf_sock_addr *ctx, const struct spot *asked,
-				     const struct spot *given, __u32 endpoint)
-{
-	struct view *view = view_of(ctx, 1);
-
-	if (!view)
-		return 0;
-	view->cookie = bpf_get_socket_cookie(ctx);
-	view->endpoint = endpoint;
-	view->bound_asked = *asked;
-	view->bound_is = *given;
-	return 1;
 }
 
 /* Return: 1 the call goes on, 3 and may take a privileged port, 0 it is refused. */
@@ -42,6 +28,12 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 	case TARGET_ENDPOINT:
 		break;
 	default:
+		if (is_own(&call) && !is_bound(ctx)) {
+			error = bind_own(ctx, &call, &given);
+			if (!error)
+				spot_set(ctx, &given, is_v6);
+			return end(&call, &given, error, 1);
+		}
 		view = is_bound(ctx) ? NULL : view_of(ctx, 0);
 		if (view)
 			view->cookie = 0;
@@ -95,6 +87,8 @@ static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 	binder.netns = bpf_get_netns_cookie(ctx);
 	binder.at = *at;
 	binder.proto = proto_of(ctx->type, ctx->protocol);
+	if (view->slot)
+		return !add_own(view, binder.proto, at);
 	binder.life = life_of(view->endpoint);
 	if (add_binder(view->endpoint, &binder, &is_kept))
 		return 0;
@@ -136,10 +130,14 @@ SEC("cgroup/sock_release") int graft_release(struct bpf_sock *ctx)
 	struct view *view = bpf_sk_storage_get(&graft_views, ctx, 0, 0);
 	__u64 cookie;
 
-	if (!view || !(view->flags & VIEW_FILLS))
+	if (!view || !(view->flags & (VIEW_FILLS | VIEW_OWN)))
 		return 1;
 	cookie = bpf_get_socket_cookie(ctx);
-	if (view->cookie == cookie)
+	if (view->cookie != cookie)
+		return 1;
+	if (view->flags & VIEW_OWN)
+		drop_own(view, proto_of(ctx->type, ctx->protocol));
+	else
 		drop_binder(view->endpoint, cookie);
 	return 1;
 }

@@ -43,13 +43,17 @@ struct call {
 	__u32 image, rule, flags;
 };
 
-/* The kernel has no call for it here; it stands near the structure's beginning. */
+/* What the kernel has no call for here stands at the structure's beginning. */
+struct sock_head {
+	__u64 words[4];
+};
+
 static __always_inline int is_v6only(struct bpf_sock *socket)
 {
-	__u64 head[8] = {};
-	struct sock *sk = (void *)head;
+	struct sock_head head = {};
+	struct sock *sk = (void *)&head;
 
-	bpf_probe_read_kernel(head, sizeof(head), socket);
+	bpf_probe_read_kernel(&head, sizeof(head), socket);
 	return BPF_CORE_READ_BITFIELD(sk, __sk_common.skc_ipv6only);
 }
 
@@ -87,6 +91,17 @@ static __always_inline int spot_is(const struct spot *a, const struct spot *b)
 	       a->address[3] == b->address[3];
 }
 
+static __always_inline int spot_is_loopback(const struct spot *spot)
+{
+	if (spot->family == AF_INET)
+		return (bpf_ntohl(spot->address[0]) >> 24) == 127;
+	if (spot->address[0] || spot->address[1])
+		return 0;
+	return (!spot->address[2] && spot->address[3] == bpf_htonl(1)) ||
+	       (spot->address[2] == bpf_htonl(0xffff) &&
+		(bpf_ntohl(spot->address[3]) >> 24) == 127);
+}
+
 static __always_inline void spot_set(struct bpf_sock_addr *ctx, const struct spot *spot,
 				     int is_v6)
 {
@@ -107,6 +122,15 @@ static __always_inline __u32 image_now(void)
 	__u64 *image = bpf_get_local_storage(&graft_judged, 0);
 
 	return image ? (__u32)*image : 0;
+}
+
+/* Of the policy. */
+static __always_inline __u32 image_flags(__u32 image)
+{
+	void *cells = judge_open(image);
+	struct image_cell *more = cells ? judge_cell(cells, 1) : NULL;
+
+	return more ? more->word[0] : 0;
 }
 
 static __always_inline void describe(struct call *call, struct bpf_sock_addr *ctx, int op,
@@ -230,4 +254,46 @@ static __always_inline struct view *view_of(struct bpf_sock_addr *ctx, int make)
 		return NULL;
 	return bpf_sk_storage_get(&graft_views, ctx->sk, 0,
 				  make ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+}
+
+/* A member of struct bpf_sock. The verifier takes no address that was reckoned out before,
+ * as for two loads made one. */
+#define SOCK_WORD(sk, member)                   \
+	__extension__({                         \
+		__u32 word_ = (sk)->member;     \
+		asm volatile("" : "+r"(word_)); \
+		word_;                          \
+	})
+
+/* Is the socket connected to @spot now? */
+static __always_inline int is_peer_now(struct bpf_sock_addr *ctx, const struct spot *spot,
+				       int is_v6)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || sk->dst_port != spot->port)
+		return 0;
+	if (!is_v6)
+		return SOCK_WORD(sk, dst_ip4) == spot->address[0];
+	return SOCK_WORD(sk, dst_ip6[0]) == spot->address[0] &&
+	       SOCK_WORD(sk, dst_ip6[1]) == spot->address[1] &&
+	       SOCK_WORD(sk, dst_ip6[2]) == spot->address[2] &&
+	       SOCK_WORD(sk, dst_ip6[3]) == spot->address[3];
+}
+
+/* A bind that may fail yet is noted. Return: NULL when there is no memory. */
+static __always_inline struct view *note_bind(struct bpf_sock_addr *ctx,
+					      const struct spot *asked,
+					      const struct spot *given, __u32 endpoint)
+{
+	struct view *view = view_of(ctx, 1);
+
+	if (!view)
+		return NULL;
+	view->cookie = bpf_get_socket_cookie(ctx);
+	view->endpoint = endpoint;
+	view->slot = 0;
+	view->bound_asked = *asked;
+	view->bound_is = *given;
+	return view;
 }

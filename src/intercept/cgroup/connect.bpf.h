@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "intercept/cgroup/endpoint.bpf.h"
+#include "intercept/cgroup/loopback.bpf.h"
 
 static __always_inline int bind_first(struct bpf_sock_addr *ctx, const struct spot *from,
 				      int is_v6)
@@ -30,29 +30,16 @@ static __always_inline int bind_first(struct bpf_sock_addr *ctx, const struct sp
 	return bpf_bind(ctx, (void *)&in, sizeof(in));
 }
 
-/* Is the socket connected to @spot now? */
-static __always_inline int is_peer_now(struct bpf_sock_addr *ctx, const struct spot *spot,
-				       int is_v6)
-{
-	struct bpf_sock *sk = ctx->sk;
-
-	if (!sk || sk->dst_port != spot->port)
-		return 0;
-	if (!is_v6)
-		return sk->dst_ip4 == spot->address[0];
-	return sk->dst_ip6[0] == spot->address[0] && sk->dst_ip6[1] == spot->address[1] &&
-	       sk->dst_ip6[2] == spot->address[2] && sk->dst_ip6[3] == spot->address[3];
-}
-
 /* The call may fail yet: whom the socket is connected to is kept. */
-static __always_inline int note_peer(struct bpf_sock_addr *ctx, const struct spot *asked,
-				     const struct spot *given, int is_v6)
+static __always_inline struct view *note_peer(struct bpf_sock_addr *ctx,
+					      const struct spot *asked,
+					      const struct spot *given, int is_v6)
 {
 	struct view *view = view_of(ctx, 1);
 	struct peer *peer;
 
 	if (!view)
-		return 0;
+		return NULL;
 	peer = &view->peers[0];
 	if (peer->is.family && !spot_is(&peer->is, given) &&
 	    is_peer_now(ctx, &peer->is, is_v6))
@@ -62,7 +49,7 @@ static __always_inline int note_peer(struct bpf_sock_addr *ctx, const struct spo
 	peer->asked = *asked;
 	peer->is = *given;
 	view->flags |= VIEW_PEER;
-	return 1;
+	return view;
 }
 
 /* @asked stands for itself from now on. */
@@ -78,11 +65,49 @@ static __always_inline void forget_peer(struct bpf_sock_addr *ctx,
 			view->peers[i].is.family = 0;
 }
 
+static __always_inline int find_target(const struct call *call, struct bpf_sock_addr *ctx,
+				       struct spot *given)
+{
+	return IMAGE_TARGET(call->outcome->word[0]) == TARGET_ENDPOINT
+		       ? find_endpoint(call, ctx, given)
+		       : find_own(ctx, call, given);
+}
+
+/* Where a connect is refused by the kernel itself, and at the time it would be: nobody can
+ * be bound to port 0. Return: 0, or the error to fail with. */
+static __always_inline int lead_to_nobody(const struct call *call, struct spot *given)
+{
+	int is_mapped = call->judged.is_v6 && judge_is_mapped(&call->judged);
+
+	/* Its datagrams go through the hook for IPv4, which may not give them port 0. */
+	if (is_mapped && call->judged.proto == 1)
+		return ECONNREFUSED;
+	given->port = 0;
+	given->family = AF_INET;
+	given->address[0] = bpf_htonl(0x7f000001);
+	given->address[1] = given->address[2] = given->address[3] = 0;
+	if (is_mapped) {
+		spot_map(given);
+	} else if (call->judged.is_v6) {
+		given->family = AF_INET6;
+		spot_to_loopback(given, 1);
+	}
+	return 0;
+}
+
+/* Whom it talks to there is to be shown by what they asked for. */
+static __always_inline void note_own(struct view *view, const struct call *call)
+{
+	if (IMAGE_TARGET(call->outcome->word[0]) == TARGET_OWN && !view->slot)
+		view->slot = CGROUP_SLOT(call->image);
+}
+
 /* Return: as the programs. */
 static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct call call = {};
 	struct spot given = {};
+	struct view *view;
 	int error;
 
 	if (!take_up(&call, ctx, JUDGE_CONNECT, is_v6, &error))
@@ -100,14 +125,19 @@ static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 	case TARGET_ENDPOINT:
 		break;
 	default:
+		if (is_own(&call))
+			break;
 		forget_peer(ctx, &call.asked);
 		return end(&call, &call.asked, 0, 1);
 	}
-	error = find_endpoint(&call, ctx, &given);
-	if (!error && !note_peer(ctx, &call.asked, &given, is_v6))
-		error = ENOBUFS;
-	if (error)
-		return end(&call, &given, error, 1);
+	error = find_target(&call, ctx, &given);
+	if (error == ECONNREFUSED)
+		error = lead_to_nobody(&call, &given);
+	spot_unwild(&call.asked, is_v6);
+	view = error ? NULL : note_peer(ctx, &call.asked, &given, is_v6);
+	if (!view)
+		return end(&call, &given, error ? error : ENOBUFS, 1);
+	note_own(view, &call);
 	spot_set(ctx, &given, is_v6);
 	return end(&call, &given, 0, 1);
 }
@@ -124,9 +154,10 @@ SEC("cgroup/connect6") int graft_connect6(struct bpf_sock_addr *ctx)
 
 /* --- datagrams --------------------------------------------------------------------- */
 
-static __always_inline void note_sent(struct bpf_sock_addr *ctx, const struct spot *asked,
+static __always_inline void note_sent(struct bpf_sock_addr *ctx, const struct call *call,
 				      const struct spot *given)
 {
+	const struct spot *asked = &call->asked;
 	struct sent_key key = { .cookie = bpf_get_socket_cookie(ctx), .to = *given };
 	struct spot mapped = *asked, *known;
 	struct view *view;
@@ -140,8 +171,10 @@ static __always_inline void note_sent(struct bpf_sock_addr *ctx, const struct sp
 		return;
 	bpf_map_update_elem(&graft_sent, &key, &mapped, BPF_ANY);
 	view = view_of(ctx, 1);
-	if (view)
-		view->flags |= VIEW_SENT;
+	if (!view)
+		return;
+	view->flags |= VIEW_SENT;
+	note_own(view, call);
 }
 
 static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
@@ -169,16 +202,18 @@ static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 	case TARGET_ENDPOINT:
 		break;
 	default:
+		if (is_own(&call))
+			break;
 		return end(&call, &call.asked, 0, 1);
 	}
-	error = find_endpoint(&call, ctx, &given);
+	error = find_target(&call, ctx, &given);
 	/* The kernel sends no datagram there that was for an IPv6 address. */
 	if (!error && is_v6 && given.address[2] == bpf_htonl(0xffff) &&
 	    !given.address[0] && !given.address[1])
 		error = EAFNOSUPPORT;
 	if (error)
 		return end(&call, &given, error, 1);
-	note_sent(ctx, &call.asked, &given);
+	note_sent(ctx, &call, &given);
 	spot_set(ctx, &given, is_v6);
 	return end(&call, &given, 0, 1);
 }

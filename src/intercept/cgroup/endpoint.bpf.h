@@ -124,7 +124,7 @@ static __always_inline struct bpf_sock *look_for(struct bpf_sock_addr *ctx,
 		       : bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 }
 
-/* As is_v6only(). The kernel offers the cookie of the caller's socket alone. */
+/* The kernel offers the cookie of the caller's socket alone. */
 static __always_inline __u64 cookie_of(struct bpf_sock *found)
 {
 	__u64 head[17] = {};
@@ -190,6 +190,17 @@ static __always_inline int spot_is_zero(const struct spot *spot)
 {
 	return !spot->address[0] && !spot->address[1] && !spot->address[2] &&
 	       !spot->address[3];
+}
+
+/* A wildcard address that was connected to is shown as loopback. */
+static __always_inline void spot_unwild(struct spot *spot, int is_v6)
+{
+	if (spot->address[0] || spot->address[1] || spot->address[3])
+		return;
+	if (!spot->address[2])
+		spot_to_loopback(spot, is_v6);
+	else if (spot->address[2] == bpf_htonl(0xffff))
+		spot->address[3] = bpf_htonl(0x7f000001);
 }
 
 /* As it is written, or as graftd says. Return: 0, or the error to fail with. */

@@ -19,10 +19,12 @@
 #define SOCK_RAW        3
 #define EPERM           1
 #define ENOENT          2
+#define EADDRINUSE      98
 #define EAFNOSUPPORT    97
 #define ENOBUFS         105
 #define ECONNREFUSED    111
-#define TARGET_ENDPOINT 2 /* enum policy_target */
+#define TARGET_OWN      0 /* enum policy_target */
+#define TARGET_ENDPOINT 2
 #define TARGET_FROM     3
 #define TARGET_DENY     4
 #define KIND_IPV4       0 /* enum endpoint_kind */
@@ -96,6 +98,21 @@ struct {
 	__type(key, __u32);
 	__type(value, struct granted);
 } graft_granted SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LOOPBACK_MAX);
+	__type(key, struct loopback_key);
+	__type(value, struct loopback_value);
+} graft_loopback SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CGROUP_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} graft_loopback_n SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -11,6 +11,10 @@
  *			one for what it will be
  *	views		by socket: what its program asked for, what that became
  *	sent		by socket and destination of a datagram: what was asked for
+ *	loopback	by policy and address: a socket bound to a loopback of the
+ *			policy's own, and where it really is; by the port it really
+ *			has: the one it asked for
+ *	loopback_n	by policy: how many of those there are
  *	names, places, endpoints, granted	see wire/places.h
  *	traced		ring of struct traced, filled while control.tracing is set
  */
@@ -27,6 +31,10 @@
 #define CGROUP_SLOTS       32768
 #define CGROUP_SLOT(image) ((image) / 2)
 #define CGROUP_SENT        65536
+#define LOOPBACK_MAX       65536
+#define LOOPBACK_OF_ONE    4096             /* sockets of one policy */
+#define LOOPBACK_SHARERS   32               /* of one address */
+#define LOOPBACK_REVERSE   LOOPBACK_SHARERS /* as an index */
 #define CGROUP_RING        (256 * 1024)
 
 enum view_flag {
@@ -34,6 +42,7 @@ enum view_flag {
 	VIEW_PEER = 1 << 1,  /* one of @peers at least */
 	VIEW_SENT = 1 << 2,  /* datagrams, to addresses that became others */
 	VIEW_FILLS = 1 << 3, /* stands among the binders of @endpoint */
+	VIEW_OWN = 1 << 4,   /* has an entry in the loopback of @slot */
 };
 
 /* @is.family 0: none. */
@@ -43,7 +52,9 @@ struct peer {
 
 /* Two peers, as a connect may fail: the one it was connected to before stays. */
 struct view {
-	__u64 cookie; /* of the socket that was bound, not of those it accepts */
+	__u32 slot;          /* whose own loopback it has to do with, or 0 */
+	__u16 index, shares; /* its entry there; enum loopback_flag */
+	__u64 cookie;        /* of the socket that was bound, not of those it accepts */
 	__u32 flags;
 	__u32 endpoint;
 	struct spot bound_asked, bound_is;
@@ -57,6 +68,25 @@ struct sent_key {
 	__u64 cookie;
 	struct spot to;
 	__u32 pad;
+};
+
+/* An IPv4 address is mapped; numbers are of this machine's byte order. @port is the one
+ * asked for, or with LOOPBACK_REVERSE the one it is. */
+struct loopback_key {
+	__u32 slot, proto, port, index;
+	__u32 address[4];
+};
+
+enum loopback_flag {
+	LOOPBACK_PORT_SHARED = 1 << 0, /* SO_REUSEPORT */
+	LOOPBACK_ADDR_SHARED = 1 << 1, /* SO_REUSEADDR, of datagram sockets */
+	LOOPBACK_V6ONLY = 1 << 2,
+};
+
+struct loopback_value {
+	__u64 cookie;
+	struct spot at; /* for LOOPBACK_REVERSE, what was asked for */
+	__u32 flags;
 };
 
 struct traced {

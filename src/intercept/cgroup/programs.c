@@ -52,6 +52,7 @@ static const char *const map_names[N_MAPS] = {
 	[MAP_VIEWS] = "graft_views",          [MAP_SENT] = "graft_sent",
 	[MAP_ENDPOINTS] = PLACES_BINDERS_MAP, [MAP_NAMES] = PLACES_NAMES_MAP,
 	[MAP_PLACES] = PLACES_PLACES_MAP,     [MAP_GRANTED] = PLACES_GRANTED_MAP,
+	[MAP_LOOPBACK] = "graft_loopback",    [MAP_LOOPBACK_N] = "graft_loopback_n",
 	[MAP_TRACED] = "graft_traced",        [MAP_CONTROL] = "graft_control",
 };
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "intercept/cgroup/endpoint.bpf.h"
+#include "intercept/cgroup/loopback.bpf.h"
 
 /* What was asked for to be connected to @is, or NULL. */
 static __always_inline const struct spot *peer_asked(const struct view *view,
@@ -28,8 +28,12 @@ static __always_inline int show_peer(struct bpf_sock_addr *ctx, int is_v6)
 		return 1;
 	spot_of(&is, ctx, is_v6);
 	asked = peer_asked(view, &is);
-	if (asked)
+	if (asked) {
 		spot_set(ctx, asked, is_v6);
+	} else if (view->slot) {
+		show_own_port(view->slot, proto_of(ctx->type, ctx->protocol), &is);
+		ctx->user_port = is.port;
+	}
 	return 1;
 }
 
@@ -78,6 +82,19 @@ SEC("cgroup/getsockname6") int graft_getsockname6(struct bpf_sock_addr *ctx)
 	return show_own(ctx, 1);
 }
 
+/* It may be answered, though no socket of this policy's own loopback. */
+static __always_inline void note_stranger(struct bpf_sock_addr *ctx,
+					  const struct spot *source)
+{
+	__u32 image;
+
+	if (!spot_is_loopback(source))
+		return;
+	image = image_now();
+	if (image && image_flags(image) & IMAGE_LOOPBACK)
+		note_heard(ctx, source);
+}
+
 static __always_inline int show_source(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct view *view = view_of(ctx, 0);
@@ -85,20 +102,28 @@ static __always_inline int show_source(struct bpf_sock_addr *ctx, int is_v6)
 	struct spot shown;
 	struct sent_key key = {};
 
-	if (!view || !(view->flags & (VIEW_PEER | VIEW_SENT)))
-		return 1;
 	spot_of(&key.to, ctx, is_v6);
+	if (!view || !view->slot)
+		note_stranger(ctx, &key.to);
+	if (!view || !(view->slot || view->flags & (VIEW_PEER | VIEW_SENT)))
+		return 1;
 	asked = peer_asked(view, &key.to);
 	if (asked) {
 		spot_set(ctx, asked, is_v6);
 		return 1;
 	}
+	shown = key.to;
 	key.cookie = bpf_get_socket_cookie(ctx);
 	if (!is_v6)
 		spot_map(&key.to);
-	asked = bpf_map_lookup_elem(&graft_sent, &key);
-	if (!asked)
+	asked = view->flags & VIEW_SENT ? bpf_map_lookup_elem(&graft_sent, &key) : NULL;
+	if (!asked) {
+		if (view->slot) {
+			show_own_port(view->slot, 1, &shown);
+			ctx->user_port = shown.port;
+		}
 		return 1;
+	}
 	shown = *asked;
 	if (!is_v6)
 		shown.address[0] = shown.address[3];

@@ -167,8 +167,7 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
 		       : 0;
 }
 
-/* One endpoint of @slot's after the other, from the start again each time: what was found
- * is gone by then. */
+/* Deleted while they are walked over: from the last that stays, or from the start. */
 static void forget_endpoints(struct cgroup_programs *programs, uint32_t slot)
 {
 	int names = programs->maps[MAP_NAMES];
@@ -188,11 +187,30 @@ static void forget_endpoints(struct cgroup_programs *programs, uint32_t slot)
 	}
 }
 
+static void forget_loopback(struct cgroup_programs *programs, uint32_t slot)
+{
+	int map = programs->maps[MAP_LOOPBACK];
+	struct loopback_key key, next;
+	uint32_t none = 0;
+	void *at = NULL;
+
+	while (bpf_map_get_next_key(map, at, &next) == 0) {
+		if (next.slot == slot) {
+			bpf_map_delete_elem(map, &next);
+			continue;
+		}
+		key = next;
+		at = &key;
+	}
+	bpf_map_update_elem(programs->maps[MAP_LOOPBACK_N], &slot, &none, BPF_ANY);
+}
+
 void slot_empty(struct cgroup_programs *programs, uint32_t slot)
 {
 	for (uint32_t image = 2 * slot; image < 2 * slot + 2; image++)
 		bpf_map_delete_elem(programs->maps[MAP_IMAGES], &image);
 	forget_endpoints(programs, slot);
+	forget_loopback(programs, slot);
 }
 
 /* The slots of cgroups that are there. */
