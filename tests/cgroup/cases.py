@@ -395,6 +395,20 @@ def raw_sockets_are_left_alone_without_denials():
     socket.socket(V4, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
 
 
+UDPLITE = 136
+
+
+@case(DENIED)
+def sockets_that_nothing_judges_are_refused():
+    for family in (V4, V6):
+        fails("UDP-Lite", "EPERM", socket.socket, family, DGRAM, UDPLITE)
+
+
+@case("")
+def sockets_that_nothing_judges_are_left_alone_without_denials():
+    socket.socket(V4, DGRAM, UDPLITE).close()
+
+
 @case("endpoint alt ipv6 [::1]:6666\nconnect udp [2001:db8::1]:53 = alt4\n"
       "endpoint alt4 ipv4 127.0.0.1:4444\n")
 def datagram_cannot_change_its_family():
