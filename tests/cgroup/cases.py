@@ -642,6 +642,52 @@ def raw_sockets_are_left_alone_without_denials():
     socket.socket(V4, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
 
 
+UDPLITE = 136
+
+
+@case(DENIED)
+def sockets_that_nothing_judges_are_refused():
+    for family in (V4, V6):
+        fails("UDP-Lite", "EPERM", socket.socket, family, DGRAM, UDPLITE)
+
+
+@case("")
+def sockets_that_nothing_judges_are_left_alone_without_denials():
+    socket.socket(V4, DGRAM, UDPLITE).close()
+
+
+IPV6_RTHDR = 57
+
+
+def route_by(sock, hop):
+    """To ::1, and to @hop first."""
+    sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RTHDR, bytes([0, 4, 4, 1, 1, 0, 0, 0])
+                    + socket.inet_pton(V6, "::1") + socket.inet_pton(V6, hop))
+
+
+@case(DENIED)
+def source_routes_do_not_leave():
+    made = make(V6, DGRAM)
+    route_by(made, "::1")
+    fails("routing header", "EPERM", made.sendto, b"x", ("::1", 9))
+    made.setsockopt(socket.IPPROTO_IPV6, IPV6_RTHDR, b"")
+    made.sendto(b"x", ("::1", 9))
+    made = make(V4, DGRAM)
+    try:
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS,
+                        bytes([1, 131, 7, 4]) + socket.inet_aton("127.0.0.2"))
+    except PermissionError:
+        return  # newer kernels want a capability
+    fails("IP options", "EPERM", made.sendto, b"x", ("127.0.0.1", 9))
+
+
+@case("")
+def source_routes_leave_without_denials():
+    made = make(V6, DGRAM)
+    route_by(made, "::1")
+    made.sendto(b"x", ("::1", 9))
+
+
 @case("endpoint alt ipv6 [::1]:6666\nconnect udp [2001:db8::1]:53 = alt4\n"
       "endpoint alt4 ipv4 127.0.0.1:4444\n")
 def datagram_cannot_change_its_family():

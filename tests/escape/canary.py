@@ -3,9 +3,11 @@
 
 A canary says that something reached it: a TCP one by any accept, a UDP one by any
 datagram, the kernel's ICMP counters by any echo request, the socket tables by any
-listener that was not there before. It answers nothing.
+listener that was not there before, a packet socket by any packet that has a route and
+is on its way to a denied address. It answers nothing.
 """
 
+import ctypes
 import os
 import selectors
 import signal
@@ -15,7 +17,19 @@ import threading
 
 LO = 1
 GIVEN = 7710
+OF_LETTER = {7704: b'a', 7705: b'b'}
 UDPLITE = 136
+DENIED = {socket.inet_pton(family, address) for family, address in (
+    (socket.AF_INET, '10.77.0.66'), (socket.AF_INET, '127.0.0.1'), (socket.AF_INET6, 'fd77::66'))}
+ETH_P_ALL = 3
+SO_ATTACH_FILTER = 26
+# Packets with options (IPv4) or with a routing header first (IPv6), from their IP header on.
+WITH_ROUTE = (
+    (0x30, 0, 0, 0), (0x54, 0, 0, 0xf0), (0x15, 3, 0, 0x60),  # the version
+    (0x30, 0, 0, 0), (0x54, 0, 0, 0x0f), (0x25, 2, 3, 5),     # the length of the header
+    (0x30, 0, 0, 6), (0x15, 0, 1, 43),                        # what comes next
+    (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0),
+)
 
 
 def host_make():
@@ -87,6 +101,23 @@ def listeners():
             if waits and port != GIVEN:
                 found.add((f'listener {table} {fields[1]}', fields[9]))
     return found
+
+
+class Filter(ctypes.Structure):
+    _fields_ = [('code', ctypes.c_uint16), ('jt', ctypes.c_uint8), ('jf', ctypes.c_uint8), ('k', ctypes.c_uint32)]
+
+
+class Program(ctypes.Structure):
+    _fields_ = [('n', ctypes.c_uint16), ('first', ctypes.POINTER(Filter))]
+
+
+def packets_with_routes():
+    sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
+    code = (Filter * len(WITH_ROUTE))(*WITH_ROUTE)
+    sniffer.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, bytes(Program(len(WITH_ROUTE), code)))
+    sniffer.bind(('lo', ETH_P_ALL))
+    sniffer.setblocking(False)
+    return sniffer
 
 
 def echo_requests():
@@ -167,6 +198,12 @@ class Canary:
             if kind == stream:
                 named.listen(512)
             self.selector.register(named, selectors.EVENT_READ, handler)
+        self.selector.register(packets_with_routes(), selectors.EVENT_READ, self.on_packet)
+        # where the policies of a swap lead: the letter says whom it was for
+        for family, address in ((v4, '10.77.0.1'), (v6, 'fd77::1')):
+            for port in OF_LETTER:
+                self.add(family, stream, (address, port), self.on_led)
+                self.add(family, datagram, (address, port), self.on_letter)
         helper = socket.socket(socket.AF_UNIX, stream)
         helper.bind(str(self.helper_path))
         os.chmod(self.helper_path, 0o666)
@@ -197,6 +234,33 @@ class Canary:
         sock.recv(1 << 16)
         address, port = sock.getsockname()[:2]
         self.touch(f'client {address}' if port == 40002 else f'datagram {address}')
+
+    def on_packet(self, sock):
+        packet = sock.recv(1 << 16)
+        target = packet[16:20] if packet[0] >> 4 == 4 else packet[24:40]
+        if target in DENIED:
+            self.touch('routed to ' + socket.inet_ntop(
+                socket.AF_INET if len(target) == 4 else socket.AF_INET6, target))
+
+    def on_letter(self, sock):
+        if sock.recv(1 << 16) != OF_LETTER[sock.getsockname()[1]]:
+            self.touch('a mix of two policies')
+
+    def on_led(self, sock):
+        connection, _ = sock.accept()
+        connection.setblocking(False)
+        self.selector.register(connection, selectors.EVENT_READ, self.on_first)
+
+    def on_first(self, connection):
+        port = connection.getsockname()[1]
+        try:
+            data = connection.recv(1)
+        except OSError:
+            data = b''
+        if data and data != OF_LETTER[port]:
+            self.touch('a mix of two policies')
+        self.selector.unregister(connection)
+        connection.close()
 
     def on_name(self, sock):
         connection, _ = sock.accept()

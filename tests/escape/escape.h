@@ -69,6 +69,11 @@ enum {
 	IS_GRANTED = 1 << 10,   /* somebody outside opened the way; shown, not failed */
 	TCP_ONLY = 1 << 11,     /* made for the policy that lets no datagram leave */
 	NEEDS_UNIX = 1 << 12,   /* rules with endpoints that are UNIX sockets */
+	ONLY_CGROUP = 1 << 13,  /* means nothing behind another engine */
+	STARTS_OPEN = 1 << 14,  /* under a policy that allows all, until "replace" */
+	SWAPS = 1 << 15,        /* under two policies in turn, from "swap" on */
+	NEEDS_TAKER = 1 << 16,  /* a run with an open policy uses sockets it is sent */
+	NEEDS_POLLER = 1 << 17, /* a process outside keeps a ring that it polls */
 };
 
 struct way {
@@ -91,7 +96,9 @@ extern const struct attempt attempts_address[], attempts_reconnect[], attempts_c
 	attempts_send[], attempts_option[], attempts_bind[], attempts_race[],
 	attempts_table[], attempts_table_clone[], attempts_unix[], attempts_abi[],
 	attempts_ring[], attempts_namespace[], attempts_rights[], attempts_process[],
-	attempts_seccomp[], attempts_family[], attempts_flood[], attempts_pointer[];
+	attempts_seccomp[], attempts_family[], attempts_flood[], attempts_pointer[],
+	attempts_route[], attempts_random[], attempts_cgroup[], attempts_replace[],
+	attempts_poll[];
 
 struct target {
 	union {
@@ -137,6 +144,10 @@ void reach(int fd, const struct target *target);
 int host_socket(const struct way *way);
 /* The allowed service answers: 0, or -1. */
 int check_allowed(const struct way *way);
+/* The loopback and the denied address, by fresh sockets. */
+void reach_both(const struct way *way);
+/* Where cgroup v2 is mounted, and our own cgroup there, a path of @size. */
+bool own_cgroup(char mount[256], char *own, size_t size);
 /* Asks the runner to look for listeners of ours in the host's stack, and waits. */
 void check_listeners(void);
 /* The same for one port. */

@@ -5,7 +5,9 @@
  *						that the allowed service answers
  * escape --fd N WAY				what an exec'd copy of a socket does
  * escape --with-descriptors COMMAND...		leaves a ring and sockets open for COMMAND
+ * escape --with-poller COMMAND...		leaves a ring open that is polled here
  * escape --give PATH WAY			sends one socket to whoever connects there
+ * escape --take PATH WAY			uses the sockets it is sent there
  * escape --victim				a process to be attacked; says "ready"
  *
  * Exit status: 0 tried, 3 the allowed service did not answer, 4 not after the attempt,
@@ -30,7 +32,8 @@ static const struct attempt *const tables[] = {
 	attempts_option,  attempts_bind,        attempts_race,      attempts_table,
 	attempts_abi,     attempts_ring,        attempts_namespace, attempts_rights,
 	attempts_process, attempts_seccomp,     attempts_family,    attempts_flood,
-	attempts_pointer, attempts_table_clone, attempts_unix,
+	attempts_pointer, attempts_table_clone, attempts_unix,      attempts_route,
+	attempts_random,  attempts_cgroup,      attempts_replace,   attempts_poll,
 };
 
 static const struct way ways[] = {
@@ -68,7 +71,9 @@ static const struct {
 	{ IS_KNOWN_OPEN, "known" },   { ENDS_RUN, "ends" },
 	{ COMPARES, "compares" },     { NARROW_ONLY, "narrow" },
 	{ IS_GRANTED, "granted" },    { TCP_ONLY, "tcp-only" },
-	{ NEEDS_UNIX, "unix" },
+	{ NEEDS_UNIX, "unix" },       { ONLY_CGROUP, "cgroup" },
+	{ STARTS_OPEN, "open" },      { SWAPS, "swap" },
+	{ NEEDS_TAKER, "taker" },     { NEEDS_POLLER, "poller" },
 };
 
 static int list(void)
@@ -118,6 +123,10 @@ static int mode_find(int argc, char **argv)
 		return mode_fd(atoi(argv[2]), way_find(argv[3]));
 	if (argc == 4 && !strcmp(argv[1], "--give") && way_find(argv[3]))
 		return mode_give(argv[2], way_find(argv[3]));
+	if (argc == 4 && !strcmp(argv[1], "--take") && way_find(argv[3]))
+		return mode_take(argv[2], way_find(argv[3]));
+	if (argc > 2 && !strcmp(argv[1], "--with-poller"))
+		return mode_with_poller(argv + 2);
 	if (argc == 2 && !strcmp(argv[1], "--identity"))
 		return mode_identity();
 	return -1;

@@ -21,5 +21,7 @@ struct race {
 
 void race_start(struct race *race, void *(*flip)(void *), void *context);
 bool race_goes_on(struct race *race);
+/* However many tries it has made. */
+bool race_has_time(void);
 bool race_is_over(void);
 void race_end(struct race *race);

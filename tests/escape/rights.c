@@ -37,9 +37,8 @@ static int unix_socket(const char *path, struct sockaddr_un *address)
 	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
-static int take(const char *path, const struct way *way)
+static int receive_descriptor(int via)
 {
-	struct sockaddr_un address = {};
 	union control control = {};
 	char byte = 0;
 	struct iovec iov = { &byte, 1 };
@@ -47,18 +46,27 @@ static int take(const char *path, const struct way *way)
 				  .msg_iovlen = 1,
 				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
-	int via = unix_socket(path, &address), fd;
+	int fd;
 
-	if (seen("connect(AF_UNIX)",
-		 connect(via, (struct sockaddr *)&address, sizeof(address))) < 0)
-		return -1;
-	if (send(via, way->name, 4, MSG_NOSIGNAL) != 4 ||
-	    recvmsg(via, &message, 0) != 1 ||
+	if (recvmsg(via, &message, 0) != 1 ||
 	    message.msg_controllen < CMSG_LEN(sizeof(int))) {
 		note("no descriptor came");
 		return -1;
 	}
 	memcpy(&fd, CMSG_DATA(&control.align), sizeof(fd));
+	return fd;
+}
+
+static int take(const char *path, const struct way *way)
+{
+	struct sockaddr_un address = {};
+	int via = unix_socket(path, &address), fd = -1;
+
+	if (seen("connect(AF_UNIX)",
+		 connect(via, (struct sockaddr *)&address, sizeof(address))) < 0)
+		return -1;
+	if (send(via, way->name, 4, MSG_NOSIGNAL) == 4)
+		fd = receive_descriptor(via);
 	close(via);
 	return fd;
 }
@@ -104,7 +112,7 @@ static void datagram(const struct way *way)
 	       way_find(way->family == AF_INET ? "udp4" : "udp6"));
 }
 
-static void give_one(int via, const struct way *way)
+static void send_descriptor(int via, int fd)
 {
 	union control control = {};
 	struct iovec iov = { "x", 1 };
@@ -112,20 +120,35 @@ static void give_one(int via, const struct way *way)
 				  .msg_iovlen = 1,
 				  .msg_control = &control,
 				  .msg_controllen = sizeof(control) };
-	char name[8];
-	int fd = host_socket(way);
 
-	if (recv(via, name, sizeof(name), 0) <= 0)
-		return;
 	control.align.cmsg_len = CMSG_LEN(sizeof(fd));
 	control.align.cmsg_level = SOL_SOCKET;
 	control.align.cmsg_type = SCM_RIGHTS;
 	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
 	sendmsg(via, &message, MSG_NOSIGNAL);
+}
+
+static void give_one(int via, const struct way *way)
+{
+	char name[8];
+	int fd = host_socket(way);
+
+	if (recv(via, name, sizeof(name), 0) > 0)
+		send_descriptor(via, fd);
 	close(fd);
 }
 
-int mode_give(const char *path, const struct way *way)
+static void take_one(int via, const struct way *way)
+{
+	int fd = receive_descriptor(via);
+
+	if (fd >= 0)
+		attack(fd, way);
+	send(via, "x", 1, MSG_NOSIGNAL);
+}
+
+static int serve(const char *path, const struct way *way,
+		 void (*one)(int via, const struct way *way))
 {
 	struct sockaddr_un address = {};
 	int listener = unix_socket(path, &address), via;
@@ -138,10 +161,40 @@ int mode_give(const char *path, const struct way *way)
 	puts("ready");
 	fflush(stdout);
 	while ((via = accept(listener, NULL, NULL)) >= 0) {
-		give_one(via, way);
+		one(via, way);
 		close(via);
 	}
 	return 1;
+}
+
+int mode_give(const char *path, const struct way *way)
+{
+	return serve(path, way, give_one);
+}
+
+int mode_take(const char *path, const struct way *way)
+{
+	return serve(path, way, take_one);
+}
+
+/* What was made here is used in a run whose policy allows everything. */
+static void to_taker(const struct way *way)
+{
+	for (int i = 0; i < 2; i++) {
+		struct sockaddr_un address = {};
+		int via = unix_socket(getenv("ESCAPE_GIVER"), &address);
+		int fd = i ? host_socket(way) : fresh(way);
+		char byte;
+
+		if (seen("connect(AF_UNIX)",
+			 connect(via, (struct sockaddr *)&address, sizeof(address))) < 0)
+			return;
+		send_descriptor(via, fd);
+		if (recv(via, &byte, 1, 0) != 1)
+			note("the taker did not answer");
+		close(fd);
+		close(via);
+	}
 }
 
 const struct attempt attempts_rights[] = {
@@ -151,6 +204,8 @@ const struct attempt attempts_rights[] = {
 	  "a UDP socket handed in from outside, where the policy is for TCP alone" },
 	{ "rights-run", WAY_ALL, NEEDS_GIVER, from_giver,
 	  "a socket made in a run whose policy allows everything" },
+	{ "rights-taker", WAY_ALL, NEEDS_TAKER | ONLY_CGROUP, to_taker,
+	  "a socket handed to a run whose policy allows everything, and used there" },
 	{ "rights-inherited", WAY_ALL, NEEDS_INHERIT, inherited,
 	  "an unconnected host socket left open before graft started" },
 	{}

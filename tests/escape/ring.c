@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* io_uring, which no seccomp filter sees behind: by raw calls, without a library. */
 #include <errno.h>
-#include <linux/io_uring.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,19 +10,13 @@
 
 #include "escape.h"
 #include "modes.h"
+#include "ring.h"
 
 #ifndef IORING_FEAT_REG_REG_RING
 #	define IORING_OP_SOCKET 45
 #endif
 
-struct ring {
-	int fd;
-	char *queue;
-	struct io_uring_sqe *entries;
-	struct io_uring_params params;
-};
-
-static int ring_map(struct ring *ring)
+int ring_map(struct ring *ring)
 {
 	size_t size = ring->params.cq_off.cqes +
 		      ring->params.cq_entries * sizeof(struct io_uring_cqe);
@@ -38,7 +31,7 @@ static int ring_map(struct ring *ring)
 	return ring->queue == MAP_FAILED || ring->entries == MAP_FAILED ? -1 : 0;
 }
 
-static long ring_do(struct ring *ring, const struct io_uring_sqe *entry)
+long ring_do(struct ring *ring, const struct io_uring_sqe *entry)
 {
 	struct io_uring_params *p = &ring->params;
 	uint32_t *tail = (uint32_t *)(ring->queue + p->sq_off.tail);
@@ -47,13 +40,15 @@ static long ring_do(struct ring *ring, const struct io_uring_sqe *entry)
 	struct io_uring_cqe *results =
 		(struct io_uring_cqe *)(ring->queue + p->cq_off.cqes);
 	uint32_t index = *tail & (p->sq_entries - 1);
+	unsigned int flags = IORING_ENTER_GETEVENTS;
 	int result;
 
+	if (p->flags & IORING_SETUP_SQPOLL)
+		flags |= IORING_ENTER_SQ_WAKEUP;
 	ring->entries[index] = *entry;
 	array[index] = index;
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	if (syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) <
-	    0)
+	if (syscall(SYS_io_uring_enter, ring->fd, 1, 1, flags, NULL, 0) < 0)
 		return seen("io_uring_enter", -1);
 	result = results[*head & (p->cq_entries - 1)].res;
 	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
@@ -101,15 +96,30 @@ static void own_ring(const struct way *way)
 		ring_attack(&ring, way);
 }
 
+void ring_print(const struct io_uring_params *params, const char *variable)
+{
+	char text[2 * sizeof(*params) + 1];
+
+	for (size_t i = 0; i < sizeof(*params); i++)
+		snprintf(text + 2 * i, 3, "%02x", ((const unsigned char *)params)[i]);
+	setenv(variable, text, 1);
+}
+
+int ring_parse(struct io_uring_params *params, const char *variable)
+{
+	const char *text = getenv(variable);
+
+	for (size_t i = 0; text && i < sizeof(*params); i++)
+		sscanf(text + 2 * i, "%2hhx", (unsigned char *)params + i);
+	return text ? 0 : -1;
+}
+
 static void inherited_ring(const struct way *way)
 {
-	const char *text = getenv("ESCAPE_RING");
 	struct ring ring = { .fd = FD_RING };
 
-	if (!text)
+	if (ring_parse(&ring.params, "ESCAPE_RING") < 0)
 		unsupported("no io_uring in this kernel");
-	for (size_t i = 0; i < sizeof(ring.params); i++)
-		sscanf(text + 2 * i, "%2hhx", (unsigned char *)&ring.params + i);
 	if (ring_map(&ring) < 0)
 		seen("mmap of the inherited ring", -1);
 	else
@@ -119,16 +129,13 @@ static void inherited_ring(const struct way *way)
 static void leave_ring(void)
 {
 	struct io_uring_params params = {};
-	char text[2 * sizeof(params) + 1];
 	int fd = syscall(SYS_io_uring_setup, 4, &params);
 
 	if (fd < 0)
 		return;
 	dup2(fd, FD_RING);
 	close(fd);
-	for (size_t i = 0; i < sizeof(params); i++)
-		snprintf(text + 2 * i, 3, "%02x", ((unsigned char *)&params)[i]);
-	setenv("ESCAPE_RING", text, 1);
+	ring_print(&params, "ESCAPE_RING");
 }
 
 int mode_with_descriptors(char **command)

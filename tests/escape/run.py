@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs every attempt of `escape` natively and inside `graft run`, and judges them.
+"""Runs every attempt of `escape` natively and behind an engine of graft, and judges them.
 
     +-- "host": a network namespace made for this run ----------------------------+
     |  10.77.0.1  fd77::1   7700 service (allowed)                                |
@@ -16,44 +16,23 @@ everything being broken). Exit status: 0, 1 some row failed, 2 misuse, 77 skippe
 """
 
 import argparse
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import canary
+from engines import ENGINES, SWAPPED, USER
 
 HERE = Path(__file__).resolve().parent
-USER = 54321
 DEADLINE = 60
+EACH_SECONDS = 600  # of one race, with --each
 NATIVE_TRIES = 30000
-MARKS = ('<!-- escapes:begin -->', '<!-- escapes:end -->')
-
-DENY = 'connect any 10.77.0.66 = deny\nconnect any [fd77::66] = deny\n'
-BIND = ''.join(f'bind any {address}:{port} = host\n' for port in (7710, 7711) for address in ('0.0.0.0', '[::]'))
-UNIX = ('endpoint path unix /nonexistent\nendpoint name unix @graft-escape-nobody\n'
-        + ''.join(f'connect any {address}:{port} = {name}\n' for port, name in ((7720, 'path'), (7721, 'name'))
-                  for address in ('10.77.0.1', '[fd77::1]')))
-POLICIES = {
-    'narrow': DENY + BIND + 'connect any 10.77.0.0/24 = host\nconnect any [fd77::/64] = host\n',
-    'wide': DENY + BIND + 'connect any 0.0.0.0/0 = host\nconnect any [::/0] = host\n',
-    'tcp': (DENY + BIND).replace('any', 'tcp')
-    + 'connect tcp 0.0.0.0/0 = host\nconnect tcp [::/0] = host\n',
-    'open': 'connect any 127.0.0.0/8 = host\nconnect any [::1] = host\n'
-    'connect any 0.0.0.0/0 = host\nconnect any [::/0] = host\n',
-}
-POLICIES |= {f'{name}-unix': UNIX + POLICIES[name] for name in ('narrow', 'wide')}
-# column, user id, policy
-CONFIGS = [
-    ('user/narrow', USER, 'narrow'),
-    ('user/wide', USER, 'wide'),
-    ('user/tcp', USER, 'tcp'),
-    ('root/narrow', 0, 'narrow'),
-    ('root/wide', 0, 'wide'),
-]
 
 
 class Attempt:
@@ -94,13 +73,14 @@ class Outcome:
 class Suite:
     def __init__(self, options, work):
         self.options = options
+        self.engine = ENGINES[options.engine]
         self.work = work
         self.escape = self.install(options.escape, 'escape')
         self.escape32 = self.install(options.escape32, 'escape32')
         self.graft = options.graft and self.install(options.graft, 'graft')
         self.setuid = self.install(options.escape, 'escape-setuid')
         self.setuid.chmod(0o4755)
-        for name, text in POLICIES.items():
+        for name, text in self.engine.policies.items():
             (work / f'{name}.policy').write_text(text)
         self.runtime = {}
         for uid in (USER, 0):
@@ -138,6 +118,8 @@ class Suite:
         }
         if self.options.full:
             environment['ESCAPE_FULL'] = '1'
+        if self.options.each:
+            environment['ESCAPE_SECONDS'] = str(EACH_SECONDS)
         if self.escape32:
             environment['ESCAPE_PROGRAM32'] = str(self.escape32)
         return subprocess.Popen(
@@ -146,56 +128,96 @@ class Suite:
             cwd=self.work, start_new_session=True, user=uid, group=uid, extra_groups=[])
 
     def grafted(self, policy, command):
-        return [self.graft, 'run', '--dns', 'none', '--policy', self.work / f'{policy}.policy',
-                '--', *command]
+        return [self.graft, 'run', *self.engine.words, '--dns', 'none', '--policy',
+                self.work / f'{policy}.policy', '--', *command]
 
-    def give(self, way, uid, graft):
-        """A giver of sockets, ready; natively an ordinary process."""
-        path = self.runtime[uid] / 'giver'
+    def give(self, mode, way, uid, config):
+        """A giver or taker of sockets, ready; natively an ordinary process."""
+        path = self.runtime[config.user if config else uid] / 'giver'
         path.unlink(missing_ok=True)
-        command = [self.escape, '--give', path, way]
-        giver = self.start(self.grafted('open', command) if graft else command, uid, {})
+        command = [self.escape, mode, path, way]
+        giver = self.start(self.grafted('open', [*config.become, *command]) if config else command, uid, {})
         line = giver.stdout.readline()
         if line.strip() != 'ready':
-            raise RuntimeError(f'the giver did not start: {line.strip()}')
+            raise RuntimeError(f'{mode} did not start: {line.strip()}')
         return path, giver
 
-    def run(self, attempt, way, uid, policy=None, tries=NATIVE_TRIES):
+    def run(self, attempt, way, uid, config=None, tries=NATIVE_TRIES):
+        """Natively as @uid, or grafted as @config says."""
         command = [self.escape, '--tries', tries, attempt.name, way]
-        extra = {'ESCAPE_VICTIM': str(self.victims[uid].pid)}
+        extra = {'ESCAPE_VICTIM': str(self.victims[config.user if config else uid].pid)}
         giver = None
-        if policy:
-            command = self.grafted(policy + ('-unix' if 'unix' in attempt.flags else ''), command)
+        if config:
+            command = self.grafted(self.first_policy(attempt, config), [*config.become, *command])
             extra['ESCAPE_GRAFTED'] = '1'
         if 'inherit' in attempt.flags:
             command = [self.escape, '--with-descriptors', *command]
-        if 'giver' in attempt.flags:
-            extra['ESCAPE_GIVER'], giver = self.give(way, uid, policy is not None)
+        if 'poller' in attempt.flags:
+            command = [self.escape, '--with-poller', *command]
+        for flag, mode in (('giver', '--give'), ('taker', '--take')):
+            if flag not in attempt.flags:
+                continue
+            extra['ESCAPE_GIVER'], giver = self.give(mode, way, uid, config)
             extra['ESCAPE_GIVER'] = str(extra['ESCAPE_GIVER'])
         self.canary.start_watch()
         try:
-            return self.watch(self.start(command, uid, extra))
+            return self.watch(self.start(command, uid, extra), config)
         finally:
             if giver:
                 canary.end(giver)
 
-    def watch(self, process):
-        output = []
-        with canary.Deadline(process, DEADLINE) as deadline:
+    def first_policy(self, attempt, config):
+        if 'open' in attempt.flags:
+            return 'open'
+        return config.policy + ('-unix' if 'unix' in attempt.flags else '')
+
+    def attach(self, policy, cgroup):
+        subprocess.run([self.graft, 'attach', '--policy', self.work / f'{policy}.policy', cgroup],
+                       capture_output=True, check=True)
+
+    def swap(self, cgroup, process):
+        """One policy for the other, until @process ends, and its cgroup with it."""
+        for policy in itertools.cycle(SWAPPED):
+            try:
+                self.attach(policy, cgroup)
+            except subprocess.CalledProcessError:
+                process.wait()
+                return
+
+    def answer(self, line, process, config):
+        """Does what an attempt asks for. Return: a thread to wait for, or None."""
+        word, _, rest = line.partition(' ')
+        swapper = None
+        if word == 'check-listeners':
+            self.canary.look_for_listeners(int(rest))
+        elif word == 'replace':
+            self.attach(config.policy, rest)
+        elif word == 'swap':
+            self.attach(SWAPPED[0], rest)
+            swapper = threading.Thread(target=self.swap, args=(rest, process))
+            swapper.start()
+        else:
+            return None
+        try:
+            process.stdin.write('\n')
+            process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        return swapper
+
+    def watch(self, process, config):
+        output, swapper = [], None
+        with canary.Deadline(process, DEADLINE + (EACH_SECONDS if self.options.each else 0)) as deadline:
             for line in process.stdout:
                 line = line.rstrip('\n')
                 output.append(line)
                 if line.startswith('BREACH: '):
                     self.canary.touch(line)
-                if line.startswith('check-listeners '):
-                    self.canary.look_for_listeners(int(line.split()[1]))
-                    try:
-                        process.stdin.write('\n')
-                        process.stdin.flush()
-                    except BrokenPipeError:
-                        pass
+                swapper = self.answer(line, process, config) or swapper
             status = process.wait()
         process.stdin.close()
+        if swapper:
+            swapper.join()
         return Outcome(output, status, self.canary.end_watch(), deadline.passed)
 
 
@@ -212,13 +234,14 @@ def judge_native(attempt, outcome):
     return 'reached', None
 
 
-def judge_grafted(attempt, native, outcome):
+def judge_grafted(attempt, native, outcome, remark):
     """(cell, verdict)"""
     if outcome.touched:
         granted = 'datagram ' if 'tcp-only' in attempt.flags else 'client '
-        if 'granted' in attempt.flags and all(name.startswith(granted) for name in outcome.touched):
+        if remark == 'granted' and ('granted' not in attempt.flags
+                                    or all(name.startswith(granted) for name in outcome.touched)):
             return 'granted', 'granted'
-        if 'known' in attempt.flags:
+        if remark == 'known open':
             return 'open', 'known open'
         return 'ESCAPED: ' + ', '.join(sorted(outcome.touched)), 'FAIL'
     if outcome.timed_out:
@@ -239,15 +262,14 @@ def judge_grafted(attempt, native, outcome):
 
 
 def fits(attempt, way, config):
-    name, uid, policy = config
     if 'tcp-only' in attempt.flags:
-        return policy == 'tcp'
-    if policy == 'tcp' and not (way.startswith('tcp') and
-                                (attempt.flags & {'race'} or attempt.name.startswith('fastopen'))):
+        return config.policy == 'tcp'
+    if config.policy == 'tcp' and not (way.startswith('tcp') and
+                                       (attempt.flags & {'race'} or attempt.name.startswith('fastopen'))):
         return False
-    if 'user' in attempt.flags and uid == 0:
+    if 'user' in attempt.flags and config.user == 0:
         return False
-    return not ('narrow' in attempt.flags and policy != 'narrow')
+    return not ('narrow' in attempt.flags and config.policy != 'narrow')
 
 
 def verdict_of(verdicts):
@@ -276,10 +298,12 @@ def run_native(suite, attempt, way, log):
     return native
 
 
-def share_tries(rows, configs, total):
+def share_tries(rows, configs, options):
     """{is the address in memory: tries of one race}"""
+    if options.each:
+        return {True: options.each, False: options.each}
     tries = {}
-    for is_in_memory, part in ((True, total), (False, total // 4)):
+    for is_in_memory, part in ((True, options.tries), (False, options.tries // 4)):
         n_races = sum('race' in a.flags and a.is_in_memory() == is_in_memory and fits(a, w, c)
                       for a, w in rows for c in configs)
         tries[is_in_memory] = -(-part // max(1, n_races))
@@ -288,7 +312,7 @@ def share_tries(rows, configs, total):
 
 def run_rows(suite, rows, configs, options, log):
     """Yields (attempt, way, native cell, {config: cell}, verdict, tries, {config: verdict})."""
-    tries = share_tries(rows, configs, options.tries)
+    tries = share_tries(rows, configs, options)
     for attempt, way in rows:
         native = run_native(suite, attempt, way, log)
         cell, verdict = judge_native(attempt, native)
@@ -296,14 +320,20 @@ def run_rows(suite, rows, configs, options, log):
         for config in configs if suite.graft else []:
             if not fits(attempt, way, config):
                 continue
-            outcome = suite.run(attempt, way, config[1], config[2], tries[attempt.is_in_memory()])
-            report(log, attempt, way, config[0], outcome)
-            if verdict == 'skip' and outcome.unsupported():
-                cells[config[0]] = 'n/a'
+            remark, reason = suite.engine.remark(attempt, config)
+            if remark == 'skip':
+                cells[config.name] = 'n/a: ' + reason
                 continue
-            cells[config[0]], result = judge_grafted(attempt, native, outcome)
+            outcome = suite.run(attempt, way, config.starter, config, tries[attempt.is_in_memory()])
+            report(log, attempt, way, config.name, outcome)
+            if remark is None:
+                outcome.touched = {name for name in outcome.touched if not suite.engine.is_aside(attempt, name)}
+            if verdict == 'skip' and outcome.unsupported():
+                cells[config.name] = 'n/a'
+                continue
+            cells[config.name], result = judge_grafted(attempt, native, outcome, remark)
             verdicts.append(result)
-            by_config[config[0]] = result
+            by_config[config.name] = result
             n_tries += outcome.tries()
         if not suite.graft and not verdict:
             verdicts.append('held')
@@ -324,35 +354,41 @@ def shorten(cells):
 SHORT = {'held': 'held', 'known open': '**open**', 'granted': 'granted', 'FAIL': '**ESCAPED**'}
 
 
-def docs_row(attempt, rows):
+def docs_row(engine, attempt, rows):
     """@rows: (way, native cell, {config: verdict}) of one attempt."""
     ways = ' '.join(way for way, _, _ in rows if way != '-') or '-'
     natively = ', '.join(sorted({native.split(':')[0] for _, native, _ in rows}))
-    cells = []
-    for config, _, _ in CONFIGS:
-        found = {verdicts[config] for _, _, verdicts in rows if config in verdicts}
+    cells, reasons = [], []
+    for config in engine.configs:
+        found = {verdicts[config.name] for _, _, verdicts in rows if config.name in verdicts}
+        remark, reason = engine.remark(attempt, config)
         # what a race did not win this time is no less open
-        if 'known' in attempt.flags and found and 'FAIL' not in found:
+        if remark == 'known open' and found and 'FAIL' not in found:
             found = {'known open'}
-        cells.append(SHORT.get(verdict_of(found), '-'))
+        cells.append('n/a' if remark == 'skip' else SHORT.get(verdict_of(found), '-'))
+        if cells[-1] in ('n/a', '**open**', 'granted') and reason not in reasons:
+            reasons.append(reason)
+    if engine.remarks:
+        cells.append('; '.join(reasons))
     return f'| `{attempt.name}` | {attempt.what} | {ways} | {natively} | ' + ' | '.join(cells) + ' |'
 
 
-def docs_table(results):
+def docs_table(engine, results):
     folded = {}
     for attempt, way, native, _, _, _, verdicts in results:
         folded.setdefault(attempt.name, (attempt, []))[1].append((way, native, verdicts))
-    columns = ['attempt', 'what is tried', 'over', 'natively', *(config[0] for config in CONFIGS)]
+    columns = ['attempt', 'what is tried', 'over', 'natively', *(config.name for config in engine.configs)]
+    columns += ['why'] if engine.remarks else []
     lines = ['| ' + ' | '.join(columns) + ' |', '|---' * len(columns) + '|']
-    return '\n'.join(lines + [docs_row(*row) for row in folded.values()])
+    return '\n'.join(lines + [docs_row(engine, *row) for row in folded.values()])
 
 
-def write_docs(path, results):
+def write_docs(path, engine, results):
     text = Path(path).read_text()
-    begin, end = text.find(MARKS[0]), text.find(MARKS[1])
+    begin, end = (text.find(mark) for mark in engine.marks)
     if begin < 0 or end < begin:
-        sys.exit(f'{path}: no {MARKS[0]} and {MARKS[1]}')
-    Path(path).write_text(text[:begin + len(MARKS[0])] + '\n' + docs_table(results) + '\n' + text[end:])
+        sys.exit(f'{path}: no {engine.marks[0]} and {engine.marks[1]}')
+    Path(path).write_text(text[:begin + len(engine.marks[0])] + '\n' + docs_table(engine, results) + '\n' + text[end:])
 
 
 def options_parse():
@@ -361,9 +397,11 @@ def options_parse():
     parser.add_argument('--escape', required=True, help='the attempts')
     parser.add_argument('--escape32', help='the same, built for 32 bits')
     parser.add_argument('--only', default='', help='a regular expression over "NAME WAY"')
-    parser.add_argument('--config', action='append', help='one of ' + ' '.join(c[0] for c in CONFIGS))
+    parser.add_argument('--config', action='append', help='a column of the table')
+    parser.add_argument('--engine', choices=sorted(ENGINES), default='notify', help='what they are made behind')
     parser.add_argument('--tries', type=int, default=1000000, help='of all races over addresses in memory together; '
                         'those over descriptor tables get a quarter as many')
+    parser.add_argument('--each', type=int, help='tries of each race instead, however long it takes')
     parser.add_argument('--full', action='store_true', help='big floods')
     parser.add_argument('--log', help='what every call of every attempt returned')
     parser.add_argument('--write-docs', metavar='FILE', help='put the table between its markers')
@@ -383,8 +421,9 @@ def main_inside(options):
         try:
             listing = subprocess.run([suite.escape, '--list'], capture_output=True, text=True, check=True)
             attempts = [Attempt(line) for line in listing.stdout.splitlines()]
-            rows = [(a, w) for a in attempts for w in a.ways if re.search(options.only, f'{a.name} {w}')]
-            configs = [c for c in CONFIGS if not options.config or c[0] in options.config]
+            rows = [(a, w) for a in attempts if suite.engine.serves(a)
+                    for w in a.ways if re.search(options.only, f'{a.name} {w}')]
+            configs = [c for c in suite.engine.configs if not options.config or c.name in options.config]
             for result in run_rows(suite, rows, configs, options, log):
                 attempt, way, native, cells, verdict = result[:5]
                 print(f'{verdict:<11}{attempt.name:<25}{way:<5} native {native}; grafted {shorten(cells)}', flush=True)
@@ -397,7 +436,7 @@ def main_inside(options):
           f"{sum(r[5] for r in results if r[0].is_in_memory())} of them over addresses in memory"
           + ('' if suite.graft else ' (native half only)'))
     if options.write_docs:
-        write_docs(options.write_docs, results)
+        write_docs(options.write_docs, suite.engine, results)
     return 1 if counts['FAIL'] or not results else 0
 
 

@@ -59,14 +59,6 @@ SEC("cgroup/bind6") int graft_bind6(struct bpf_sock_addr *ctx)
 	return judge_bind(ctx, 1);
 }
 
-/* 0 or 1, as the verifier can see. */
-#define YES_OR_NO(value)                      \
-	__extension__({                       \
-		__u32 is_ = (value);          \
-		asm volatile("" : "+r"(is_)); \
-		is_ & 1;                      \
-	})
-
 /*
  * The bind has succeeded: the port it really got, and the endpoint's table. The cookie
  * says that it was replaced; a bind that failed left it behind, and the next one changed

@@ -21,6 +21,14 @@ static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 
 #include "intercept/cgroup/judge.bpf.h"
 
+/* 0 or 1, as the verifier can see. */
+#define YES_OR_NO(value)                      \
+	__extension__({                       \
+		__u32 is_ = (value);          \
+		asm volatile("" : "+r"(is_)); \
+		is_ & 1;                      \
+	})
+
 typedef struct {
 	__s64 counter;
 } atomic64_t;
@@ -65,6 +73,12 @@ static __always_inline __u8 proto_of(__u32 type, __u32 protocol)
 			       (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE)
 		       ? 1
 		       : JUDGE_OTHER;
+}
+
+/* Do the programs meet every call that gives such a socket an address? */
+static __always_inline int is_judged(__u32 type, __u32 protocol)
+{
+	return proto_of(type, protocol) != JUDGE_OTHER && protocol != IPPROTO_UDPLITE;
 }
 
 static __always_inline void spot_of(struct spot *spot, struct bpf_sock_addr *ctx,
@@ -124,13 +138,21 @@ static __always_inline __u32 image_now(void)
 	return image ? (__u32)*image : 0;
 }
 
-/* Of the policy. */
+/* Of the policy; one that is not there denies. */
 static __always_inline __u32 image_flags(__u32 image)
 {
 	void *cells = judge_open(image);
 	struct image_cell *more = cells ? judge_cell(cells, 1) : NULL;
 
-	return more ? more->word[0] : 0;
+	return more ? more->word[0] : IMAGE_DENIES;
+}
+
+/* Whether a policy denies anything, for what no rule can be asked about. */
+static __always_inline int is_denying(void)
+{
+	__u32 image = image_now();
+
+	return image && (image_flags(image) & (IMAGE_DENIES | IMAGE_AUDIT)) == IMAGE_DENIES;
 }
 
 static __always_inline void describe(struct call *call, struct bpf_sock_addr *ctx, int op,

@@ -22,22 +22,14 @@
  */
 #include "intercept/cgroup/bind.bpf.h"
 #include "intercept/cgroup/connect.bpf.h"
+#include "intercept/cgroup/route.bpf.h"
 #include "intercept/cgroup/show.bpf.h"
 
-/* A raw socket sends whatever it likes to whomever: not where anything is denied. */
+/* Whatever others send, nothing looks at: raw sockets, ICMP echo, UDP-Lite, SCTP and so
+ * on. Not where anything is denied. */
 SEC("cgroup/sock_create") int graft_create(struct bpf_sock *ctx)
 {
-	__u32 image = image_now();
-	struct image_cell *more;
-	void *cells;
-
-	if (!image || ctx->type != SOCK_RAW)
-		return 1;
-	cells = judge_open(image);
-	if (!cells)
-		return 0;
-	more = judge_cell(cells, 1);
-	return more && !(more->word[0] & IMAGE_DENIES && !(more->word[0] & IMAGE_AUDIT));
+	return YES_OR_NO(is_judged(ctx->type, ctx->protocol) || !is_denying());
 }
 
 /* Some of what the kernel offers is for programs under the GPL alone, and ours may be

@@ -45,6 +45,7 @@ const struct program_row program_rows[N_PROGRAMS] = {
 	[PROGRAM_GETSOCKNAME6] = { "graft_getsockname6", BPF_CGROUP_INET6_GETSOCKNAME },
 	[PROGRAM_CREATE] = { "graft_create", BPF_CGROUP_INET_SOCK_CREATE },
 	[PROGRAM_RELEASE] = { "graft_release", BPF_CGROUP_INET_SOCK_RELEASE },
+	[PROGRAM_EGRESS] = { "graft_egress", BPF_CGROUP_INET_EGRESS },
 };
 
 static const char *const map_names[N_MAPS] = {
