@@ -21,7 +21,7 @@
 #include "intercept/cgroup/internal.h"
 #include "policy/policy.h"
 
-static int cgroup_id(int cgroup, uint64_t *ret)
+int cgroup_id(int cgroup, uint64_t *ret)
 {
 	struct {
 		struct file_handle handle;
@@ -38,12 +38,12 @@ static int cgroup_id(int cgroup, uint64_t *ret)
 /* Return: 0 with the number of the image @id is judged by; -ENOENT. */
 static int image_of(const struct cgroup_programs *programs, uint64_t id, uint32_t *ret)
 {
-	uint64_t image;
+	struct judged judged;
 
-	if (bpf_map_lookup_elem(programs->maps[MAP_JUDGED], &id, &image) < 0)
+	if (bpf_map_lookup_elem(programs->maps[MAP_JUDGED], &id, &judged) < 0)
 		return -errno;
-	*ret = (uint32_t)image;
-	return image ? 0 : -ENOENT;
+	*ret = (uint32_t)judged.image;
+	return judged.image ? 0 : -ENOENT;
 }
 
 int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret)
@@ -56,9 +56,10 @@ int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *
 
 static int judge_by(const struct cgroup_programs *programs, uint64_t id, uint32_t image)
 {
-	uint64_t value = image;
+	const struct judged judged = { .image = image, .cgroup = id };
 
-	return bpf_map_update_elem(programs->maps[MAP_JUDGED], &id, &value, BPF_EXIST) < 0
+	return bpf_map_update_elem(programs->maps[MAP_JUDGED], &id, &judged, BPF_EXIST) <
+			       0
 		       ? -errno
 		       : 0;
 }

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "intercept/cgroup/call.bpf.h"
+#include "intercept/cgroup/trace.bpf.h"
 
 /* Return: 1 the call goes on, 3 and may take a privileged port, 0 it is refused. */
 static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
@@ -89,8 +89,10 @@ static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 		full = 0;
 	}
 	bpf_spin_unlock(&binders->lock);
-	if (full)
+	if (full) {
+		trace_refused(TRACED_BIND, proto, TRACED_FULL, 0, &view->bound_asked);
 		return 0;
+	}
 	view->flags |= VIEW_FILLS;
 	return 1;
 }

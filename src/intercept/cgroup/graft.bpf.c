@@ -27,17 +27,21 @@
 /* A raw socket sends whatever it likes to whomever: not where anything is denied. */
 SEC("cgroup/sock_create") int graft_create(struct bpf_sock *ctx)
 {
-	__u32 image = image_now();
+	__u32 image = image_now(), flags;
 	struct image_cell *more;
 	void *cells;
 
 	if (!image || ctx->type != SOCK_RAW)
 		return 1;
 	cells = judge_open(image);
-	if (!cells)
+	more = cells ? judge_cell(cells, 1) : NULL;
+	if (!more)
 		return 0;
-	more = judge_cell(cells, 1);
-	return more && !(more->word[0] & IMAGE_DENIES && !(more->word[0] & IMAGE_AUDIT));
+	flags = more->word[0];
+	if (!(flags & IMAGE_DENIES))
+		return 1;
+	trace_refused(TRACED_SOCKET, JUDGE_OTHER, TRACED_RAW, flags, NULL);
+	return flags & IMAGE_AUDIT ? 1 : 0;
 }
 
 /* Some of what the kernel offers is for programs under the GPL alone, and ours may be

@@ -39,6 +39,7 @@ enum map {
 	MAP_SENT,
 	MAP_ENDPOINTS,
 	MAP_NAMES,
+	MAP_TRACERS,
 	MAP_TRACED,
 	MAP_CONTROL,
 	N_MAPS,
@@ -61,6 +62,9 @@ extern const struct program_row program_rows[N_PROGRAMS];
 int programs_lock(struct cgroup_programs *programs);
 void programs_unlock(struct cgroup_programs *programs);
 
+/* Takes the rings of tracers away that did not end by themselves. The lock is held. */
+void tracers_sweep(struct cgroup_programs *programs);
+
 /* Makes @policy the image of that number. The lock is held. Return: 0 or -errno. */
 int slot_fill(struct cgroup_programs *programs, uint32_t image,
 	      const struct policy *policy, unsigned int flags);
@@ -69,6 +73,8 @@ void slot_empty(struct cgroup_programs *programs, uint32_t slot);
 /* One that is free; those of cgroups that are gone are freed first. Return: its number,
  * or -ENOSPC, or another -errno. */
 int slot_find(struct cgroup_programs *programs);
+/* Its id. Return: 0 or -errno. */
+int cgroup_id(int cgroup, uint64_t *ret);
 /* The number of the image @cgroup is judged by. Return: 0; -ENOENT: none. */
 int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret);
 /* The map of an image. Return: a descriptor, or -errno. */

@@ -37,7 +37,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
 	__type(key, __u64);
-	__type(value, __u64);
+	__type(value, struct judged);
 } graft_judged SEC(".maps");
 
 struct {
@@ -81,8 +81,22 @@ struct {
 } graft_names SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CGROUP_TRACERS);
+	__type(key, __u32);
+	__type(value, struct tracer);
+} graft_tracers SEC(".maps");
+
+struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, CGROUP_RING);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, CGROUP_TRACERS);
+	__type(key, __u32);
+	__array(values, struct ring);
 } graft_traced SEC(".maps");
 
 struct {

@@ -3,9 +3,9 @@
  * What the BPF programs of graft.bpf.c and those who fill their maps share.
  *
  *	judged		by cgroup the programs are attached to: the number of an
- *			image; 0: none, and every call goes on as if nothing were
- *			attached. A call reads it once: replacing a policy is one
- *			store, and is never half seen
+ *			image, and whose storage it is; 0: none, and every call
+ *			goes on as if nothing were attached. A call reads it once:
+ *			replacing a policy is one store, and is never half seen
  *	images		a policy each (policy/image.h), in a map each. A policy has
  *			two numbers, 2 * SLOT and the next, one for what it is and
  *			one for what it will be
@@ -14,28 +14,30 @@
  *	endpoints	by number: where it is, and the sockets bound to it
  *	names		by policy and name: the number of an endpoint. Policy 0: the
  *			registry's
- *	traced		ring of struct traced, filled while control.tracing is set
+ *	tracers		by number of a tracer: what it wants to hear of, and what
+ *			it missed. Those that are there are set in control.tracing
+ *	traced		by the same: its ring of struct traced (traced.h). A ring has one
+ *			reader, so each has its own
  */
 #ifndef CGROUP_MAPS_H
 #define CGROUP_MAPS_H
 
 #ifndef __bpf__
 #	include <stdint.h>
-#	include <linux/types.h>
 #endif
+
+#include "intercept/cgroup/traced.h"
 
 #define CGROUP_SLOTS       32768
 #define CGROUP_SLOT(image) ((image) / 2)
-#define CGROUP_BINDERS     64 /* sockets of one endpoint */
 #define CGROUP_ENDPOINTS   65536
 #define CGROUP_SENT        65536
-#define CGROUP_RING        (256 * 1024)
+#define CGROUP_TRACERS     8
+#define CGROUP_RING        (4 * 1024 * 1024)
 
-/* Network byte order, an IPv4 address in the first word. */
-struct spot {
-	__u32 address[4];
-	__u16 port;
-	__u16 family;
+struct judged {
+	__u64 image;
+	__u64 cgroup; /* its id */
 };
 
 enum view_flag {
@@ -81,20 +83,16 @@ struct endpoint_value {
 	struct binder of[CGROUP_BINDERS];
 };
 
-struct traced {
-	__u64 time_ns;
-	__u64 cgroup;
-	__u32 pid, slot;
-	__u32 rule; /* IMAGE_NONE: no rule */
-	__u16 error;
-	__u8 op, proto;
-	struct spot asked, given;
-	char command[16];
+struct tracer {
+	__u64 lost;
+	__u64 cgroup;   /* of this one alone; 0: of each */
+	__u32 pid;      /* likewise */
+	__u32 is_error; /* calls that fail, or would */
 };
 
 struct control {
-	__u32 tracing;
-	__u32 next; /* number of an endpoint */
+	__u32 tracing; /* mask of tracers */
+	__u32 next;    /* number of an endpoint */
 };
 
 #endif

@@ -4,6 +4,7 @@
  *
  *	BPFFS/graft/TAG/graft_bind4 ...		programs
  *	BPFFS/graft/TAG/graft_images ...	maps
+ *	BPFFS/graft/TAG/tracer0 ...		directories, locked while it is there
  *
  * TAG stands for the programs as they were built: another build has a directory of its
  * own, and cgroups go on being judged by the one they were attached to. The directory
@@ -51,7 +52,8 @@ static const char *const map_names[N_MAPS] = {
 	[MAP_IMAGES] = "graft_images",       [MAP_JUDGED] = "graft_judged",
 	[MAP_VIEWS] = "graft_views",         [MAP_SENT] = "graft_sent",
 	[MAP_ENDPOINTS] = "graft_endpoints", [MAP_NAMES] = "graft_names",
-	[MAP_TRACED] = "graft_traced",       [MAP_CONTROL] = "graft_control",
+	[MAP_TRACERS] = "graft_tracers",     [MAP_TRACED] = "graft_traced",
+	[MAP_CONTROL] = "graft_control",
 };
 
 /* libbpf's own words, for who asks for them. */
@@ -249,6 +251,8 @@ int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs)
 			  bpffs ? bpffs : CGROUP_BPFFS, strerror(-r));
 	} else {
 		r = find_or_load(programs);
+		if (r == 0)
+			tracers_sweep(programs);
 		programs_unlock(programs);
 	}
 	if (r < 0)

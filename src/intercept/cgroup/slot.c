@@ -87,7 +87,8 @@ static int number_endpoints(const struct cgroup_programs *programs, uint32_t slo
 	return r;
 }
 
-/* The rules as text, behind the cells; no program reads it. */
+/* The rules as text, behind the cells, for people; an outcome says where its rule's is,
+ * in bytes from the first cell, and the next outcome where that ends. */
 static int add_text(const struct policy *policy, struct image_cell **cells, size_t *n)
 {
 	const size_t line = 512;
@@ -98,9 +99,12 @@ static int add_text(const struct policy *policy, struct image_cell **cells, size
 	if (!text)
 		return -ENOMEM;
 	for (size_t i = 0; i < n_rules; i++) {
+		image_outcome(*cells, i)->word[3] =
+			(uint32_t)(*n * sizeof(**cells) + size);
 		size += policy_print_rule(policy_rule(policy, i), text + size, line);
 		text[size++] = '\n';
 	}
+	image_outcome(*cells, n_rules)->word[3] = (uint32_t)(*n * sizeof(**cells) + size);
 	more = (size + sizeof(**cells) - 1) / sizeof(**cells);
 	larger = reallocarray(*cells, *n + more, sizeof(**cells));
 	if (!larger)
@@ -194,13 +198,14 @@ void slot_empty(struct cgroup_programs *programs, uint32_t slot)
 static int mark_used(const struct cgroup_programs *programs, bool *used)
 {
 	int map = programs->maps[MAP_JUDGED];
-	uint64_t cgroup, next, image;
+	struct judged judged;
+	uint64_t cgroup, next;
 	void *at = NULL;
 
 	while (bpf_map_get_next_key(map, at, &next) == 0) {
-		if (bpf_map_lookup_elem(map, &next, &image) == 0 &&
-		    CGROUP_SLOT(image) < CGROUP_SLOTS)
-			used[CGROUP_SLOT(image)] = true;
+		if (bpf_map_lookup_elem(map, &next, &judged) == 0 &&
+		    CGROUP_SLOT(judged.image) < CGROUP_SLOTS)
+			used[CGROUP_SLOT(judged.image)] = true;
 		cgroup = next;
 		at = &cgroup;
 	}
