@@ -37,7 +37,9 @@ static int attach(struct cgroup_programs *programs, int cgroup,
 {
 	int r = cgroup_attach(programs, cgroup, policy, flags);
 
-	if (r < 0)
+	if (r == -ENOSPC)
+		log_error("no more cgroups can have a policy: detach one, or remove one");
+	else if (r < 0)
 		log_error("cannot put the policy on the cgroup: %s", strerror(-r));
 	return r;
 }

@@ -64,10 +64,36 @@ static int judge_by(const struct cgroup_programs *programs, uint64_t id, uint32_
 		       : 0;
 }
 
+static int set_pending(const struct cgroup_programs *programs, bool is_pending)
+{
+	struct control control;
+	int r = control_read(programs, &control);
+
+	if (r < 0)
+		return r;
+	control.pending = is_pending;
+	return control_write(programs, &control);
+}
+
 /* Calls that began before are over: none is judged by what was taken away. */
-static void wait_for_calls(void)
+static void wait_for_calls(const struct cgroup_programs *programs)
 {
 	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	set_pending(programs, false);
+}
+
+/* Judges by @image instead of another, and waits for calls. One that is killed meanwhile
+ * leaves a word for the next, who waits instead. */
+static int judge_instead(const struct cgroup_programs *programs, uint64_t id,
+			 uint32_t image)
+{
+	int r = set_pending(programs, true);
+
+	if (r == 0)
+		r = judge_by(programs, id, image);
+	if (r == 0)
+		wait_for_calls(programs);
+	return r;
 }
 
 static int detach_all(const struct cgroup_programs *programs, int cgroup, size_t n)
@@ -123,19 +149,25 @@ static int replace(struct cgroup_programs *programs, uint64_t id, uint32_t image
 {
 	int r = slot_fill(programs, image ^ 1, policy, flags);
 
-	if (r == 0)
-		r = judge_by(programs, id, image ^ 1);
-	if (r == 0)
-		wait_for_calls();
-	return r;
+	return r < 0 ? r : judge_instead(programs, id, image ^ 1);
 }
 
 /* The lock, and who @cgroup is. Return: 0, or -errno without the lock. */
 static int lock_cgroup(struct cgroup_programs *programs, int cgroup, uint64_t *ret_id)
 {
+	struct control control;
 	int r = cgroup_id(cgroup, ret_id);
 
-	return r < 0 ? r : programs_lock(programs);
+	if (r == 0)
+		r = programs_lock(programs);
+	if (r < 0)
+		return r;
+	r = control_read(programs, &control);
+	if (r < 0)
+		programs_unlock(programs);
+	else if (control.pending)
+		wait_for_calls(programs);
+	return r;
 }
 
 int cgroup_attach(struct cgroup_programs *programs, int cgroup,
@@ -167,8 +199,7 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 	r = image_of(programs, id, &image);
 	if (r == 0) {
 		/* All of them at once, as when they came. */
-		judge_by(programs, id, 0);
-		wait_for_calls();
+		judge_instead(programs, id, 0);
 		r = detach_all(programs, cgroup, N_PROGRAMS);
 		slot_empty(programs, CGROUP_SLOT(image));
 	}

@@ -9,6 +9,8 @@
  *	images		a policy each (policy/image.h), in a map each. A policy has
  *			two numbers, 2 * SLOT and the next, one for what it is and
  *			one for what it will be
+ *	slots		which slots have something in images or names; user space's
+ *			alone
  *	views		by socket: what its program asked for, what that became
  *	sent		by socket and destination of a datagram: what was asked for
  *	endpoints	by number: where it is, and the sockets bound to it
@@ -28,7 +30,9 @@
 
 #include "intercept/cgroup/traced.h"
 
-#define CGROUP_SLOTS       32768
+#ifndef CGROUP_SLOTS /* a test has fewer */
+#	define CGROUP_SLOTS 32768
+#endif
 #define CGROUP_SLOT(image) ((image) / 2)
 #define CGROUP_ENDPOINTS   65536
 #define CGROUP_SENT        65536
@@ -90,8 +94,13 @@ struct tracer {
 	__u32 is_error; /* calls that fail, or would */
 };
 
+struct slots {
+	__u64 used[CGROUP_SLOTS / 64];
+};
+
 struct control {
 	__u32 tracing; /* mask of tracers */
+	__u32 pending; /* a policy was replaced, and calls may be judged by it still */
 	__u32 next;    /* number of an endpoint */
 };
 

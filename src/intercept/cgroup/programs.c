@@ -49,11 +49,11 @@ const struct program_row program_rows[N_PROGRAMS] = {
 };
 
 static const char *const map_names[N_MAPS] = {
-	[MAP_IMAGES] = "graft_images",       [MAP_JUDGED] = "graft_judged",
-	[MAP_VIEWS] = "graft_views",         [MAP_SENT] = "graft_sent",
-	[MAP_ENDPOINTS] = "graft_endpoints", [MAP_NAMES] = "graft_names",
-	[MAP_TRACERS] = "graft_tracers",     [MAP_TRACED] = "graft_traced",
-	[MAP_CONTROL] = "graft_control",
+	[MAP_IMAGES] = "graft_images", [MAP_JUDGED] = "graft_judged",
+	[MAP_SLOTS] = "graft_slots",   [MAP_VIEWS] = "graft_views",
+	[MAP_SENT] = "graft_sent",     [MAP_ENDPOINTS] = "graft_endpoints",
+	[MAP_NAMES] = "graft_names",   [MAP_TRACERS] = "graft_tracers",
+	[MAP_TRACED] = "graft_traced", [MAP_CONTROL] = "graft_control",
 };
 
 /* libbpf's own words, for who asks for them. */
@@ -127,6 +127,24 @@ int programs_lock(struct cgroup_programs *programs)
 void programs_unlock(struct cgroup_programs *programs)
 {
 	flock(programs->directory, LOCK_UN);
+}
+
+int control_read(const struct cgroup_programs *programs, struct control *ret)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_lookup_elem(programs->maps[MAP_CONTROL], &zero, ret) < 0 ? -errno
+										: 0;
+}
+
+int control_write(const struct cgroup_programs *programs, const struct control *control)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(programs->maps[MAP_CONTROL], &zero, control, BPF_ANY) <
+			       0
+		       ? -errno
+		       : 0;
 }
 
 /* A pin's path: bpf() of this libbpf takes no directory. */

@@ -37,30 +37,18 @@ struct cgroup_tracer {
 	void *context;
 };
 
-static int read_control(const struct cgroup_programs *programs, struct control *ret)
-{
-	uint32_t zero = 0;
-
-	return bpf_map_lookup_elem(programs->maps[MAP_CONTROL], &zero, ret) < 0 ? -errno
-										: 0;
-}
-
 /* Sets the bit of tracer @number, or clears it. */
 static int switch_tracer(const struct cgroup_programs *programs, uint32_t number,
 			 bool is_on)
 {
 	struct control control;
-	uint32_t zero = 0;
-	int r = read_control(programs, &control);
+	int r = control_read(programs, &control);
 
 	if (r < 0)
 		return r;
 	control.tracing &= ~(1u << number);
 	control.tracing |= (uint32_t)is_on << number;
-	return bpf_map_update_elem(programs->maps[MAP_CONTROL], &zero, &control,
-				   BPF_ANY) < 0
-		       ? -errno
-		       : 0;
+	return control_write(programs, &control);
 }
 
 static void print_name(uint32_t number, char name[16])
@@ -101,7 +89,7 @@ void tracers_sweep(struct cgroup_programs *programs)
 {
 	struct control control;
 
-	if (read_control(programs, &control) < 0)
+	if (control_read(programs, &control) < 0)
 		return;
 	for (uint32_t number = 0; control.tracing >> number; number++) {
 		int lock;
