@@ -24,7 +24,7 @@ _graft_takes_value()
 {
 	case $1 in
 	-p | --publish | -i | --ingress | -e | --egress | --policy | --rule | --name | \
-		--engine | --dns | --batch | --socket) return 0 ;;
+		--engine | --dns | --batch | --socket | --cgroup | --pid | -n | --count) return 0 ;;
 	esac
 	return 1
 }
@@ -123,6 +123,11 @@ _graft()
 		--policy | --batch | --socket)
 			compopt -o filenames 2>/dev/null || :
 			_graft_reply -f -- "$current"
+			return
+			;;
+		--cgroup)
+			compopt -o filenames 2>/dev/null || :
+			_graft_reply -d -- "$current"
 			return
 			;;
 		--engine)

@@ -29,4 +29,5 @@ int command_reload(int argc, char **argv);
 int command_attach(int argc, char **argv);
 int command_detach(int argc, char **argv);
 int command_stat(int argc, char **argv);
+int command_trace(int argc, char **argv);
 int command_help(int argc, char **argv);

@@ -23,6 +23,7 @@ static const struct command commands[] = {
 	{ "attach", command_attach, "have the kernel judge a cgroup by a policy" },
 	{ "detach", command_detach, "take the policy of a cgroup away" },
 	{ "stat", command_stat, "count the calls each rule of a cgroup decided" },
+	{ "trace", command_trace, "show the calls that cgroups' policies judge" },
 	{ "doctor", command_doctor, "say what this kernel and user can do" },
 	{ "help", command_help, "show this help" },
 };

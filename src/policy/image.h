@@ -25,9 +25,10 @@
  *			lower}
  *	blocks		{depth << 24 | heap, child, child, least rule}
  *	outcomes	by rule, IMAGE_OUTCOME cells: {IMAGE_TARGET() and so on,
- *			port | errno << 16, endpoint, 0}, {address}, {calls it
- *			decided: two words of one number, which readers may count
- *			up}; the last one is for calls that no rule decides
+ *			port | errno << 16, endpoint, 0: the reader's own},
+ *			{address}, {calls it decided: two words of one number,
+ *			which readers may count up}; the last one is for calls that
+ *			no rule decides
  */
 #ifndef POLICY_IMAGE_H
 #define POLICY_IMAGE_H

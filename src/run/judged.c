@@ -80,7 +80,9 @@ static int attach(struct cgroup_programs *programs, int cgroup,
 		place_all(policy);
 		r = cgroup_attach(programs, cgroup, policy, flags);
 	}
-	if (r < 0)
+	if (r == -ENOSPC)
+		log_error("no more cgroups can have a policy: detach one, or remove one");
+	else if (r < 0)
 		log_error("cannot put the policy on the cgroup: %s", strerror(-r));
 	return r;
 }
@@ -201,5 +203,30 @@ int run_judged_count(const char *cgroup, struct cgroup_counters *ret)
 		return r;
 	r = tell(cgroup, cgroup_count(place.programs, place.cgroup, ret));
 	place_close(&place);
+	return r;
+}
+
+int run_judged_trace(const char *cgroup, const struct cgroup_trace_filter *filter,
+		     struct cgroup_tracer **ret)
+{
+	struct cgroup_trace_filter wanted = *filter;
+	struct cgroup_programs *programs;
+	_cleanup_fd_ int place = -1;
+	int r = check_root();
+
+	if (r == 0 && cgroup)
+		r = place = open_cgroup(cgroup);
+	if (r >= 0)
+		r = cgroup_programs_open(&programs, NULL);
+	if (r < 0)
+		return r;
+	wanted.cgroup = place;
+	r = cgroup_trace_open(ret, programs, &wanted);
+	if (r == -EBUSY)
+		log_error("others trace already, and there are no more rings");
+	else if (r < 0)
+		log_error("cannot trace: %s", strerror(-r));
+	if (r < 0)
+		cgroup_programs_free(programs);
 	return r;
 }

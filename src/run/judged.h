@@ -10,6 +10,8 @@
 #include "run/scope.h"
 
 struct cgroup_counters;
+struct cgroup_trace_filter;
+struct cgroup_tracer;
 struct policy;
 
 /* Return: 0, or -errno: the engine cannot serve @policy, or this user. */
@@ -24,3 +26,6 @@ int run_judged_attach(const char *cgroup, const struct policy *policy,
 int run_judged_detach(const char *cgroup);
 /* cgroup_counters_release() on success. */
 int run_judged_count(const char *cgroup, struct cgroup_counters *ret);
+/* @cgroup, or NULL, stands for that of @filter. cgroup_trace_close() on success. */
+int run_judged_trace(const char *cgroup, const struct cgroup_trace_filter *filter,
+		     struct cgroup_tracer **ret);

@@ -35,6 +35,51 @@ int scope_mount(char *path, size_t size)
 	return r;
 }
 
+/* Return: a descriptor, or -errno. */
+static int open_id(int top, uint64_t id)
+{
+	struct {
+		struct file_handle handle;
+		uint64_t id;
+	} file = { .handle.handle_bytes = sizeof(id) };
+	int fd, mount;
+
+	/* Of the right type, to be filled in. */
+	if (name_to_handle_at(top, "", &file.handle, &mount, AT_EMPTY_PATH) < 0)
+		return -errno;
+	memcpy(file.handle.f_handle, &id, sizeof(id));
+	fd = open_by_handle_at(top, &file.handle, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int scope_path(uint64_t id, char *path, size_t size)
+{
+	_cleanup_fd_ int top = -1, cgroup = -1;
+	char link[32], mount[4096], full[8192];
+	size_t skip;
+	ssize_t n;
+	int r = scope_mount(mount, sizeof(mount));
+
+	if (r < 0)
+		return r;
+	top = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (top < 0)
+		return -errno;
+	cgroup = open_id(top, id);
+	if (cgroup < 0)
+		return cgroup;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", cgroup);
+	n = readlink(link, full, sizeof(full) - 1);
+	if (n < 0)
+		return -errno;
+	full[n] = '\0';
+	skip = strlen(mount);
+	if (strncmp(full, mount, skip) != 0)
+		skip = 0;
+	r = snprintf(path, size, "%s", full[skip] ? full + skip : "/");
+	return (size_t)r < size ? 0 : -ENAMETOOLONG;
+}
+
 /* Our own cgroup: the line "0::PATH". */
 static int own_path(char *path, size_t size)
 {

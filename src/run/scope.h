@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct scope {
@@ -21,3 +23,6 @@ void scope_remove(struct scope *scope);
 int scope_join(int cgroup);
 /* Where the hierarchy of cgroup v2 is mounted. Return: 0, -ENODEV: nowhere. */
 int scope_mount(char *path, size_t size);
+/* The path of the cgroup that has this id, as in /proc/PID/cgroup. Return: 0; -ESTALE: it
+ * is gone; another -errno. */
+int scope_path(uint64_t id, char *path, size_t size);

@@ -6,30 +6,8 @@
 enter_host "$@"
 [ "$(id -u)" = 0 ] || skip "needs root"
 
-MOUNT=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
-[ -n "$MOUNT" ] || skip "no cgroup v2"
-TOP=$(mktemp -d "$MOUNT/graft-test-XXXXXX") || skip "cannot make a cgroup"
-trap leave_cgroups EXIT
-
-# Whoever is left there goes, then the cgroups do.
-leave_cgroups()
-{
-	local status=$? cgroup
-	[ ! -e "$TOP/cgroup.kill" ] || echo 1 >"$TOP/cgroup.kill"
-	within "$LIMIT" sh -c "! grep -q 1 '$TOP/cgroup.events'"
-	find "$TOP" -depth -type d | while IFS= read -r cgroup; do rmdir "$cgroup"; done
-	(exit "$status")
-	leave_host
-}
-
-# in_cgroup CGROUP COMMAND...: in a subshell, which becomes it.
-in_cgroup()
-{
-	local cgroup=$1
-	shift
-	# shellcheck disable=SC2016 # the inner shell's own
-	exec sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$cgroup" "$@"
-}
+# shellcheck source=tests/lib_cgroup.sh
+. "$LIB_DIR/lib_cgroup.sh"
 
 # Whom a connection to 10.9.9.9:80 reaches, or the error's name.
 cat >"$T/bin/who.py" <<'EOF'
@@ -86,17 +64,6 @@ try:
 except OSError as error:
     print(error.strerror, flush=True)
 EOF
-
-# fails NAME STATUS TEXT COMMAND...
-fails()
-{
-	local name=$1 wanted=$2 text=$3 output status
-	shift 3
-	output=$("$@" 2>&1)
-	status=$?
-	contains "$name: says why" "$text" "$output"
-	equal "$name: status" "$wanted" "$status"
-}
 
 put_policy() # NAME PORT
 {

@@ -10,10 +10,8 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/membarrier.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -21,7 +19,7 @@
 #include "intercept/cgroup/internal.h"
 #include "policy/policy.h"
 
-static int cgroup_id(int cgroup, uint64_t *ret)
+int cgroup_id(int cgroup, uint64_t *ret)
 {
 	struct {
 		struct file_handle handle;
@@ -38,12 +36,12 @@ static int cgroup_id(int cgroup, uint64_t *ret)
 /* Return: 0 with the number of the image @id is judged by; -ENOENT. */
 static int image_of(const struct cgroup_programs *programs, uint64_t id, uint32_t *ret)
 {
-	uint64_t image;
+	struct judged judged;
 
-	if (bpf_map_lookup_elem(programs->maps[MAP_JUDGED], &id, &image) < 0)
+	if (bpf_map_lookup_elem(programs->maps[MAP_JUDGED], &id, &judged) < 0)
 		return -errno;
-	*ret = (uint32_t)image;
-	return image ? 0 : -ENOENT;
+	*ret = (uint32_t)judged.image;
+	return judged.image ? 0 : -ENOENT;
 }
 
 int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret)
@@ -56,17 +54,43 @@ int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *
 
 static int judge_by(const struct cgroup_programs *programs, uint64_t id, uint32_t image)
 {
-	uint64_t value = image;
+	const struct judged judged = { .image = image, .cgroup = id };
 
-	return bpf_map_update_elem(programs->maps[MAP_JUDGED], &id, &value, BPF_EXIST) < 0
+	return bpf_map_update_elem(programs->maps[MAP_JUDGED], &id, &judged, BPF_EXIST) <
+			       0
 		       ? -errno
 		       : 0;
 }
 
-/* Calls that began before are over: none is judged by what was taken away. */
-static void wait_for_calls(void)
+static int set_pending(const struct cgroup_programs *programs, bool is_pending)
 {
-	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	struct control control;
+	int r = control_read(programs, &control);
+
+	if (r < 0)
+		return r;
+	control.pending = is_pending;
+	return control_write(programs, &control);
+}
+
+/* Calls that began before are over: none is judged by what was taken away. */
+static int wait_for_calls(const struct cgroup_programs *programs)
+{
+	int r = slot_wait(programs);
+
+	return r < 0 ? r : set_pending(programs, false);
+}
+
+/* Judges by @image instead of another, and waits for calls. One that is killed meanwhile
+ * leaves a word for the next, who waits instead. */
+static int judge_instead(const struct cgroup_programs *programs, uint64_t id,
+			 uint32_t image)
+{
+	int r = set_pending(programs, true);
+
+	if (r == 0)
+		r = judge_by(programs, id, image);
+	return r < 0 ? r : wait_for_calls(programs);
 }
 
 static int detach_all(const struct cgroup_programs *programs, int cgroup, size_t n)
@@ -122,19 +146,25 @@ static int replace(struct cgroup_programs *programs, uint64_t id, uint32_t image
 {
 	int r = slot_fill(programs, image ^ 1, policy, flags);
 
-	if (r == 0)
-		r = judge_by(programs, id, image ^ 1);
-	if (r == 0)
-		wait_for_calls();
-	return r;
+	return r < 0 ? r : judge_instead(programs, id, image ^ 1);
 }
 
 /* The lock, and who @cgroup is. Return: 0, or -errno without the lock. */
 static int lock_cgroup(struct cgroup_programs *programs, int cgroup, uint64_t *ret_id)
 {
+	struct control control;
 	int r = cgroup_id(cgroup, ret_id);
 
-	return r < 0 ? r : programs_lock(programs);
+	if (r == 0)
+		r = programs_lock(programs);
+	if (r < 0)
+		return r;
+	r = control_read(programs, &control);
+	if (r == 0 && control.pending)
+		r = wait_for_calls(programs);
+	if (r < 0)
+		programs_unlock(programs);
+	return r;
 }
 
 int cgroup_attach(struct cgroup_programs *programs, int cgroup,
@@ -166,10 +196,11 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 	r = image_of(programs, id, &image);
 	if (r == 0) {
 		/* All of them at once, as when they came. */
-		judge_by(programs, id, 0);
-		wait_for_calls();
-		r = detach_all(programs, cgroup, N_PROGRAMS);
-		slot_empty(programs, CGROUP_SLOT(image));
+		r = judge_instead(programs, id, 0);
+		if (r == 0)
+			r = detach_all(programs, cgroup, N_PROGRAMS);
+		if (r == 0)
+			slot_empty(programs, CGROUP_SLOT(image));
 	}
 	programs_unlock(programs);
 	return r;

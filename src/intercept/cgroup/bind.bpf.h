@@ -5,6 +5,7 @@
 #pragma once
 
 #include "intercept/cgroup/loopback.bpf.h"
+#include "intercept/cgroup/trace.bpf.h"
 
 /* The kernel refuses to bind it again, and what its program sees stays as it is. */
 static __always_inline int is_bound(struct bpf_sock_addr *ctx)
@@ -69,7 +70,7 @@ static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 	struct view *view = bpf_sk_storage_get(&graft_views, ctx, 0, 0);
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct binder binder = {};
-	int is_kept;
+	int is_kept = 0, full;
 
 	if (!view || view->cookie != cookie)
 		return 1;
@@ -79,11 +80,14 @@ static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 	binder.netns = bpf_get_netns_cookie(ctx);
 	binder.at = *at;
 	binder.proto = proto_of(ctx->type, ctx->protocol);
-	if (view->slot)
-		return !add_own(view, binder.proto, at);
 	binder.life = life_of(view->endpoint);
-	if (add_binder(view->endpoint, &binder, &is_kept))
+	full = view->slot ? add_own(view, binder.proto, at)
+			  : add_binder(view->endpoint, &binder, &is_kept);
+	if (full) {
+		trace_refused(TRACED_BIND, binder.proto, TRACED_FULL, 0,
+			      &view->bound_asked);
 		return 0;
+	}
 	if (is_kept)
 		view->flags |= VIEW_FILLS;
 	return 1;

@@ -49,6 +49,7 @@ struct call {
 	struct image_cell *outcome, *address, *hits;
 	struct spot asked;
 	__u32 image, rule, flags;
+	__u32 op; /* enum traced_op */
 };
 
 /* What the kernel has no call for here stands at the structure's beginning. */
@@ -133,9 +134,9 @@ static __always_inline void spot_set(struct bpf_sock_addr *ctx, const struct spo
 /* Return: the image to be judged by, or 0. */
 static __always_inline __u32 image_now(void)
 {
-	__u64 *image = bpf_get_local_storage(&graft_judged, 0);
+	struct judged *judged = bpf_get_local_storage(&graft_judged, 0);
 
-	return image ? (__u32)*image : 0;
+	return judged ? (__u32)judged->image : 0;
 }
 
 /* Of the policy; one that is not there denies. */
@@ -152,7 +153,8 @@ static __always_inline int is_denying(void)
 {
 	__u32 image = image_now();
 
-	return image && (image_flags(image) & (IMAGE_DENIES | IMAGE_AUDIT)) == IMAGE_DENIES;
+	return image &&
+	       (image_flags(image) & (IMAGE_DENIES | IMAGE_AUDIT)) == IMAGE_DENIES;
 }
 
 static __always_inline void describe(struct call *call, struct bpf_sock_addr *ctx, int op,
@@ -214,6 +216,7 @@ static __always_inline int take_up(struct call *call, struct bpf_sock_addr *ctx,
 	int error;
 
 	*ret = 1;
+	call->op = op; /* the first of enum traced_op are the judge's */
 	call->image = image_now();
 	if (!call->image)
 		return 0;
@@ -222,43 +225,6 @@ static __always_inline int take_up(struct call *call, struct bpf_sock_addr *ctx,
 		return 1;
 	bpf_set_retval(-error);
 	*ret = 0;
-	return 0;
-}
-
-static __always_inline void trace(const struct call *call, const struct spot *given,
-				  int error)
-{
-	__u32 zero = 0;
-	struct control *control = bpf_map_lookup_elem(&graft_control, &zero);
-	struct traced *traced;
-
-	if (!control || !control->tracing)
-		return;
-	traced = bpf_ringbuf_reserve(&graft_traced, sizeof(*traced), 0);
-	if (!traced)
-		return;
-	traced->time_ns = bpf_ktime_get_ns();
-	traced->cgroup = bpf_get_current_cgroup_id();
-	traced->pid = bpf_get_current_pid_tgid() >> 32;
-	traced->slot = CGROUP_SLOT(call->image);
-	traced->rule = call->rule;
-	traced->error = error;
-	traced->op = call->judged.op;
-	traced->proto = call->judged.proto;
-	traced->asked = call->asked;
-	traced->given = *given;
-	bpf_get_current_comm(traced->command, sizeof(traced->command));
-	bpf_ringbuf_submit(traced, 0);
-}
-
-/* Return: what a program returns for a call that goes on, or fails with @error. */
-static __always_inline int end(const struct call *call, const struct spot *given,
-			       int error, int good)
-{
-	trace(call, given, error);
-	if (!error || call->flags & IMAGE_AUDIT)
-		return good;
-	bpf_set_retval(-error);
 	return 0;
 }
 

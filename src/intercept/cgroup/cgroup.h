@@ -71,3 +71,41 @@ struct cgroup_counters {
 int cgroup_count(struct cgroup_programs *programs, int cgroup,
 		 struct cgroup_counters *ret);
 void cgroup_counters_release(struct cgroup_counters *counters);
+
+/* --- what is judged, as it happens --- */
+
+struct cgroup_tracer;
+struct traced; /* traced.h */
+
+struct cgroup_trace_filter {
+	int cgroup;    /* a descriptor of the policy's, or -1 */
+	uint32_t pid;  /* of the caller, or 0 */
+	bool is_error; /* what fails, or would */
+};
+
+/* Return: 0; a negative number ends the reading. */
+typedef int cgroup_trace_fn(const struct traced *traced, void *context);
+
+/*
+ * From now on what @filter asks for is kept for this tracer, until cgroup_trace_close(),
+ * which releases @programs too. @filter's descriptor stays the caller's.
+ *
+ * Return: 0; -EBUSY: there are CGROUP_TRACERS; or another -errno. @programs stays the
+ * caller's then.
+ */
+int cgroup_trace_open(struct cgroup_tracer **ret, struct cgroup_programs *programs,
+		      const struct cgroup_trace_filter *filter);
+/* Can be read while there is something to read. It is the tracer's. */
+int cgroup_trace_descriptor(const struct cgroup_tracer *tracer);
+/*
+ * Calls @function for each call that was kept, or the first of many; what it is given
+ * lasts that long.
+ *
+ * Return: 0, or 1: there may be more; with the number of calls there was no room for
+ * since the last time. What @function returned; or -errno.
+ */
+int cgroup_trace_read(struct cgroup_tracer *tracer, cgroup_trace_fn *function,
+		      void *context, uint64_t *ret_lost);
+/* No more are kept; those that were can be read. Return: 0 or -errno. */
+int cgroup_trace_stop(struct cgroup_tracer *tracer);
+struct cgroup_tracer *cgroup_trace_close(struct cgroup_tracer *tracer);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "intercept/cgroup/loopback.bpf.h"
+#include "intercept/cgroup/trace.bpf.h"
 
 static __always_inline int bind_first(struct bpf_sock_addr *ctx, const struct spot *from,
 				      int is_v6)
@@ -185,6 +186,7 @@ static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 
 	if (!take_up(&call, ctx, JUDGE_CONNECT, is_v6, &error))
 		return error;
+	call.op = TRACED_SEND;
 	switch (IMAGE_TARGET(call.outcome->word[0])) {
 	case TARGET_DENY:
 		return end(&call, &call.asked, call.outcome->word[1] >> 16, 1);

@@ -44,7 +44,7 @@ static int read_text(int map, const struct image_cell *more, struct cgroup_count
 	return cells ? read_cells(map, more->word[2], cells, n) : -ENOMEM;
 }
 
-int cgroup_count(struct cgroup_programs *programs, int cgroup,
+static int count(const struct cgroup_programs *programs, int cgroup,
 		 struct cgroup_counters *ret)
 {
 	struct cgroup_counters counters = { 0 };
@@ -71,6 +71,19 @@ int cgroup_count(struct cgroup_programs *programs, int cgroup,
 		cgroup_counters_release(&counters);
 	else
 		*ret = counters;
+	return r;
+}
+
+int cgroup_count(struct cgroup_programs *programs, int cgroup,
+		 struct cgroup_counters *ret)
+{
+	/* The image may be written over when it was replaced. */
+	int r = programs_lock(programs);
+
+	if (r < 0)
+		return r;
+	r = count(programs, cgroup, ret);
+	programs_unlock(programs);
 	return r;
 }
 

@@ -29,7 +29,15 @@
  * on. Not where anything is denied. */
 SEC("cgroup/sock_create") int graft_create(struct bpf_sock *ctx)
 {
-	return YES_OR_NO(is_judged(ctx->type, ctx->protocol) || !is_denying());
+	__u32 image = image_now(), flags;
+
+	if (!image || is_judged(ctx->type, ctx->protocol))
+		return 1;
+	flags = image_flags(image);
+	if (!(flags & IMAGE_DENIES))
+		return 1;
+	trace_refused(TRACED_SOCKET, JUDGE_OTHER, TRACED_RAW, flags, NULL);
+	return flags & IMAGE_AUDIT ? 1 : 0;
 }
 
 /* Some of what the kernel offers is for programs under the GPL alone, and ours may be

@@ -35,6 +35,7 @@ enum program {
 
 enum map {
 	MAP_IMAGES,
+	MAP_SLOTS,
 	MAP_JUDGED,
 	MAP_VIEWS,
 	MAP_SENT,
@@ -44,6 +45,7 @@ enum map {
 	MAP_GRANTED,
 	MAP_LOOPBACK,
 	MAP_LOOPBACK_N,
+	MAP_TRACERS,
 	MAP_TRACED,
 	MAP_CONTROL,
 	N_MAPS,
@@ -62,18 +64,30 @@ struct program_row {
 
 extern const struct program_row program_rows[N_PROGRAMS];
 
+/* What control says now, and shall say. The lock is held. Return: 0 or -errno. */
+int control_read(const struct cgroup_programs *programs, struct control *ret);
+int control_write(const struct cgroup_programs *programs, const struct control *control);
+
 /* The lock. Return: 0 or -errno. */
 int programs_lock(struct cgroup_programs *programs);
 void programs_unlock(struct cgroup_programs *programs);
 
-/* Makes @policy the image of that number. The lock is held. Return: 0 or -errno. */
+/* Takes the rings of tracers away that did not end by themselves. The lock is held. */
+void tracers_sweep(struct cgroup_programs *programs);
+
+/* Makes @policy the image of that number, which no call is judged by. The lock is held.
+ * Return: 0 or -errno. */
 int slot_fill(struct cgroup_programs *programs, uint32_t image,
 	      const struct policy *policy, unsigned int flags);
+/* Until no call can have what was an image before. Return: 0 or -errno. */
+int slot_wait(const struct cgroup_programs *programs);
 /* Frees it, and its endpoints. */
 void slot_empty(struct cgroup_programs *programs, uint32_t slot);
-/* One that is free; those of cgroups that are gone are freed first. Return: its number,
- * or -ENOSPC, or another -errno. */
+/* One that was free, its finder's from now on; what cgroups had that are gone is freed.
+ * Return: its number, or -ENOSPC, or another -errno. */
 int slot_find(struct cgroup_programs *programs);
+/* Its id. Return: 0 or -errno. */
+int cgroup_id(int cgroup, uint64_t *ret);
 /* The number of the image @cgroup is judged by. Return: 0; -ENOENT: none. */
 int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret);
 /* The map of an image. Return: a descriptor, or -errno. */

@@ -41,8 +41,15 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_CGROUP_STORAGE);
 	__type(key, __u64);
-	__type(value, __u64);
+	__type(value, struct judged);
 } graft_judged SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct slots);
+} graft_slots SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -115,8 +122,22 @@ struct {
 } graft_loopback_n SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CGROUP_TRACERS);
+	__type(key, __u32);
+	__type(value, struct tracer);
+} graft_tracers SEC(".maps");
+
+struct ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, CGROUP_RING);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, CGROUP_TRACERS);
+	__type(key, __u32);
+	__array(values, struct ring);
 } graft_traced SEC(".maps");
 
 struct {

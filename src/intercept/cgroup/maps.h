@@ -3,12 +3,14 @@
  * What the BPF programs of graft.bpf.c and those who fill their maps share.
  *
  *	judged		by cgroup the programs are attached to: the number of an
- *			image; 0: none, and every call goes on as if nothing were
- *			attached. A call reads it once: replacing a policy is one
- *			store, and is never half seen
+ *			image, and whose storage it is; 0: none, and every call
+ *			goes on as if nothing were attached. A call reads it once:
+ *			replacing a policy is one store, and is never half seen
  *	images		a policy each (policy/image.h), in a map each. A policy has
  *			two numbers, 2 * SLOT and the next, one for what it is and
  *			one for what it will be
+ *	slots		which slots have something in images or names; user space's
+ *			alone
  *	views		by socket: what its program asked for, what that became
  *	sent		by socket and destination of a datagram: what was asked for
  *	loopback	by policy and address: a socket bound to a loopback of the
@@ -16,26 +18,37 @@
  *			has: the one it asked for
  *	loopback_n	by policy: how many of those there are
  *	names, places, endpoints, granted	see wire/places.h
- *	traced		ring of struct traced, filled while control.tracing is set
+ *	tracers		by number of a tracer: what it wants to hear of, and what
+ *			it missed. Those that are there are set in control.tracing
+ *	traced		by the same: its ring of struct traced (traced.h). A ring has
+ *			one reader, so each has its own
  */
 #ifndef CGROUP_MAPS_H
 #define CGROUP_MAPS_H
 
 #ifndef __bpf__
 #	include <stdint.h>
-#	include <linux/types.h>
 #endif
 
+#include "intercept/cgroup/traced.h"
 #include "wire/places.h"
 
-#define CGROUP_SLOTS       32768
+#ifndef CGROUP_SLOTS /* a test has fewer */
+#	define CGROUP_SLOTS 32768
+#endif
 #define CGROUP_SLOT(image) ((image) / 2)
 #define CGROUP_SENT        65536
+#define CGROUP_TRACERS     8
+#define CGROUP_RING        (4 * 1024 * 1024)
 #define LOOPBACK_MAX       65536
 #define LOOPBACK_OF_ONE    4096             /* sockets of one policy */
 #define LOOPBACK_SHARERS   32               /* of one address */
 #define LOOPBACK_REVERSE   LOOPBACK_SHARERS /* as an index */
-#define CGROUP_RING        (256 * 1024)
+
+struct judged {
+	__u64 image;
+	__u64 cgroup; /* its id */
+};
 
 enum view_flag {
 	VIEW_BOUND = 1 << 0, /* @bound_asked and @bound_is are true */
@@ -89,20 +102,21 @@ struct loopback_value {
 	__u32 flags;
 };
 
-struct traced {
-	__u64 time_ns;
-	__u64 cgroup;
-	__u32 pid, slot;
-	__u32 rule; /* IMAGE_NONE: no rule */
-	__u16 error;
-	__u8 op, proto;
-	struct spot asked, given;
-	char command[16];
+struct tracer {
+	__u64 lost;
+	__u64 cgroup;   /* of this one alone; 0: of each */
+	__u32 pid;      /* likewise */
+	__u32 is_error; /* calls that fail, or would */
+};
+
+struct slots {
+	__u64 used[CGROUP_SLOTS / 64];
 };
 
 struct control {
-	__u32 tracing;
-	__u32 next; /* number of an endpoint */
+	__u32 tracing; /* mask of tracers */
+	__u32 pending; /* a policy was replaced, and calls may be judged by it still */
+	__u32 next;    /* number of an endpoint */
 };
 
 #endif

@@ -4,6 +4,7 @@
  *
  *	BPFFS/graft/TAG/graft_bind4 ...		programs
  *	BPFFS/graft/TAG/graft_images ...	maps
+ *	BPFFS/graft/TAG/tracer0 ...		directories, locked while it is there
  *
  * TAG stands for the programs as they were built: another build has a directory of its
  * own, and cgroups go on being judged by the one they were attached to. The directory
@@ -49,12 +50,20 @@ const struct program_row program_rows[N_PROGRAMS] = {
 };
 
 static const char *const map_names[N_MAPS] = {
-	[MAP_IMAGES] = "graft_images",        [MAP_JUDGED] = "graft_judged",
-	[MAP_VIEWS] = "graft_views",          [MAP_SENT] = "graft_sent",
-	[MAP_ENDPOINTS] = PLACES_BINDERS_MAP, [MAP_NAMES] = PLACES_NAMES_MAP,
-	[MAP_PLACES] = PLACES_PLACES_MAP,     [MAP_GRANTED] = PLACES_GRANTED_MAP,
-	[MAP_LOOPBACK] = "graft_loopback",    [MAP_LOOPBACK_N] = "graft_loopback_n",
-	[MAP_TRACED] = "graft_traced",        [MAP_CONTROL] = "graft_control",
+	[MAP_IMAGES] = "graft_images",
+	[MAP_JUDGED] = "graft_judged",
+	[MAP_SLOTS] = "graft_slots",
+	[MAP_VIEWS] = "graft_views",
+	[MAP_SENT] = "graft_sent",
+	[MAP_ENDPOINTS] = PLACES_BINDERS_MAP,
+	[MAP_NAMES] = PLACES_NAMES_MAP,
+	[MAP_PLACES] = PLACES_PLACES_MAP,
+	[MAP_GRANTED] = PLACES_GRANTED_MAP,
+	[MAP_LOOPBACK] = "graft_loopback",
+	[MAP_LOOPBACK_N] = "graft_loopback_n",
+	[MAP_TRACERS] = "graft_tracers",
+	[MAP_TRACED] = "graft_traced",
+	[MAP_CONTROL] = "graft_control",
 };
 
 /* libbpf's own words, for who asks for them. */
@@ -128,6 +137,24 @@ int programs_lock(struct cgroup_programs *programs)
 void programs_unlock(struct cgroup_programs *programs)
 {
 	flock(programs->directory, LOCK_UN);
+}
+
+int control_read(const struct cgroup_programs *programs, struct control *ret)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_lookup_elem(programs->maps[MAP_CONTROL], &zero, ret) < 0 ? -errno
+										: 0;
+}
+
+int control_write(const struct cgroup_programs *programs, const struct control *control)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(programs->maps[MAP_CONTROL], &zero, control, BPF_ANY) <
+			       0
+		       ? -errno
+		       : 0;
 }
 
 /* A pin's path: bpf() of this libbpf takes no directory. */
@@ -252,6 +279,8 @@ int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs)
 			  bpffs ? bpffs : CGROUP_BPFFS, strerror(-r));
 	} else {
 		r = find_or_load(programs);
+		if (r == 0)
+			tracers_sweep(programs);
 		programs_unlock(programs);
 	}
 	if (r < 0)

@@ -18,13 +18,12 @@
 static int next_number(const struct cgroup_programs *programs, uint32_t *ret)
 {
 	struct control control;
-	uint32_t zero = 0;
-	int map = programs->maps[MAP_CONTROL];
+	int r = control_read(programs, &control);
 
-	if (bpf_map_lookup_elem(map, &zero, &control) < 0)
-		return -errno;
+	if (r < 0)
+		return r;
 	*ret = control.next++;
-	return bpf_map_update_elem(map, &zero, &control, BPF_ANY) < 0 ? -errno : 0;
+	return control_write(programs, &control);
 }
 
 /* Its binders are of interest: its port is not known before, or whether it is there. */
@@ -92,7 +91,8 @@ static int number_endpoints(const struct cgroup_programs *programs, uint32_t slo
 	return r;
 }
 
-/* The rules as text, behind the cells; no program reads it. */
+/* The rules as text, behind the cells, for people; an outcome says where its rule's is,
+ * in bytes from the first cell, and the next outcome where that ends. */
 static int add_text(const struct policy *policy, struct image_cell **cells, size_t *n)
 {
 	const size_t line = 512;
@@ -103,9 +103,12 @@ static int add_text(const struct policy *policy, struct image_cell **cells, size
 	if (!text)
 		return -ENOMEM;
 	for (size_t i = 0; i < n_rules; i++) {
+		image_outcome(*cells, i)->word[3] =
+			(uint32_t)(*n * sizeof(**cells) + size);
 		size += policy_print_rule(policy_rule(policy, i), text + size, line);
 		text[size++] = '\n';
 	}
+	image_outcome(*cells, n_rules)->word[3] = (uint32_t)(*n * sizeof(**cells) + size);
 	more = (size + sizeof(**cells) - 1) / sizeof(**cells);
 	larger = reallocarray(*cells, *n + more, sizeof(**cells));
 	if (!larger)
@@ -119,27 +122,51 @@ static int add_text(const struct policy *policy, struct image_cell **cells, size
 	return 0;
 }
 
-static int make_map(const struct image_cell *cells, size_t n)
+static int write_cells(int map, const struct image_cell *cells, size_t n)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
 	LIBBPF_OPTS(bpf_map_batch_opts, batch);
 	_cleanup_free_ uint32_t *keys = malloc(n * sizeof(*keys));
 	uint32_t count = (uint32_t)n;
-	int fd, r;
 
 	if (!keys)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		keys[i] = (uint32_t)i;
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "graft_image", sizeof(uint32_t),
-			    sizeof(*cells), count, &options);
+	return bpf_map_update_batch(map, keys, cells, &count, &batch) < 0 ? -errno : 0;
+}
+
+/* Return: a descriptor, or -errno. */
+static int make_map(const struct image_cell *cells, size_t n)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
+	int r, fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "graft_image", sizeof(uint32_t),
+				   sizeof(*cells), (uint32_t)n, &options);
+
 	if (fd < 0)
 		return -errno;
-	if (bpf_map_update_batch(fd, keys, cells, &count, &batch) == 0)
+	r = write_cells(fd, cells, n);
+	if (r == 0)
 		return fd;
-	r = -errno;
 	fd_close(fd);
 	return r;
+}
+
+/* Writes the cells where an image was that no call is judged by, if there is room and not
+ * too much. It saves the time until no call can have that image any more. */
+static int write_over(const struct cgroup_programs *programs, uint32_t image,
+		      const struct image_cell *cells, size_t n)
+{
+	_cleanup_fd_ int map = slot_open(programs, image);
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	if (map < 0)
+		return map;
+	if (bpf_obj_get_info_by_fd(map, &info, &size) < 0)
+		return -errno;
+	if (info.max_entries < n || info.max_entries / 2 > n)
+		return -E2BIG;
+	return write_cells(map, cells, n);
 }
 
 int slot_fill(struct cgroup_programs *programs, uint32_t image,
@@ -159,6 +186,8 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
 		r = number_endpoints(programs, CGROUP_SLOT(image), policy, cells);
 	if (r < 0)
 		return r;
+	if (write_over(programs, image, cells, n) == 0)
+		return 0;
 	map = make_map(cells, n);
 	if (map < 0)
 		return map;
@@ -167,8 +196,55 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
 		       : 0;
 }
 
-/* Deleted while they are walked over: from the last that stays, or from the start. */
-static void forget_endpoints(struct cgroup_programs *programs, uint32_t slot)
+/* The kernel returns from a change of a map of maps when no program has what was there;
+ * membarrier() does so neither on one processor nor with nohz_full. Number 0 is no
+ * policy's. */
+int slot_wait(const struct cgroup_programs *programs)
+{
+	const struct image_cell cell = { 0 };
+	_cleanup_fd_ int nothing = make_map(&cell, 1);
+	uint32_t zero = 0;
+
+	if (nothing < 0)
+		return nothing;
+	return bpf_map_update_elem(programs->maps[MAP_IMAGES], &zero, &nothing, BPF_ANY) <
+			       0
+		       ? -errno
+		       : 0;
+}
+
+/* --- slots --- */
+
+static bool has_slot(const struct slots *slots, uint32_t slot)
+{
+	return slot < CGROUP_SLOTS && slots->used[slot / 64] >> slot % 64 & 1;
+}
+
+static void add_slot(struct slots *slots, uint32_t slot)
+{
+	if (slot < CGROUP_SLOTS)
+		slots->used[slot / 64] |= UINT64_C(1) << slot % 64;
+}
+
+static int read_slots(const struct cgroup_programs *programs, struct slots *ret)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_lookup_elem(programs->maps[MAP_SLOTS], &zero, ret) < 0 ? -errno
+									      : 0;
+}
+
+static int write_slots(const struct cgroup_programs *programs, const struct slots *slots)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(programs->maps[MAP_SLOTS], &zero, slots, BPF_ANY) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Their endpoints. The one before those that go is kept: what was found is gone. */
+static void forget_endpoints(struct cgroup_programs *programs, const struct slots *gone)
 {
 	int names = programs->maps[MAP_NAMES];
 	struct endpoint_key key, next;
@@ -176,7 +252,7 @@ static void forget_endpoints(struct cgroup_programs *programs, uint32_t slot)
 	uint32_t number;
 
 	while (bpf_map_get_next_key(names, at, &next) == 0) {
-		if (next.slot == slot &&
+		if (has_slot(gone, next.slot) &&
 		    bpf_map_lookup_elem(names, &next, &number) == 0) {
 			bpf_map_delete_elem(programs->maps[MAP_ENDPOINTS], &number);
 			bpf_map_delete_elem(names, &next);
@@ -187,7 +263,7 @@ static void forget_endpoints(struct cgroup_programs *programs, uint32_t slot)
 	}
 }
 
-static void forget_loopback(struct cgroup_programs *programs, uint32_t slot)
+static void forget_loopback(struct cgroup_programs *programs, const struct slots *gone)
 {
 	int map = programs->maps[MAP_LOOPBACK];
 	struct loopback_key key, next;
@@ -195,53 +271,118 @@ static void forget_loopback(struct cgroup_programs *programs, uint32_t slot)
 	void *at = NULL;
 
 	while (bpf_map_get_next_key(map, at, &next) == 0) {
-		if (next.slot == slot) {
+		if (has_slot(gone, next.slot)) {
 			bpf_map_delete_elem(map, &next);
 			continue;
 		}
 		key = next;
 		at = &key;
 	}
-	bpf_map_update_elem(programs->maps[MAP_LOOPBACK_N], &slot, &none, BPF_ANY);
+	for (uint32_t slot = 0; slot < CGROUP_SLOTS; slot++)
+		if (has_slot(gone, slot))
+			bpf_map_update_elem(programs->maps[MAP_LOOPBACK_N], &slot, &none,
+					    BPF_ANY);
+}
+
+/*
+ * Puts an image of nothing in the place of theirs, one for all: the kernel waits after
+ * each removal from such a map, and once after many that are put there at once.
+ */
+static int forget_images(struct cgroup_programs *programs, const struct slots *gone)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, batch);
+	_cleanup_free_ uint32_t *images = malloc(2 * CGROUP_SLOTS * sizeof(*images));
+	_cleanup_free_ int *maps = malloc(2 * CGROUP_SLOTS * sizeof(*maps));
+	const struct image_cell cell = { 0 };
+	_cleanup_fd_ int nothing = make_map(&cell, 1);
+	uint32_t n = 0;
+
+	if (!images || !maps)
+		return -ENOMEM;
+	if (nothing < 0)
+		return nothing;
+	for (uint32_t image = 0; image < 2 * CGROUP_SLOTS; image++) {
+		if (!has_slot(gone, CGROUP_SLOT(image)))
+			continue;
+		images[n] = image;
+		maps[n++] = nothing;
+	}
+	return bpf_map_update_batch(programs->maps[MAP_IMAGES], images, maps, &n,
+				    &batch) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Return: 0 or -errno; what could not be freed is tried again with the next. */
+static int empty_slots(struct cgroup_programs *programs, const struct slots *gone)
+{
+	struct slots slots;
+	int r = read_slots(programs, &slots);
+
+	if (r == 0)
+		r = forget_images(programs, gone);
+	if (r < 0)
+		return r;
+	forget_endpoints(programs, gone);
+	forget_loopback(programs, gone);
+	for (size_t i = 0; i < CGROUP_SLOTS / 64; i++)
+		slots.used[i] &= ~gone->used[i];
+	return write_slots(programs, &slots);
 }
 
 void slot_empty(struct cgroup_programs *programs, uint32_t slot)
 {
-	for (uint32_t image = 2 * slot; image < 2 * slot + 2; image++)
-		bpf_map_delete_elem(programs->maps[MAP_IMAGES], &image);
-	forget_endpoints(programs, slot);
-	forget_loopback(programs, slot);
+	struct slots gone = { 0 };
+
+	add_slot(&gone, slot);
+	empty_slots(programs, &gone);
 }
 
 /* The slots of cgroups that are there. */
-static int mark_used(const struct cgroup_programs *programs, bool *used)
+static int find_judging(const struct cgroup_programs *programs, struct slots *ret)
 {
 	int map = programs->maps[MAP_JUDGED];
-	uint64_t cgroup, next, image;
+	struct judged judged;
+	uint64_t cgroup, next;
 	void *at = NULL;
 
+	memset(ret, 0, sizeof(*ret));
 	while (bpf_map_get_next_key(map, at, &next) == 0) {
-		if (bpf_map_lookup_elem(map, &next, &image) == 0 &&
-		    CGROUP_SLOT(image) < CGROUP_SLOTS)
-			used[CGROUP_SLOT(image)] = true;
+		if (bpf_map_lookup_elem(map, &next, &judged) == 0)
+			add_slot(ret, CGROUP_SLOT((uint32_t)judged.image));
 		cgroup = next;
 		at = &cgroup;
 	}
 	return errno == ENOENT ? 0 : -errno;
 }
 
+/* Frees what is used by none of @judging. */
+static int empty_others(struct cgroup_programs *programs, const struct slots *judging)
+{
+	struct slots gone;
+	uint64_t any = 0;
+	int r = read_slots(programs, &gone);
+
+	for (size_t i = 0; r == 0 && i < CGROUP_SLOTS / 64; i++)
+		any |= gone.used[i] &= ~judging->used[i];
+	return r < 0 || !any ? r : empty_slots(programs, &gone);
+}
+
 int slot_find(struct cgroup_programs *programs)
 {
-	_cleanup_free_ bool *used = calloc(CGROUP_SLOTS, sizeof(*used));
-	int r = used ? mark_used(programs, used) : -ENOMEM;
+	struct slots judging;
+	int r = find_judging(programs, &judging);
 
+	if (r == 0)
+		r = empty_others(programs, &judging);
 	if (r < 0)
 		return r;
 	for (uint32_t slot = 1; slot < CGROUP_SLOTS; slot++) {
-		if (used[slot])
+		if (has_slot(&judging, slot))
 			continue;
-		slot_empty(programs, slot);
-		return (int)slot;
+		add_slot(&judging, slot);
+		r = write_slots(programs, &judging);
+		return r < 0 ? r : (int)slot;
 	}
 	return -ENOSPC;
 }
