@@ -6,6 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 enter_host "$@"
 [ "$(id -u)" = 0 ] || skip "needs root"
+. "$LIB_DIR/lib_cgroup.sh"
 need "$PYTHON"
 
 # talk.py serve NAME: on 127.0.0.1:6379, [::1]:6379 and a datagram socket of the first;
@@ -51,38 +52,14 @@ if sys.argv[1] == "serve":
 print(*(ask(*place) for place in PLACES))
 EOF
 TALK=("$PYTHON" "$T/bin/talk.py")
-MOUNT=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
-[ -n "$MOUNT" ] || skip "no cgroup v2"
-TOP=$(mktemp -d "$MOUNT/graft-test-XXXXXX") || skip "cannot make a cgroup"
-trap leave_cgroups EXIT
-
-leave_cgroups()
-{
-	local status=$? cgroup
-	[ ! -e "$TOP/cgroup.kill" ] || echo 1 >"$TOP/cgroup.kill"
-	within "$LIMIT" sh -c "! grep -q 1 '$TOP/cgroup.events'"
-	find "$TOP" -depth -type d | while IFS= read -r cgroup; do rmdir "$cgroup"; done
-	(exit "$status")
-	leave_host
-}
-
-# in_cgroup CGROUP COMMAND...: in a subshell, which becomes it.
-in_cgroup()
-{
-	local cgroup=$1
-	shift
-	# shellcheck disable=SC2016 # the inner shell's own
-	exec sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$TOP/$cgroup" "$@"
-}
-
 asks() # CGROUP
 {
-	(in_cgroup "$1" "${TALK[@]}" ask)
+	(in_cgroup "$TOP/$1" "${TALK[@]}" ask)
 }
 
 server() # CGROUP
 {
-	spawn "server_$1" in_cgroup "$1" "${TALK[@]}" serve "$1"
+	spawn "server_$1" in_cgroup "$TOP/$1" "${TALK[@]}" serve "$1"
 	check "a server in $1" await "server_$1" grep -q ready "$T/server_$1.log"
 }
 
@@ -127,7 +104,7 @@ for port in map(int, sys.argv[1:]):
         print(errno.errorcode[error.errno], end=" ")
 EOF
 # shellcheck disable=SC2086
-equal "not by its real port" "" "$(in_cgroup three "$PYTHON" "$T/bin/every.py" $ports |
+equal "not by its real port" "" "$(in_cgroup "$TOP/three" "$PYTHON" "$T/bin/every.py" $ports |
 	tr -d ' ' | sed 's/ECONNREFUSED//g')"
 
 # What a policy had is free when it is taken away, and when its cgroup goes.
@@ -141,13 +118,13 @@ equal "nothing is left of what was there" "$(all ECONNREFUSED)" "$(asks two)"
 # Real programs, two of a kind.
 if command -v redis-server >/dev/null; then
 	for name in one two; do
-		spawn "redis_$name" in_cgroup "$name" redis-server --port 6379 --bind 127.0.0.1 \
+		spawn "redis_$name" in_cgroup "$TOP/$name" redis-server --port 6379 --bind 127.0.0.1 \
 			--save "" --dir "$T"
 		await "redis_$name" grep -q "Ready to accept" "$T/redis_$name.log"
-		(in_cgroup "$name" redis-cli set name "$name" >/dev/null)
+		(in_cgroup "$TOP/$name" redis-cli set name "$name" >/dev/null)
 	done
 	for name in one two; do
-		equal "redis of $name" "$name" "$(in_cgroup "$name" redis-cli get name)"
+		equal "redis of $name" "$name" "$(in_cgroup "$TOP/$name" redis-cli get name)"
 	done
 else
 	skip_point "redis" "not installed"
