@@ -74,8 +74,8 @@ static __always_inline int find_target(const struct call *call, struct bpf_sock_
 		       : find_own(ctx, call, given);
 }
 
-/* Where a connect is refused by the kernel itself, and at the time it would be: nobody can
- * be bound to port 0. Return: 0, or the error to fail with. */
+/* Where a connect is refused by the kernel itself, and at the time it would be: nobody
+ * can be bound to port 0. Return: 0, or the error to fail with. */
 static __always_inline int lead_to_nobody(const struct call *call, struct spot *given)
 {
 	int is_mapped = call->judged.is_v6 && judge_is_mapped(&call->judged);

@@ -3,21 +3,21 @@
  * A loopback of a policy's own: 127.0.0.0/8 and [::1] of those it judges, whom no other
  * policy's sockets see there.
  *
- * Theory of operation. A socket that binds to such an address really gets any port of it,
- * and an entry says by policy, address and port asked for where it is; one that connects
- * is led there, or is refused. A socket bound to all addresses is where it says it is, and
- * has an entry so that it is found; so has one that asked for no port. A second entry, by
- * the port it really has, puts back what was asked for in the source of datagrams and in
- * accept().
+ * Theory of operation. A socket that binds to such an address really gets any port of
+ * it, and an entry says by policy, address and port asked for where it is; one that
+ * connects is led there, or is refused. A socket bound to all addresses is where it says
+ * it is, and has an entry so that it is found; so has one that asked for no port. A
+ * second entry, by the port it really has, puts back what was asked for in the source of
+ * datagrams and in accept().
  *
- * An address that may be shared (SO_REUSEPORT, and SO_REUSEADDR of datagrams) has an entry
- * for each socket, by index; index 0 is one that may not be shared, or the first that came.
- * bpf_map_update_elem(BPF_NOEXIST) decides who gets an index, and only who has the socket
- * whose cookie is in an entry takes it away, so there is no lock.
+ * An address that may be shared (SO_REUSEPORT, and SO_REUSEADDR of datagrams) has an
+ * entry for each socket, by index; index 0 is one that may not be shared, or the first
+ * that came. bpf_map_update_elem(BPF_NOEXIST) decides who gets an index, and only who
+ * has the socket whose cookie is in an entry takes it away, so there is no lock.
  *
- * A datagram socket that is not bound has no entry. It is answered because its view shows
- * that it belongs to this policy. One of another's, or the host's, is answered by who heard
- * of it: a socket that a rule led out of this loopback.
+ * A datagram socket that is not bound has no entry. It is answered because its view
+ * shows that it belongs to this policy. One of another's, or the host's, is answered by
+ * who heard of it: a socket that a rule led out of this loopback.
  */
 #pragma once
 
