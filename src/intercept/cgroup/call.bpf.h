@@ -244,8 +244,8 @@ static __always_inline struct view *view_of(struct bpf_sock_addr *ctx, int make)
 				  make ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 }
 
-/* A member of struct bpf_sock. The verifier takes no address that was reckoned out before,
- * as for two loads made one. */
+/* A member of struct bpf_sock. The verifier takes no address that was reckoned out
+ * before, as for two loads made one. */
 #define SOCK_WORD(sk, member)                   \
 	__extension__({                         \
 		__u32 word_ = (sk)->member;     \
