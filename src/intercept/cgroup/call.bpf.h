@@ -21,16 +21,6 @@ static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 
 #include "intercept/cgroup/judge.bpf.h"
 
-struct sock_common {
-	unsigned char skc_reuse : 4;
-	unsigned char skc_reuseport : 1;
-	unsigned char skc_ipv6only : 1;
-} __attribute__((preserve_access_index));
-
-struct sock {
-	struct sock_common __sk_common;
-} __attribute__((preserve_access_index));
-
 struct call {
 	struct judge_call judged;
 	struct image_cell *outcome, *address, *hits;

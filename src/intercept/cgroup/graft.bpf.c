@@ -22,6 +22,7 @@
  */
 #include "intercept/cgroup/bind.bpf.h"
 #include "intercept/cgroup/connect.bpf.h"
+#include "intercept/cgroup/shortcut.bpf.h"
 #include "intercept/cgroup/show.bpf.h"
 
 /* A raw socket sends whatever it likes to whomever: not where anything is denied. */

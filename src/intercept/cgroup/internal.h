@@ -29,6 +29,9 @@ enum program {
 	PROGRAM_GETSOCKNAME6,
 	PROGRAM_CREATE,
 	PROGRAM_RELEASE,
+	PROGRAM_CONNECTION,
+	PROGRAM_CLOSE,
+	PROGRAM_MESSAGE,
 	N_PROGRAMS,
 };
 
@@ -41,6 +44,10 @@ enum map {
 	MAP_NAMES,
 	MAP_TRACED,
 	MAP_CONTROL,
+	MAP_SHORTCUTS,
+	MAP_ENDS,
+	MAP_SIDES,
+	MAP_SERVED,
 	N_MAPS,
 };
 
@@ -53,6 +60,10 @@ struct cgroup_programs {
 struct program_row {
 	const char *name;
 	enum bpf_attach_type type;
+	/* Flags of the image, IMAGE_*, of which one has to be set for it to be attached;
+	 * 0: it always is. */
+	uint32_t wants;
+	bool is_of_map; /* attached to the map of the shortcuts once, and to no cgroup */
 };
 
 extern const struct program_row program_rows[N_PROGRAMS];
@@ -71,5 +82,7 @@ void slot_empty(struct cgroup_programs *programs, uint32_t slot);
 int slot_find(struct cgroup_programs *programs);
 /* The number of the image @cgroup is judged by. Return: 0; -ENOENT: none. */
 int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret);
+/* The flags of an image, IMAGE_*. Return: 0 or -errno. */
+int slot_flags(const struct cgroup_programs *programs, uint32_t image, uint32_t *ret);
 /* The map of an image. Return: a descriptor, or -errno. */
 int slot_open(const struct cgroup_programs *programs, uint32_t image);
