@@ -18,8 +18,8 @@
  * What goes past TCP overtakes what is on its way by TCP, and is read before what TCP has
  * brought already. So a message goes past it only if all that was ever sent that way has
  * been read, which the sequence numbers of both ends tell; what is sent by TCP after it
- * is read after it. A message goes by TCP while the reader has CGROUP_UNREAD bytes waiting,
- * so that TCP makes the writer wait, and if one of the two is more than TCP (kTLS).
+ * is read after it. A message goes by TCP while the reader has CGROUP_UNREAD bytes
+ * waiting, so that TCP makes the writer wait, and if one of the two is more than TCP.
  *
  * Who waits within a call on such a socket is not served as by TCP: a signal makes recv()
  * fail with EAGAIN, MSG_WAITALL is ignored, and bytes that come the other way are not
