@@ -21,6 +21,10 @@
  * is read after it. A message goes by TCP while the reader has CGROUP_UNREAD bytes
  * waiting, so that TCP makes the writer wait, and if one of the two is more than TCP.
  *
+ * FIONREAD of a socket in the table counts what came past TCP and nothing else, and nginx
+ * reads no more when that is 0. So a reader may have much wait for it before TCP comes
+ * in, and what a port's first slow reader shows spares the next ones.
+ *
  * Who waits within a call on such a socket is not served as by TCP: a signal makes recv()
  * fail with EAGAIN, MSG_WAITALL is ignored, and bytes that come the other way are not
  * seen. So none of this is for sockets that are not O_NONBLOCK, nor for servers whose
@@ -390,38 +394,40 @@ SEC("sk_msg") int graft_message(struct sk_msg_md *msg)
 
 /* --- a connection ends --- */
 
-/* One that had no part in it is counted as well: its port may be worth it again. */
-static __always_inline void count_other(struct bpf_sock *ctx, __u64 netns)
+/* One that had no part in it and lasted: its port may be worth it again. A brief one says
+ * nothing new. */
+static __always_inline void count_other(struct bpf_sock *ctx)
 {
 	struct tcp_sock *tcp = raw_of(ctx);
 	struct sock *sk = (void *)tcp;
-	__u16 peer = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	__u32 n = BPF_CORE_READ(tcp, data_segs_in);
 	struct served *served;
+	__u64 netns;
 
-	if (!peer)
+	if (n < SERVED_LONG)
 		return;
+	netns = bpf_get_netns_cookie(ctx);
 	served = served_find(netns, BPF_CORE_READ(sk, __sk_common.skc_num));
 	if (!served)
-		served = served_find(netns, peer);
+		served = served_find(netns,
+				     bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)));
 	if (served)
-		served_count(served, BPF_CORE_READ(tcp, data_segs_in));
+		served_count(served, n);
 }
 
 SEC("cgroup/sock_release") int graft_close(struct bpf_sock *ctx)
 {
-	struct side *side;
-	__u64 netns;
 	struct served *served;
+	struct side *side;
 
 	if (ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP)
 		return 1;
-	netns = bpf_get_netns_cookie(ctx);
 	side = bpf_sk_storage_get(&graft_sides, ctx, 0, 0);
 	if (!side) {
-		count_other(ctx, netns);
+		count_other(ctx);
 		return 1;
 	}
-	served = served_find(netns, side->port);
+	served = served_find(bpf_get_netns_cookie(ctx), side->port);
 	if (served)
 		served_count(served, side->n);
 	return 1;
