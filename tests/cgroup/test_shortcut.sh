@@ -105,6 +105,10 @@ equal "not twice" $((without + 2)) "$(programs)"
 check "replace by one without" "$GRAFT" attach --policy "$T/off.conf" "$APP"
 equal "they are gone" "$without" "$(programs)"
 check "and with again" "$GRAFT" attach --policy "$T/on.conf" "$APP"
+# shellcheck disable=SC2016 # the inner shell's own
+equal "a policy below, with it as well" "['shortcut', 'shortcut']" "$(sh -c \
+	'echo $$ >"$0/cgroup.procs" && exec "$@"' "$APP" \
+	"${SHORT[@]}" "$PYTHON" "$CASES" --way mapped)"
 check "detach" "$GRAFT" detach "$APP"
 equal "nothing is left" 0 "$(programs)"
 finish

@@ -199,8 +199,8 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 	if (r < 0)
 		return r;
 	r = image_of(programs, id, &image);
-	if (r == 0)
-		r = slot_flags(programs, image, &has);
+	if (r == 0 && slot_flags(programs, image, &has) < 0)
+		has = UINT32_MAX;
 	if (r == 0) {
 		/* All of them at once, as when they came. */
 		judge_by(programs, id, 0);

@@ -201,6 +201,9 @@ static __always_inline void join(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 
 	if (BPF_CORE_READ(tcp, inet_conn.icsk_ulp_ops))
 		return;
+	/* Another policy's, of a cgroup below, had it in already. */
+	if (bpf_sk_storage_get(&graft_sides, sk, 0, 0))
+		return;
 	side = bpf_sk_storage_get(&graft_sides, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!side)
 		return;
