@@ -388,11 +388,13 @@ SEC("sk_msg") int graft_message(struct sk_msg_md *msg)
 	side->n++;
 	if (!side->peer.cookie && !find_peer(msg, side))
 		return SK_PASS;
-	if (is_short(msg, side))
-		redirect(msg, side);
-	else if (is_rest(msg))
-		return redirect(msg, side);
-	return SK_PASS;
+	if (!is_short(msg, side) && !is_rest(msg))
+		return SK_PASS;
+	if (redirect(msg, side) == SK_PASS)
+		return SK_PASS;
+	/* It is gone. The kernel would send the rest where the beginning went, and that may
+	 * be no socket any more. */
+	return is_rest(msg) ? SK_DROP : SK_PASS;
 }
 
 /* --- a connection ends --- */
