@@ -126,7 +126,7 @@ struct side {
 	__u32 read;      /* up to this number, what went by TCP was read */
 	__u32 n;         /* messages sent */
 	__u32 port;      /* the server's */
-	__u32 pad;
+	__u32 blocking;  /* messages sent while the peer's calls would have waited */
 };
 
 struct served_key {

@@ -357,7 +357,9 @@ static __always_inline int is_short(struct sk_msg_md *msg, struct side *side)
 		return 0;
 	bpf_probe_read_kernel(&unread, sizeof(unread), (void *)side->unread);
 	polled = is_polled(side);
-	if (!polled || unread > CGROUP_UNREAD_SLOW)
+	/* Some servers, as redis, accept a socket first and have it not block then. */
+	side->blocking += !polled;
+	if (side->blocking >= SERVED_LONG || unread > CGROUP_UNREAD_SLOW)
 		served_end(bpf_get_netns_cookie(msg), side->port);
 	return polled && unread <= CGROUP_UNREAD;
 }
@@ -392,8 +394,8 @@ SEC("sk_msg") int graft_message(struct sk_msg_md *msg)
 		return SK_PASS;
 	if (redirect(msg, side) == SK_PASS)
 		return SK_PASS;
-	/* It is gone. The kernel would send the rest where the beginning went, and that may
-	 * be no socket any more. */
+	/* It is gone. The kernel would send the rest where the beginning went, and that
+	 * may be no socket any more. */
 	return is_rest(msg) ? SK_DROP : SK_PASS;
 }
 
