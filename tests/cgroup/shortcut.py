@@ -447,6 +447,21 @@ def way_mixed():
     yield all(right for right, _ in results), any(mixed for _, mixed in results)
 
 
+def way_accepted():
+    """A server that accepts first and has the socket not block then, as redis."""
+    server = listen()
+    for _ in range(2):
+        client = dial_alone(server)
+        wait(server)
+        served, _ = server.accept()
+        served.setblocking(True)
+        client.send(b"first")
+        sent = by_tcp(client)
+        served.setblocking(False)
+        receive(served, 5)
+        yield sent, way(client, served)
+
+
 def way_brief():
     """Connections for a request each: after some the shortcut stays away."""
     server = listen()

@@ -31,6 +31,7 @@ way taken "['shortcut', 'shortcut'] ['shortcut', 'shortcut'] "
 way mapped "['shortcut', 'shortcut'] "
 way blocking "['TCP', 'TCP'] ['TCP', 'TCP'] "
 way mixed "(True, True) "
+way accepted "(5, ['shortcut', 'shortcut']) (5, ['shortcut', 'shortcut']) "
 way brief "('shortcut', 'TCP') "
 way again "shortcut "
 equal "off unless it is said" "['TCP', 'TCP'] " "$("$GRAFT" run --engine cgroup \
