@@ -36,6 +36,7 @@ class Cell:
     server_cpus = client_cpus = None  # None: wherever the scheduler puts them
     default = True
     uses_load = False  # and no program of somebody else's
+    polls = False  # its sockets do not block
 
     def __init__(self, name, direction, rows):
         self.name, self.direction = name, direction
@@ -51,7 +52,10 @@ class Cell:
         pass
 
     def server(self, host, listens):
-        return [host.load, "serve", listens, str(PORT)]
+        return [host.load, "serve", listens, str(PORT), *self.polling()]
+
+    def polling(self):
+        return ["--poll"] if self.polls else []
 
     def client(self, host, address, seconds):
         raise NotImplementedError
@@ -89,19 +93,23 @@ class Bulk(Cell):
 
     uses_load = True
 
-    def __init__(self, direction, reverse=False):
-        self.reverse = reverse
+    def __init__(self, direction, reverse=False, polls=False):
+        self.reverse, self.polls = reverse, polls
         self.default = not reverse
-        name = f"bulk-{direction}" + ("-reverse" if reverse else "")
-        title = f"bulk, {direction}" + (", reverse" if reverse else "")
+        name = ("bulk-poll-" if polls else "bulk-") + direction
+        name += "-reverse" if reverse else ""
+        title = f"bulk{', polling' if polls else ''}, {direction}"
+        title += ", reverse" if reverse else ""
         rows = [Row("bits_per_second", title, "Gb/s", "high")]
         if not reverse:
-            rows.append(Row("cpu_s_per_gb", f"CPU s per GB, {direction}", "s/GB", "low"))
+            rows.append(Row("cpu_s_per_gb", title.replace("bulk", "CPU s per GB"), "s/GB",
+                            "low"))
         super().__init__(name, direction, rows)
 
     def client(self, host, address, seconds):
         reverse = ["--reverse"] if self.reverse else []
-        return [host.load, "bulk", address, str(PORT), str(seconds), *reverse]
+        return [host.load, "bulk", address, str(PORT), str(seconds), *reverse,
+                *self.polling()]
 
     def parse(self, output):
         figures = json.loads(output)
@@ -122,8 +130,9 @@ class Pinned(Cell):
     mode = ""
     uses_load = True
 
-    def __init__(self, name, direction, cores, rows):
-        self.cores = cores
+    def __init__(self, name, direction, cores, rows, polls=False):
+        self.cores, self.polls = cores, polls
+        name += "-poll" if polls else ""
         super().__init__(f"{name}-{cores}core-{direction}", direction, rows)
         if cores == 1:
             self.server_cpus = self.client_cpus = "0"
@@ -137,11 +146,13 @@ class Pinned(Cell):
         return [*super().server(host, listens), "--pin", "1" if self.cores == 2 else "0"]
 
     def client(self, host, address, seconds):
-        return [host.load, self.mode, address, str(PORT), str(seconds), "--pin", "0"]
+        return [host.load, self.mode, address, str(PORT), str(seconds), "--pin", "0",
+                *self.polling()]
 
 
-def where(cores, direction):
-    return f"{'one core' if cores == 1 else 'two cores'}, {direction}"
+def where(cores, direction, polls):
+    return (f"{'polling, ' if polls else ''}{'one core' if cores == 1 else 'two cores'}, "
+            f"{direction}")
 
 
 class RoundTrip(Pinned):
@@ -149,11 +160,11 @@ class RoundTrip(Pinned):
 
     mode = "rr"
 
-    def __init__(self, direction, cores):
-        title = f"round trip, {where(cores, direction)}"
+    def __init__(self, direction, cores, polls=False):
+        title = f"round trip, {where(cores, direction, polls)}"
         super().__init__("rr", direction, cores, [
             Row("p50_us", title + ", p50", "us", "low"),
-            Row("p99_us", title + ", p99", "us", "low")])
+            Row("p99_us", title + ", p99", "us", "low")], polls)
         self.default = direction != "connecting"
 
 
@@ -162,11 +173,11 @@ class Connect(Pinned):
 
     mode = "crr"
 
-    def __init__(self, direction, cores):
-        title = f"connect, 1 B, close, {where(cores, direction)}"
+    def __init__(self, direction, cores, polls=False):
+        title = f"connect, 1 B, close, {where(cores, direction, polls)}"
         super().__init__("crr", direction, cores, [
             Row("per_second", title, "/s", "high"),
-            Row("p50_us", title + ", p50", "us", "low")])
+            Row("p50_us", title + ", p50", "us", "low")], polls)
 
 
 class Nginx(Cell):
@@ -279,5 +290,8 @@ CELLS = [
     *(Nginx(direction, close) for close in (False, True)
       for direction in ("serving", "connecting", "both")),
     *(Redis(direction) for direction in ("serving", "connecting", "both")),
+    Bulk("both", polls=True),
+    *(RoundTrip("both", cores, polls=True) for cores in (1, 2)),
+    *(Connect("both", cores, polls=True) for cores in (1, 2)),
     Idle(),
 ]

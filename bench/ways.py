@@ -205,6 +205,20 @@ class GraftCgroup(Way):
                       *host.as_user()], OUT)
 
 
+class Shortcut(GraftCgroup):
+    """Both ends in a run of their own with `shortcut on`: past TCP, where sockets do not
+    block."""
+
+    def __init__(self, program):
+        super().__init__(program)
+        self.name, self.title = "graft-shortcut", "graft (cgroup, shortcut)"
+        self.directions = ("both",)
+
+    def place(self, stack, host, direction, port, cpus):
+        return Place([self.program, "run", "--engine", "cgroup", "--rule", "shortcut on",
+                      "--", *host.as_user()], OUT)
+
+
 class GraftDaemon(Way):
     """The preload library by itself: sockets from graftd, no process of ours beside."""
 
@@ -281,4 +295,4 @@ def ways(graft, build):
             Bridge(), Pasta(), Slirp(), Graft("notify", graft),
             Graft.to_anywhere("notify", graft), Graft("preload", graft),
             GraftCgroup(graft), GraftCgroup(graft, 9999),
-            GraftDaemon(build), Unix(graft), Path()]
+            GraftDaemon(build), Shortcut(graft), Unix(graft), Path()]

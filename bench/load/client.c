@@ -42,8 +42,11 @@ static int transact(const struct options *options, struct session *session, bool
 	r = socket_all(fd, &byte, 1, true);
 	if (r == 0)
 		r = socket_all(fd, &byte, 1, false);
-	if (r == 0 && recv(fd, &byte, 1, 0) < 0)
-		r = -errno;
+	if (r == 0) {
+		ssize_t n = socket_some(fd, &byte, 1);
+
+		r = n < 0 ? (int)n : 0;
+	}
 	if (look)
 		socket_get_cc(fd, session->cc, sizeof(session->cc));
 	close(fd);
@@ -107,10 +110,10 @@ static int bulk_receive(int fd, char *buffer, uint64_t until, uint64_t *ret_byte
 	uint64_t bytes = 0;
 
 	while (now_ns() < until) {
-		ssize_t n = recv(fd, buffer, BULK_SIZE, 0);
+		ssize_t n = socket_some(fd, buffer, BULK_SIZE);
 
 		if (n <= 0)
-			return n < 0 ? -errno : -ECONNRESET;
+			return n < 0 ? (int)n : -ECONNRESET;
 		bytes += (uint64_t)n;
 	}
 	*ret_bytes = bytes;

@@ -9,6 +9,9 @@
  *	load idle  SECONDS [ADDR]	what send, recv, write and read cost by themselves
  *	load await ADDR PORT PROGRAM..	connects until it succeeds, then becomes PROGRAM
  *
+ * With --poll sockets do not block, as those of event-driven programs, and one that has
+ * nothing yet is waited for in poll().
+ *
  * The first byte a client sends says what it wants (enum wish). Only plain socket calls
  * are used: no SO_REUSEPORT, no MSG_ZEROCOPY, nothing a simple program would not do.
  */
@@ -18,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 enum wish {
 	WISH_CRR = 'c',  /* one byte back, then the server closes */
@@ -37,14 +41,17 @@ struct options {
 	double seconds;
 	int pin; /* CPU, or -1 */
 	bool reverse;
+	bool polls; /* sockets do not block, and are waited for in poll() */
 	const char *congestion_control;
 };
 
 /* load/socket.c: the few helpers both ends use. 0 or -errno unless said otherwise. */
 int address_parse(const char *address, const char *port, struct options *options);
 int socket_all(int fd, void *buffer, size_t size, bool sending);
+/* As recv(), waiting for a socket that does not block. Return: bytes or -errno. */
+ssize_t socket_some(int fd, void *buffer, size_t size);
 int socket_listen(const struct options *options);
-/* A connected socket, blocking; @set_cc as found out by client_prepare(). */
+/* A connected socket; @set_cc as found out by client_prepare(). */
 int socket_connect(const struct options *options, bool set_cc);
 void socket_get_cc(int fd, char *ret_name, size_t size);
 int socket_set_cc(int fd, const char *name);

@@ -15,7 +15,7 @@ static const char usage[] =
 	"       load idle SECONDS [ADDR]\n"
 	"       load await ADDR PORT PROGRAM [ARG...]\n"
 	"ADDR may be the path of a UNIX socket; PORT means nothing then\n"
-	"options, after the mode: [--pin CPU] [--cc NAME (cubic)] [--json (always)]\n";
+	"options, after the mode: [--pin CPU] [--cc NAME (cubic)] [--poll] [--json (always)]\n";
 
 /* What each mode takes after its name. */
 static const struct mode {
@@ -49,6 +49,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{ "reverse", no_argument, NULL, 'r' },
 		{ "pin", required_argument, NULL, 'p' },
 		{ "cc", required_argument, NULL, 'c' },
+		{ "poll", no_argument, NULL, 'P' },
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -61,6 +62,8 @@ static int parse_options(int argc, char **argv, struct options *options)
 			options->pin = (int)strtol(optarg, NULL, 10);
 		else if (option == 'c')
 			options->congestion_control = optarg;
+		else if (option == 'P')
+			options->polls = true;
 		else if (option != 'j')
 			return -EINVAL;
 	}

@@ -33,7 +33,7 @@ static void serve_bulk(int fd, char *buffer)
 	uint64_t total = 0;
 	ssize_t n;
 
-	while ((n = recv(fd, buffer, BULK_SIZE, 0)) > 0)
+	while ((n = socket_some(fd, buffer, BULK_SIZE)) > 0)
 		total += (uint64_t)n;
 	if (n < 0)
 		return;
@@ -72,7 +72,7 @@ static void *converse(void *argument)
 	return NULL;
 }
 
-static void converse_start(int fd, enum wish wish)
+static void converse_start(int fd, enum wish wish, bool polls)
 {
 	struct conversation *c = calloc(1, sizeof(*c));
 	pthread_t thread;
@@ -83,7 +83,8 @@ static void converse_start(int fd, enum wish wish)
 	}
 	c->fd = fd;
 	c->wish = wish;
-	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+	if (!polls)
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 	if (pthread_create(&thread, NULL, converse, c) != 0) {
 		close(fd);
 		free(c);
@@ -93,7 +94,7 @@ static void converse_start(int fd, enum wish wish)
 }
 
 /* Answers, hands over or drops @fd; one whose byte is still to come waits in @epoll. */
-static void first_byte(int epoll, int fd, bool waiting)
+static void first_byte(int epoll, int fd, bool waiting, bool polls)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
 	char wish;
@@ -107,7 +108,7 @@ static void first_byte(int epoll, int fd, bool waiting)
 	if (n == 1 && (wish == WISH_RR || wish == WISH_BULK || wish == WISH_REVERSE)) {
 		if (waiting)
 			epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
-		converse_start(fd, (enum wish)wish);
+		converse_start(fd, (enum wish)wish, polls);
 		return;
 	}
 	if (n == 1 && wish == WISH_CRR)
@@ -115,7 +116,7 @@ static void first_byte(int epoll, int fd, bool waiting)
 	close(fd);
 }
 
-static int loop(int epoll, int listener)
+static int loop(int epoll, int listener, bool polls)
 {
 	struct epoll_event events[64];
 	int fd, n;
@@ -126,12 +127,12 @@ static int loop(int epoll, int listener)
 			return -errno;
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.fd != listener) {
-				first_byte(epoll, events[i].data.fd, true);
+				first_byte(epoll, events[i].data.fd, true, polls);
 				continue;
 			}
 			fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 			if (fd >= 0)
-				first_byte(epoll, fd, false);
+				first_byte(epoll, fd, false, polls);
 			else if (errno == EMFILE || errno == ENFILE || errno == EBADF)
 				return -errno;
 		}
@@ -156,7 +157,7 @@ int serve(const struct options *options)
 	}
 	puts("ready");
 	fflush(stdout);
-	r = loop(epoll, listener);
+	r = loop(epoll, listener, options->polls);
 	fprintf(stderr, "load: serving ends: %s\n", strerror(-r));
 	return 1;
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -54,6 +55,32 @@ int address_parse(const char *address, const char *port, struct options *options
 	return 0;
 }
 
+static int wait_for(int fd, short events)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = events };
+
+	while (poll(&poll_fd, 1, -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+ssize_t socket_some(int fd, void *buffer, size_t size)
+{
+	for (;;) {
+		ssize_t n = recv(fd, buffer, size, 0);
+		int r;
+
+		if (n >= 0)
+			return n;
+		if (errno != EAGAIN)
+			return -errno;
+		r = wait_for(fd, POLLIN);
+		if (r < 0)
+			return r;
+	}
+}
+
 int socket_all(int fd, void *buffer, size_t size, bool sending)
 {
 	size_t done = 0;
@@ -65,6 +92,13 @@ int socket_all(int fd, void *buffer, size_t size, bool sending)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN) {
+			int r = wait_for(fd, sending ? POLLOUT : POLLIN);
+
+			if (r < 0)
+				return r;
+			continue;
+		}
 		if (n < 0)
 			return -errno;
 		if (n == 0)
@@ -95,7 +129,8 @@ int socket_listen(const struct options *options)
 {
 	int fd, r;
 
-	fd = socket(options->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(options->address.ss_family,
+		    SOCK_STREAM | SOCK_CLOEXEC | (options->polls ? SOCK_NONBLOCK : 0), 0);
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int));
@@ -110,18 +145,31 @@ int socket_listen(const struct options *options)
 	return fd;
 }
 
+/* Return: 0 or -errno. */
+static int finish_connect(int fd)
+{
+	int error = 0, r = wait_for(fd, POLLOUT);
+
+	if (r == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error,
+				 &(socklen_t){ sizeof(error) }) < 0)
+		r = -errno;
+	return r < 0 ? r : -error;
+}
+
 int socket_connect(const struct options *options, bool set_cc)
 {
-	int fd, r;
+	int fd, r = 0;
 
-	fd = socket(options->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(options->address.ss_family,
+		    SOCK_STREAM | SOCK_CLOEXEC | (options->polls ? SOCK_NONBLOCK : 0), 0);
 	if (fd < 0)
 		return -errno;
 	if (set_cc)
 		socket_set_cc(fd, options->congestion_control);
 	if (connect(fd, (const struct sockaddr *)&options->address,
-		    options->address_size) < 0) {
-		r = -errno;
+		    options->address_size) < 0)
+		r = errno == EINPROGRESS ? finish_connect(fd) : -errno;
+	if (r < 0) {
 		close(fd);
 		return r;
 	}

@@ -31,7 +31,14 @@ int run_judged_check(const struct policy *policy)
 
 	if (r < 0)
 		log_error("%s", error.text);
-	return r < 0 ? r : check_root();
+	if (r == 0)
+		r = check_root();
+	if (r == 0 && policy_setting(policy, POLICY_SHORTCUT, NULL) == POLICY_ON &&
+	    !cgroup_can_shortcut())
+		log_warning(
+			"'shortcut on' goes without on this kernel, whose FIONREAD does "
+			"not count what comes past TCP");
+	return r;
 }
 
 /* graftd says where the endpoints are that the policy only names. */

@@ -93,28 +93,45 @@ static int judge_instead(const struct cgroup_programs *programs, uint64_t id,
 	return r < 0 ? r : wait_for_calls(programs);
 }
 
-static int detach_all(const struct cgroup_programs *programs, int cgroup, size_t n)
+/* Whether an image with @flags is judged by that program too. */
+static bool is_wanted(const struct program_row *row, uint32_t flags)
+{
+	return !row->is_of_map && (!row->wants || row->wants & flags);
+}
+
+/* Those of the first @n that an image with @flags has, and one with @keep has not. */
+static int detach_some(const struct cgroup_programs *programs, int cgroup, size_t n,
+		       uint32_t flags, const uint32_t *keep)
 {
 	int r = 0;
 
-	while (n--)
-		if (bpf_prog_detach2(programs->programs[n], cgroup,
-				     program_rows[n].type) < 0 &&
+	while (n--) {
+		const struct program_row *row = &program_rows[n];
+
+		if (!is_wanted(row, flags) || (keep && is_wanted(row, *keep)))
+			continue;
+		if (bpf_prog_detach2(programs->programs[n], cgroup, row->type) < 0 &&
 		    r == 0)
 			r = -errno;
+	}
 	return r;
 }
 
-static int attach_all(const struct cgroup_programs *programs, int cgroup)
+/* Those that an image with @flags has, and one with @has has not. */
+static int attach_some(const struct cgroup_programs *programs, int cgroup, uint32_t flags,
+		       const uint32_t *has)
 {
 	for (size_t i = 0; i < N_PROGRAMS; i++) {
+		const struct program_row *row = &program_rows[i];
 		int r;
 
-		if (bpf_prog_attach(programs->programs[i], cgroup, program_rows[i].type,
+		if (!is_wanted(row, flags) || (has && is_wanted(row, *has)))
+			continue;
+		if (bpf_prog_attach(programs->programs[i], cgroup, row->type,
 				    BPF_F_ALLOW_MULTI) == 0)
 			continue;
 		r = -errno;
-		detach_all(programs, cgroup, i);
+		detach_some(programs, cgroup, i, flags, has);
 		return r;
 	}
 	return 0;
@@ -124,29 +141,51 @@ static int attach_new(struct cgroup_programs *programs, int cgroup, uint64_t id,
 		      const struct policy *policy, unsigned int flags)
 {
 	int slot = slot_find(programs), r;
-	uint32_t image = 2 * (uint32_t)slot;
+	uint32_t image = 2 * (uint32_t)slot, wants = 0;
 
 	if (slot < 0)
 		return slot;
 	r = slot_fill(programs, image, policy, flags);
 	if (r == 0)
-		r = attach_all(programs, cgroup);
+		r = slot_flags(programs, image, &wants);
+	if (r == 0)
+		r = attach_some(programs, cgroup, wants, NULL);
 	if (r == 0) {
 		r = judge_by(programs, id, image);
 		if (r < 0)
-			detach_all(programs, cgroup, N_PROGRAMS);
+			detach_some(programs, cgroup, N_PROGRAMS, wants, NULL);
 	}
 	if (r < 0)
 		slot_empty(programs, (uint32_t)slot);
 	return r;
 }
 
-static int replace(struct cgroup_programs *programs, uint64_t id, uint32_t image,
-		   const struct policy *policy, unsigned int flags)
+/* Judges by @to instead of @from. What it has more is attached before, what it has less
+ * goes afterwards: the programs ask the image whether they are meant. */
+static int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t id,
+			uint32_t from, uint32_t to)
+{
+	uint32_t before, after;
+	int r = slot_flags(programs, from, &before);
+
+	if (r == 0)
+		r = slot_flags(programs, to, &after);
+	if (r == 0)
+		r = attach_some(programs, cgroup, after, &before);
+	if (r < 0)
+		return r;
+	r = judge_instead(programs, id, to);
+	if (r < 0)
+		return r;
+	return detach_some(programs, cgroup, N_PROGRAMS, before, &after);
+}
+
+static int replace(struct cgroup_programs *programs, int cgroup, uint64_t id,
+		   uint32_t image, const struct policy *policy, unsigned int flags)
 {
 	int r = slot_fill(programs, image ^ 1, policy, flags);
 
-	return r < 0 ? r : judge_instead(programs, id, image ^ 1);
+	return r < 0 ? r : switch_image(programs, cgroup, id, image, image ^ 1);
 }
 
 /* The lock, and who @cgroup is. Return: 0, or -errno without the lock. */
@@ -178,7 +217,7 @@ int cgroup_attach(struct cgroup_programs *programs, int cgroup,
 		return r;
 	r = image_of(programs, id, &image);
 	if (r == 0)
-		r = replace(programs, id, image, policy, flags);
+		r = replace(programs, cgroup, id, image, policy, flags);
 	else if (r == -ENOENT)
 		r = attach_new(programs, cgroup, id, policy, flags);
 	programs_unlock(programs);
@@ -187,18 +226,20 @@ int cgroup_attach(struct cgroup_programs *programs, int cgroup,
 
 int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 {
-	uint32_t image = 0;
+	uint32_t image = 0, has = 0;
 	uint64_t id = 0;
 	int r = lock_cgroup(programs, cgroup, &id);
 
 	if (r < 0)
 		return r;
 	r = image_of(programs, id, &image);
+	if (r == 0 && slot_flags(programs, image, &has) < 0)
+		has = UINT32_MAX;
 	if (r == 0) {
 		/* All of them at once, as when they came. */
 		r = judge_instead(programs, id, 0);
 		if (r == 0)
-			r = detach_all(programs, cgroup, N_PROGRAMS);
+			r = detach_some(programs, cgroup, N_PROGRAMS, has, NULL);
 		if (r == 0)
 			slot_empty(programs, CGROUP_SLOT(image));
 	}

@@ -29,21 +29,6 @@ static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 		is_ & 1;                      \
 	})
 
-typedef struct {
-	__s64 counter;
-} atomic64_t;
-
-struct sock_common {
-	unsigned char skc_reuse : 4;
-	unsigned char skc_reuseport : 1;
-	unsigned char skc_ipv6only : 1;
-	atomic64_t skc_cookie;
-} __attribute__((preserve_access_index));
-
-struct sock {
-	struct sock_common __sk_common;
-} __attribute__((preserve_access_index));
-
 struct call {
 	struct judge_call judged;
 	struct image_cell *outcome, *address, *hits;

@@ -33,6 +33,8 @@ enum cgroup_flag {
 int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs);
 /* Loads them and forgets them again: does this kernel take them? Return: 0 or -errno. */
 int cgroup_programs_try(void);
+/* Whether this kernel serves POLICY_SHORTCUT; if not, it is as if it were off. */
+bool cgroup_can_shortcut(void);
 struct cgroup_programs *cgroup_programs_free(struct cgroup_programs *programs);
 
 /*

@@ -23,6 +23,7 @@
 #include "intercept/cgroup/bind.bpf.h"
 #include "intercept/cgroup/connect.bpf.h"
 #include "intercept/cgroup/route.bpf.h"
+#include "intercept/cgroup/shortcut.bpf.h"
 #include "intercept/cgroup/show.bpf.h"
 
 /* Whatever others send, nothing looks at: raw sockets, ICMP echo, UDP-Lite, SCTP and so

@@ -30,6 +30,9 @@ enum program {
 	PROGRAM_CREATE,
 	PROGRAM_RELEASE,
 	PROGRAM_EGRESS,
+	PROGRAM_CONNECTION,
+	PROGRAM_CLOSE,
+	PROGRAM_MESSAGE,
 	N_PROGRAMS,
 };
 
@@ -48,6 +51,10 @@ enum map {
 	MAP_TRACERS,
 	MAP_TRACED,
 	MAP_CONTROL,
+	MAP_SHORTCUTS,
+	MAP_ENDS,
+	MAP_SIDES,
+	MAP_SERVED,
 	N_MAPS,
 };
 
@@ -60,6 +67,10 @@ struct cgroup_programs {
 struct program_row {
 	const char *name;
 	enum bpf_attach_type type;
+	/* Flags of the image, IMAGE_*, of which one has to be set for it to be attached;
+	 * 0: it always is. */
+	uint32_t wants;
+	bool is_of_map; /* attached to the map of the shortcuts once, and to no cgroup */
 };
 
 extern const struct program_row program_rows[N_PROGRAMS];
@@ -90,5 +101,7 @@ int slot_find(struct cgroup_programs *programs);
 int cgroup_id(int cgroup, uint64_t *ret);
 /* The number of the image @cgroup is judged by. Return: 0; -ENOENT: none. */
 int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret);
+/* The flags of an image, IMAGE_*. Return: 0 or -errno. */
+int slot_flags(const struct cgroup_programs *programs, uint32_t image, uint32_t *ret);
 /* The map of an image. Return: a descriptor, or -errno. */
 int slot_open(const struct cgroup_programs *programs, uint32_t image);

@@ -31,6 +31,72 @@
 #define KIND_IPV6       1
 #define KIND_NAMED      4
 
+/* What is read of the kernel's own structures, wherever it stands in them. */
+struct sock_common {
+	unsigned char skc_reuse : 4;
+	unsigned char skc_reuseport : 1;
+	unsigned char skc_ipv6only : 1;
+	unsigned char skc_state;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned long skc_flags;
+	struct {
+		__s64 counter;
+	} skc_cookie;
+} __attribute__((preserve_access_index));
+
+struct net_device {
+	int ifindex;
+} __attribute__((preserve_access_index));
+
+struct dst_entry {
+	struct net_device *dev;
+} __attribute__((preserve_access_index));
+
+struct file {
+	unsigned int f_flags;
+} __attribute__((preserve_access_index));
+
+struct socket {
+	struct file *file;
+} __attribute__((preserve_access_index));
+
+struct sock {
+	struct sock_common __sk_common;
+	struct socket *sk_socket;
+	struct dst_entry *sk_dst_cache;
+	void *sk_user_data;
+	__u8 sk_shutdown;
+} __attribute__((preserve_access_index));
+
+struct request_sock_queue {
+	__u8 rskq_defer_accept;
+} __attribute__((preserve_access_index));
+
+struct inet_connection_sock {
+	struct request_sock_queue icsk_accept_queue;
+	const void *icsk_ulp_ops;
+} __attribute__((preserve_access_index));
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	__u32 copied_seq;
+	__u32 write_seq;
+	__u32 data_segs_in;
+} __attribute__((preserve_access_index));
+
+struct sk_psock {
+	__u32 msg_tot_len; /* not in every kernel */
+} __attribute__((preserve_access_index));
+
+struct sk_msg {
+	struct sock *sk_redir;
+} __attribute__((preserve_access_index));
+
+enum sock_flags {
+	SOCK_ZEROCOPY,
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 2 * CGROUP_SLOTS);
@@ -146,3 +212,31 @@ struct {
 	__type(key, __u32);
 	__type(value, struct control);
 } graft_control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, CGROUP_SHORTCUTS);
+	__type(key, __u64);
+	__type(value, __u64);
+} graft_shortcuts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CGROUP_SHORTCUTS);
+	__type(key, struct end_key);
+	__type(value, struct end);
+} graft_ends SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct side);
+} graft_sides SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, CGROUP_SERVED);
+	__type(key, struct served_key);
+	__type(value, struct served);
+} graft_served SEC(".maps");

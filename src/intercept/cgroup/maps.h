@@ -22,6 +22,12 @@
  *			it missed. Those that are there are set in control.tracing
  *	traced		by the same: its ring of struct traced (traced.h). A ring has
  *			one reader, so each has its own
+ *	shortcuts	by cookie: sockets that may be reached past TCP
+ *	ends		by what a connection looks like from one of its ends: the
+ *			socket there, if it is one of the shortcuts
+ *	sides		by socket that is one of the shortcuts: where its bytes go
+ *	served		by port somebody serves under a policy with a shortcut: do
+ *			its connections live long enough to be worth one
  */
 #ifndef CGROUP_MAPS_H
 #define CGROUP_MAPS_H
@@ -40,6 +46,12 @@
 #define CGROUP_SENT        65536
 #define CGROUP_TRACERS     8
 #define CGROUP_RING        (4 * 1024 * 1024)
+#define CGROUP_SHORTCUTS   65536
+#define CGROUP_SERVED      16384
+/* Bytes past TCP that wait to be read: so many are a sign that who reads is slow, and the
+ * port's next connections are TCP's; so many are all there may be. */
+#define CGROUP_UNREAD_SLOW (1024 * 1024)
+#define CGROUP_UNREAD      (16 * 1024 * 1024)
 #define LOOPBACK_MAX       65536
 #define LOOPBACK_OF_ONE    4096             /* sockets of one policy */
 #define LOOPBACK_SHARERS   32               /* of one address */
@@ -111,6 +123,44 @@ struct tracer {
 
 struct slots {
 	__u64 used[CGROUP_SLOTS / 64];
+};
+
+/* As seen by the socket at one end. Addresses are IPv6 ones, mapped where they are IPv4;
+ * ports are of the host's byte order. */
+struct end_key {
+	__u64 netns;
+	__u32 own[4], peer[4];
+	__u32 own_port, peer_port;
+};
+
+/* @socket is an address in the kernel: to be looked at with suspicion, as what is there
+ * may have become another socket's, and its cookie tells. */
+struct end {
+	__u64 socket;
+	__u64 cookie;
+};
+
+struct side {
+	struct end peer; /* no cookie: not found yet */
+	__u64 unread;    /* address of how many bytes it has to read */
+	__u64 flags;     /* address of its file's flags, once it has a file */
+	__u32 read;      /* up to this number, what went by TCP was read */
+	__u32 n;         /* messages sent */
+	__u32 port;      /* the server's */
+	__u32 blocking;  /* messages sent while the peer's calls would have waited */
+};
+
+struct served_key {
+	__u64 netns;
+	__u32 port;
+	__u32 pad;
+};
+
+/* @score: how short its connections are. */
+struct served {
+	struct end listener;
+	__s32 score;
+	__u32 pad;
 };
 
 struct control {

@@ -10,6 +10,7 @@
  * own, and cgroups go on being judged by the one they were attached to. The directory
  * itself, locked, is the lock of everything below.
  */
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +47,13 @@ const struct program_row program_rows[N_PROGRAMS] = {
 	[PROGRAM_GETSOCKNAME6] = { "graft_getsockname6", BPF_CGROUP_INET6_GETSOCKNAME },
 	[PROGRAM_CREATE] = { "graft_create", BPF_CGROUP_INET_SOCK_CREATE },
 	[PROGRAM_RELEASE] = { "graft_release", BPF_CGROUP_INET_SOCK_RELEASE },
-	[PROGRAM_EGRESS] = { "graft_egress", BPF_CGROUP_INET_EGRESS },
+	[PROGRAM_EGRESS] = { "graft_egress", BPF_CGROUP_INET_EGRESS,
+			     .wants = IMAGE_DENIES },
+	[PROGRAM_CONNECTION] = { "graft_connection", BPF_CGROUP_SOCK_OPS,
+				 .wants = IMAGE_SHORTCUT },
+	[PROGRAM_CLOSE] = { "graft_close", BPF_CGROUP_INET_SOCK_RELEASE,
+			    .wants = IMAGE_SHORTCUT },
+	[PROGRAM_MESSAGE] = { "graft_message", BPF_SK_MSG_VERDICT, .is_of_map = true },
 };
 
 static const char *const map_names[N_MAPS] = {
@@ -64,6 +71,10 @@ static const char *const map_names[N_MAPS] = {
 	[MAP_TRACERS] = "graft_tracers",
 	[MAP_TRACED] = "graft_traced",
 	[MAP_CONTROL] = "graft_control",
+	[MAP_SHORTCUTS] = "graft_shortcuts",
+	[MAP_ENDS] = "graft_ends",
+	[MAP_SIDES] = "graft_sides",
+	[MAP_SERVED] = "graft_served",
 };
 
 /* libbpf's own words, for who asks for them. */
@@ -221,6 +232,15 @@ static int pin_all(struct cgroup_programs *programs, const struct bpf_object *ob
 	return r;
 }
 
+/* It stays there without us, as those on a cgroup do. */
+static int attach_to_map(const struct graft_bpf *skeleton)
+{
+	int program = bpf_program__fd(skeleton->progs.graft_message);
+	int map = bpf_map__fd(skeleton->maps.graft_shortcuts);
+
+	return bpf_prog_attach(program, map, BPF_SK_MSG_VERDICT, 0) < 0 ? -errno : 0;
+}
+
 static int load(struct cgroup_programs *programs)
 {
 	struct graft_bpf *skeleton = graft_bpf__open();
@@ -232,7 +252,9 @@ static int load(struct cgroup_programs *programs)
 			strerror(-r));
 		r = r == -EPERM ? r : -ENODEV;
 	} else {
-		r = pin_all(programs, skeleton->obj);
+		r = attach_to_map(skeleton);
+		if (r == 0)
+			r = pin_all(programs, skeleton->obj);
 		if (r < 0)
 			log_error("cannot pin the programs: %s", strerror(-r));
 	}
@@ -248,8 +270,38 @@ int cgroup_programs_try(void)
 	libbpf_set_print(on_libbpf);
 	skeleton = graft_bpf__open();
 	r = skeleton ? graft_bpf__load(skeleton) : -errno;
+	if (r == 0)
+		r = attach_to_map(skeleton);
 	graft_bpf__destroy(skeleton);
 	return r;
+}
+
+static bool has_member(const struct btf *btf, const char *type, const char *name)
+{
+	int id = btf__find_by_name_kind(btf, type, BTF_KIND_STRUCT);
+	const struct btf_type *found = id < 0 ? NULL : btf__type_by_id(btf, (uint32_t)id);
+	const struct btf_member *members = found ? btf_members(found) : NULL;
+
+	for (int i = 0; found && i < btf_vlen(found); i++) {
+		const char *member = btf__name_by_offset(btf, members[i].name_off);
+
+		if (member && !strcmp(member, name))
+			return true;
+	}
+	return false;
+}
+
+/* As is_shortcut_on() of shortcut.bpf.h asks. */
+bool cgroup_can_shortcut(void)
+{
+	struct btf *btf;
+	bool can;
+
+	libbpf_set_print(on_libbpf);
+	btf = btf__load_vmlinux_btf();
+	can = btf && has_member(btf, "sk_psock", "msg_tot_len");
+	btf__free(btf);
+	return can;
 }
 
 static int find_or_load(struct cgroup_programs *programs)

@@ -397,3 +397,17 @@ int slot_open(const struct cgroup_programs *programs, uint32_t image)
 	fd = bpf_map_get_fd_by_id(id);
 	return fd < 0 ? -errno : fd;
 }
+
+int slot_flags(const struct cgroup_programs *programs, uint32_t image, uint32_t *ret)
+{
+	_cleanup_fd_ int map = slot_open(programs, image);
+	struct image_cell cell;
+	uint32_t one = 1;
+
+	if (map < 0)
+		return map;
+	if (bpf_map_lookup_elem(map, &one, &cell) < 0)
+		return -errno;
+	*ret = cell.word[0];
+	return 0;
+}

@@ -49,7 +49,8 @@ static void end_in(unsigned int chain)
 	do {
 		found = NULL;
 		rcu_read_lock();
-		sk_nulls_for_each_rcu(sk, node, &tcp_hashinfo.ehash[chain].chain) {
+		sk_nulls_for_each_rcu(sk, node, &tcp_hashinfo.ehash[chain].chain)
+		{
 			if (!sk_fullsock(sk) || !has_lost_fin(sk) ||
 			    !refcount_inc_not_zero(&sk->sk_refcnt))
 				continue;
