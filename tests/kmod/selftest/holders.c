@@ -5,8 +5,8 @@
  * and never stays.
  *
  * One kind of those sockets it ends. When close() finds no memory for the FIN, TCP sends
- * none and waits for its acknowledgment for ever, without a timer: tcp_send_fin() of Linux
- * 6.1. Whoever makes allocations fail has some of them, of whatever family.
+ * none and waits for its acknowledgment for ever, without a timer: tcp_send_fin() of
+ * Linux 6.1. Whoever makes allocations fail has some of them, of whatever family.
  */
 #include <linux/init.h>
 #include <linux/module.h>
