@@ -115,23 +115,26 @@ static __always_inline int find_at(struct loopback_key *key, struct loopback_val
 	return 1;
 }
 
-/* Whoever is bound to the address @key has, or to all addresses. */
-__noinline int find_own_binder(struct loopback_key *key, struct loopback_value *ret)
+/* Whoever is bound to the address @wanted has, or to all addresses. */
+__noinline int find_own_binder(const struct loopback_key *wanted,
+			       struct loopback_value *ret)
 {
+	struct loopback_key key = {};
 	int is_v4;
 
-	if (!key || !ret)
+	if (!wanted || !ret)
 		return 0;
-	is_v4 = key->address[2] == 0xffff;
-	if (find_at(key, ret))
+	key = *wanted; /* Linux 6.1 takes none of a caller's */
+	is_v4 = key.address[2] == 0xffff;
+	if (find_at(&key, ret))
 		return 1;
 	if (is_v4) {
-		key_to_wildcard(key, 1);
-		if (find_at(key, ret))
+		key_to_wildcard(&key, 1);
+		if (find_at(&key, ret))
 			return 1;
 	}
-	key_to_wildcard(key, 0);
-	return find_at(key, ret) && !(is_v4 && ret->flags & LOOPBACK_V6ONLY);
+	key_to_wildcard(&key, 0);
+	return find_at(&key, ret) && !(is_v4 && ret->flags & LOOPBACK_V6ONLY);
 }
 
 /* Of a datagram from here; it may be connected to us. From a wildcard address they come
@@ -262,30 +265,32 @@ static __always_inline int is_taken(struct loopback_key *key, __u32 flags, int a
 
 /* By somebody whose socket is another than the kernel would find: at the address itself,
  * or at one that holds it. */
-__noinline int is_own_taken(struct loopback_key *key, __u32 flags)
+__noinline int is_own_taken(const struct loopback_key *wanted, __u32 flags)
 {
+	struct loopback_key key = {};
 	int is_v4, is_all;
 
-	if (!key)
+	if (!wanted)
 		return 0;
-	is_v4 = key->address[2] == 0xffff;
-	is_all = !key->address[3];
-	if (is_taken(key, flags, 0))
+	key = *wanted;
+	is_v4 = key.address[2] == 0xffff;
+	is_all = !key.address[3];
+	if (is_taken(&key, flags, 0))
 		return 1;
 	if (!is_all) {
-		key_to_wildcard(key, is_v4);
-		if (is_taken(key, flags, 0))
+		key_to_wildcard(&key, is_v4);
+		if (is_taken(&key, flags, 0))
 			return 1;
-		key_to_wildcard(key, 0);
-		return is_v4 && is_taken(key, flags, 1);
+		key_to_wildcard(&key, 0);
+		return is_v4 && is_taken(&key, flags, 1);
 	}
-	key_to_loopback(key, is_v4);
-	if (is_taken(key, flags, 0))
+	key_to_loopback(&key, is_v4);
+	if (is_taken(&key, flags, 0))
 		return 1;
 	if (is_v4 || flags & LOOPBACK_V6ONLY)
 		return 0;
-	key_to_loopback(key, 1);
-	return is_taken(key, flags, 0);
+	key_to_loopback(&key, 1);
+	return is_taken(&key, flags, 0);
 }
 
 /* Return: 0 with @given, or the error to fail with. */
@@ -353,18 +358,26 @@ static __always_inline int is_full(__u32 slot, int more)
 	return 0;
 }
 
-__noinline int take_index(struct loopback_key *key, struct loopback_value *value)
+/* Return: the index, or -1: others have all of them. */
+__noinline int take_index(const struct loopback_key *wanted,
+			  const struct loopback_value *entry)
 {
-	if (!key || !value)
-		return 1;
+	const __u32 shared = LOOPBACK_PORT_SHARED | LOOPBACK_ADDR_SHARED;
+	struct loopback_value value = {};
+	struct loopback_key key = {};
+
+	if (!wanted || !entry)
+		return -1;
+	key = *wanted;
+	value = *entry;
 	for (__u32 i = 0; i < LOOPBACK_SHARERS; i++) {
-		key->index = i;
-		if (!bpf_map_update_elem(&graft_loopback, key, value, BPF_NOEXIST))
-			return 0;
-		if (!(value->flags & (LOOPBACK_PORT_SHARED | LOOPBACK_ADDR_SHARED)))
-			return 1;
+		key.index = i;
+		if (!bpf_map_update_elem(&graft_loopback, &key, &value, BPF_NOEXIST))
+			return i;
+		if (!(value.flags & shared))
+			return -1;
 	}
-	return 1;
+	return -1;
 }
 
 /* Return: 0, or 1: somebody has it, or there is no room. */
@@ -372,6 +385,7 @@ static __always_inline int add_own(struct view *view, __u32 proto, const struct 
 {
 	struct loopback_value value = {};
 	struct loopback_key key = {};
+	int index;
 
 	key_of(&key, view, proto);
 	value.cookie = view->cookie;
@@ -379,11 +393,12 @@ static __always_inline int add_own(struct view *view, __u32 proto, const struct 
 	value.flags = view->shares;
 	if (is_full(view->slot, 1))
 		return 1;
-	if (take_index(&key, &value)) {
+	index = take_index(&key, &value);
+	if (index < 0) {
 		is_full(view->slot, -1);
 		return 1;
 	}
-	view->index = key.index;
+	view->index = index;
 	view->flags |= VIEW_OWN;
 	if (view->bound_asked.port && view->bound_asked.port != at->port) {
 		key_to_reverse(&key, view);
