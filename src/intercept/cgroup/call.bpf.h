@@ -191,6 +191,18 @@ static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx,
 	return 0;
 }
 
+/* bpf_set_retval(), of all of a register: Linux 7 wants to see that it is an errno. */
+static long (*const set_retval)(long) = (void *)BPF_FUNC_set_retval;
+
+static __always_inline void fail_with(__u32 error)
+{
+	__u64 number = error;
+
+	asm volatile("" : "+r"(number));
+	number &= 0xfff;
+	set_retval(-(long)number);
+}
+
 /*
  * A call begins. Return: whether it is to be judged; if not, @ret is what the program
  * returns: there is no policy, or it could not be read.
@@ -208,7 +220,7 @@ static __always_inline int take_up(struct call *call, struct bpf_sock_addr *ctx,
 	error = look_up(call, ctx, op, is_v6);
 	if (!error)
 		return 1;
-	bpf_set_retval(-error);
+	fail_with(error);
 	*ret = 0;
 	return 0;
 }

@@ -173,6 +173,6 @@ static __always_inline int end(struct call *call, struct spot *given, int error,
 			    error);
 	if (!error || call->flags & IMAGE_AUDIT)
 		return good;
-	bpf_set_retval(-error);
+	fail_with(error);
 	return 0;
 }
