@@ -47,7 +47,7 @@ packaged_kernel()
 # is not one of them for each byte then.
 run_machine() # KERNEL-OPTION...
 {
-	local kind=(-accel "tcg,thread=multi" -cpu "max,-cx16" -smp 2)
+	local kind=(-accel "tcg,thread=multi" -cpu "${CPU-max,-cx16}" -smp 2)
 	[ -z "${COUNTED-}" ] || kind=(-accel "tcg,thread=single" -icount "shift=0,sleep=off"
 		-cpu "max,-cx16,-erms,-fsrm" -smp 1)
 	timeout -k 5 "$PATIENCE" qemu-system-x86_64 -nodefaults -no-user-config \
