@@ -89,7 +89,7 @@ _graft_operand()
 		1) _graft_reply -W 'tcp udp' -- "$current" ;;
 		esac
 		;;
-	check | attach | detach | stat)
+	check | attach | detach | stat | revoke)
 		compopt -o filenames 2>/dev/null || :
 		_graft_reply -f -- "$current"
 		;;

@@ -22,6 +22,7 @@ complete -c graft -n __fish_use_subcommand -a attach -d 'have the kernel judge a
 complete -c graft -n __fish_use_subcommand -a detach -d 'take the policy of a cgroup away'
 complete -c graft -n __fish_use_subcommand -a stat -d 'count the calls each rule of a cgroup decided'
 complete -c graft -n __fish_use_subcommand -a trace -d 'show the calls that cgroups\' policies judge'
+complete -c graft -n __fish_use_subcommand -a revoke -d "take back what a cgroup's policy let through"
 complete -c graft -n __fish_use_subcommand -a doctor -d 'say what this kernel and user can do'
 complete -c graft -n __fish_use_subcommand -a help -d 'show the commands'
 complete -c graft -n __fish_use_subcommand -s V -l version -d 'show the version'
@@ -36,22 +37,25 @@ complete -c graft -n '__graft_uses run explain attach' -s e -l egress -x -d 'wha
 complete -c graft -n '__graft_uses run' -l name -x -d 'name the run'
 complete -c graft -n '__graft_uses run' -l engine -x -a 'auto notify preload af_graft cgroup' -d 'how calls reach graft'
 complete -c graft -n '__graft_uses run' -l dns -x -a 'auto none' -d 'how names resolve'
-complete -c graft -n '__graft_uses run attach' -s v -l verbose -d 'say what happens'
+complete -c graft -n '__graft_uses run attach revoke' -s v -l verbose -d 'say what happens'
 complete -c graft -n '__graft_uses run' -a '(__fish_complete_subcommand --fcs-skip=2)'
 
 complete -c graft -n '__graft_uses explain' -l v6only -d 'the socket is IPV6_V6ONLY'
 complete -c graft -n '__graft_uses explain' -l bound -d 'the run is bound to its endpoints'
-complete -c graft -n '__graft_uses explain ps show monitor stat trace doctor' -l json -d 'print JSON'
+complete -c graft -n '__graft_uses explain ps show monitor stat trace revoke doctor' -l json -d 'print JSON'
 complete -c graft -n '__graft_uses explain' -a 'bind connect tcp udp'
 complete -c graft -n '__graft_uses check' -l print -d 'print the rules as judged'
 complete -c graft -n '__graft_uses check' -l registry -d 'undefined endpoints are known to graftd'
 complete -c graft -n '__graft_uses check' -F
 complete -c graft -n '__graft_uses attach' -l audit -d 'count what is denied, and let it pass'
-complete -c graft -n '__graft_uses attach detach stat' -F
+complete -c graft -n '__graft_uses attach detach stat revoke' -F
 complete -c graft -n '__graft_uses trace' -l cgroup -r -F -d 'what its policy judges'
 complete -c graft -n '__graft_uses trace' -l pid -x -d 'what this process calls'
 complete -c graft -n '__graft_uses trace' -l denied -d 'calls that fail, or would'
 complete -c graft -n '__graft_uses trace' -s n -l count -x -d 'end after so many calls'
+complete -c graft -n '__graft_uses revoke' -l rule -x -d 'that rule only'
+complete -c graft -n '__graft_uses revoke' -l endpoint -x -d 'the rules with that endpoint only'
+complete -c graft -n '__graft_uses revoke' -l dry-run -d 'list the sockets, and do nothing'
 complete -c graft -n '__graft_uses ps' -l sockets -d 'list their sockets'
 complete -c graft -n '__graft_uses ps' -a "(graft ps 2>/dev/null | awk 'NR > 1 { print \$1 }')"
 

@@ -30,4 +30,5 @@ int command_attach(int argc, char **argv);
 int command_detach(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_trace(int argc, char **argv);
+int command_revoke(int argc, char **argv);
 int command_help(int argc, char **argv);

@@ -24,6 +24,7 @@ static const struct command commands[] = {
 	{ "detach", command_detach, "take the policy of a cgroup away" },
 	{ "stat", command_stat, "count the calls each rule of a cgroup decided" },
 	{ "trace", command_trace, "show the calls that cgroups' policies judge" },
+	{ "revoke", command_revoke, "take back what a cgroup's policy let through" },
 	{ "doctor", command_doctor, "say what this kernel and user can do" },
 	{ "help", command_help, "show this help" },
 };

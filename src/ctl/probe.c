@@ -306,5 +306,6 @@ const struct probe probes[] = {
 	{ "af-graft-module", PROBE_AF_GRAFT, probe_module },
 	{ "cgroup2", PROBE_CGROUP, probe_cgroup },
 	{ "bpf-programs", PROBE_CGROUP, probe_bpf },
+	{ "destroying-sockets", 0, probe_destroy },
 };
 const size_t n_probes = ARRAY_SIZE(probes);

@@ -59,6 +59,7 @@ void probe_graftd(struct probe_result *ret);
 void probe_module(struct probe_result *ret);
 void probe_cgroup(struct probe_result *ret);
 void probe_bpf(struct probe_result *ret);
+void probe_destroy(struct probe_result *ret);
 
 /* The probes with two sides, in probe_notify.c. */
 void probe_notify(struct probe_result *ret);

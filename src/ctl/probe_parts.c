@@ -95,3 +95,24 @@ void probe_bpf(struct probe_result *ret)
 	else
 		probe_say(ret, PROBE_OK, NULL, "the kernel takes the programs");
 }
+
+static int destroy_sockets(void)
+{
+	int r = probe_enter_netns();
+
+	return r < 0 ? r : cgroup_destroy_try();
+}
+
+void probe_destroy(struct probe_result *ret)
+{
+	int r = probe_in_child(destroy_sockets);
+
+	if (r == -EOPNOTSUPP)
+		probe_say(ret, PROBE_WEAK,
+			  "`graft revoke` silences sockets instead, and their owners wait",
+			  "the kernel cannot: no CONFIG_INET_DIAG_DESTROY");
+	else if (r < 0)
+		probe_say(ret, PROBE_WEAK, "it could not be tried", "%s", strerror(-r));
+	else
+		probe_say(ret, PROBE_OK, NULL, "the kernel does, TCP and UDP");
+}

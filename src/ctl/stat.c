@@ -39,15 +39,23 @@ static char *next_line(char **at)
 
 static int show_table(struct cgroup_counters *counters)
 {
-	static const char *const header[] = { "CALLS", "RULE" };
+	static const char *const header[] = { "NUMBER", "CALLS", "RULE" };
+	char number[24], rule[600];
 	_cleanup_(table_release) struct table table;
 	char *at = counters->text;
 	int r;
 
 	table_init(&table, header, ARRAY_SIZE(header));
 	for (size_t i = 0; i <= counters->n_rules; i++) {
+		bool is_rule = i < counters->n_rules;
+
+		snprintf(number, sizeof(number), "%zu", i + 1);
+		table_add(&table, is_rule ? number : "-");
 		table_add_number(&table, counters->hits[i]);
-		table_add(&table, i < counters->n_rules ? next_line(&at) : "(no rule)");
+		snprintf(rule, sizeof(rule), "%s%s",
+			 is_rule ? next_line(&at) : "(no rule)",
+			 counters->is_revoked[i] ? " (revoked)" : "");
+		table_add(&table, rule);
 	}
 	r = table_print(&table, stdout);
 	if (r < 0)
@@ -64,9 +72,12 @@ static int show_json(struct cgroup_counters *counters)
 	for (size_t i = 0; i < counters->n_rules; i++) {
 		struct json_object *rule = json_object_new_object();
 
+		json_object_object_add(rule, "number", json_object_new_uint64(i + 1));
 		json_object_object_add(rule, "rule", json_text(next_line(&at)));
 		json_object_object_add(rule, "calls",
 				       json_object_new_uint64(counters->hits[i]));
+		json_object_object_add(rule, "revoked",
+				       json_object_new_boolean(counters->is_revoked[i]));
 		json_object_array_add(rules, rule);
 	}
 	json_object_object_add(object, "audit",

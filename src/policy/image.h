@@ -4,8 +4,9 @@
  * only index one, as BPF programs do. The index of index.c, as it is, in sections.
  *
  *	cell 0		header: {IMAGE_VERSION, cells, rules, outcomes}
- *	cell 1		{flags: IMAGE_*, 0, and the reader's own: where something
- *			follows the cells, and how many bytes of it}
+ *	cell 1		{flags: IMAGE_*, and the reader's own: which edition of a
+ *			policy it is, where something follows the cells, and how
+ *			many bytes of it}
  *	cells 2-3	bind: {segments4, how many, segments6, how many}, {roots,
  *			nodes, entries of bound rules, blocks of ports}
  *	cells 4-5	connect: the same
@@ -64,6 +65,7 @@ typedef __u64 image_u64;
 #define IMAGE_AUDIT    (1u << 1) /* what is denied is counted, and goes on */
 #define IMAGE_SHORTCUT (1u << 2) /* POLICY_SHORTCUT is on */
 #define IMAGE_LOOPBACK (1u << 3) /* POLICY_LOOPBACK is own */
+#define IMAGE_REVOKES  (1u << 4) /* some outcome is IMAGE_REVOKED */
 
 struct image_cell {
 	image_u32 word[4];
@@ -85,6 +87,7 @@ enum image_group {
 #define IMAGE_KIND(word)   ((word) >> 8 & 0xff)  /* enum endpoint_kind */
 #define IMAGE_GROUP(word)  ((word) >> 16 & 0xff) /* of its endpoint, `bound` or not */
 #define IMAGE_WILDCARD     (1u << 24)
+#define IMAGE_REVOKED      (1u << 25) /* it let calls through, and denies now */
 
 #ifndef __bpf__
 /*

@@ -237,3 +237,31 @@ int run_judged_trace(const char *cgroup, const struct cgroup_trace_filter *filte
 		cgroup_programs_free(programs);
 	return r;
 }
+
+int run_judged_revoke(const char *cgroup, const struct cgroup_choice *choice,
+		      struct cgroup_revoked *ret)
+{
+	struct place place;
+	int r = place_open(&place, cgroup);
+
+	if (r < 0)
+		return r;
+	r = cgroup_revoke(place.programs, place.cgroup, choice, ret);
+	place_close(&place);
+	if (r == -ESRCH && choice->endpoint)
+		log_error("%s: no rule of its policy has an endpoint '%s'", cgroup,
+			  choice->endpoint);
+	else if (r == -ESRCH)
+		log_error("%s: its policy has no such rule; `graft stat` lists them",
+			  cgroup);
+	else if (r == -EBUSY)
+		log_error("%s: its policy denies nothing: it was attached with --audit",
+			  cgroup);
+	else
+		tell(cgroup, r);
+	if (r == 0 && ret->cannot_destroy)
+		log_warning("this kernel cannot destroy every socket "
+			    "(CONFIG_INET_DIAG_DESTROY): what is left hears nothing any "
+			    "more, and is refused its next call");
+	return r;
+}

@@ -9,9 +9,11 @@
 
 #include "run/scope.h"
 
+struct cgroup_choice;
 struct cgroup_counters;
 struct cgroup_trace_filter;
 struct cgroup_tracer;
+struct cgroup_revoked;
 struct policy;
 
 /* Return: 0, or -errno: the engine cannot serve @policy, or this user. */
@@ -29,3 +31,6 @@ int run_judged_count(const char *cgroup, struct cgroup_counters *ret);
 /* @cgroup, or NULL, stands for that of @filter. cgroup_trace_close() on success. */
 int run_judged_trace(const char *cgroup, const struct cgroup_trace_filter *filter,
 		     struct cgroup_tracer **ret);
+/* cgroup_revoked_release() on success. */
+int run_judged_revoke(const char *cgroup, const struct cgroup_choice *choice,
+		      struct cgroup_revoked *ret);

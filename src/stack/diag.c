@@ -139,6 +139,33 @@ int diag_holder(struct stack *stack, int protocol, const union address *local,
 	return 0;
 }
 
+int diag_destroy(struct stack *stack, const struct diag_socket *socket)
+{
+	struct request request;
+	union answer answer;
+	ssize_t n;
+	int error;
+
+	start_request(&request, socket->protocol, socket->local.any.sa_family);
+	request.head.nlmsg_type = SOCK_DESTROY;
+	request.head.nlmsg_flags |= NLM_F_ACK;
+	put_address(&socket->local, request.body.id.idiag_src,
+		    &request.body.id.idiag_sport);
+	put_address(&socket->peer, request.body.id.idiag_dst,
+		    &request.body.id.idiag_dport);
+	request.body.id.idiag_if = socket->device;
+	request.body.id.idiag_cookie[0] = (uint32_t)socket->cookie;
+	request.body.id.idiag_cookie[1] = (uint32_t)(socket->cookie >> 32);
+	n = exchange(stack, &request, &answer);
+	if (n < 0)
+		return (int)n;
+	if (n < (ssize_t)NLMSG_LENGTH(sizeof(error)) ||
+	    answer.head.nlmsg_type != NLMSG_ERROR)
+		return -EBADMSG;
+	memcpy(&error, NLMSG_DATA(&answer.head), sizeof(error));
+	return error;
+}
+
 bool diag_is_client(struct stack *stack, const union address *peer, uint16_t port)
 {
 	union address theirs = *peer, ours;

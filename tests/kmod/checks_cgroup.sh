@@ -32,5 +32,21 @@ run_cgroup_cases() # NAME...
 			graft run --engine cgroup --policy "$T/policy" -- "${user[@]}" \
 			"$PYTHON" "$cases" "$name"
 	done
+	cgroup_revoke
 	umount /sys/fs/cgroup
+}
+
+# Some of `graft revoke`: connections, what the kernel cannot destroy, and datagrams.
+cgroup_revoke()
+{
+	local name cases=$HERE/../cgroup
+	export GRAFT=graft CGROUP_TOP=/sys/fs/cgroup/revoke T
+	for name in revoke.py/rule_plain4 revoke.py/rule_rewritten4 revoke.py/attach_again \
+		revoke.py/unsent revoke_sockets.py/bound_only revoke_sockets.py/datagrams4; do
+		mkdir "$CGROUP_TOP"
+		check "revoke: ${name#*/}" unshare -n sh -c 'ip link set lo up && exec "$@"' - \
+			"$PYTHON" "$cases/${name%/*}" "${name#*/}"
+		within 20 sh -c "! grep -q 'populated 1' '$CGROUP_TOP/cgroup.events'"
+		find "$CGROUP_TOP" -depth -type d -exec rmdir {} \;
+	done
 }

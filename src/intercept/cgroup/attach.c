@@ -33,8 +33,7 @@ int cgroup_id(int cgroup, uint64_t *ret)
 	return 0;
 }
 
-/* Return: 0 with the number of the image @id is judged by; -ENOENT. */
-static int image_of(const struct cgroup_programs *programs, uint64_t id, uint32_t *ret)
+int image_of(const struct cgroup_programs *programs, uint64_t id, uint32_t *ret)
 {
 	struct judged judged;
 
@@ -121,7 +120,7 @@ static int detach_some(const struct cgroup_programs *programs, int cgroup, size_
 static int attach_some(const struct cgroup_programs *programs, int cgroup, uint32_t flags,
 		       const uint32_t *has)
 {
-	for (size_t i = 0; i < N_PROGRAMS; i++) {
+	for (size_t i = 0; i < N_JUDGING; i++) {
 		const struct program_row *row = &program_rows[i];
 		int r;
 
@@ -153,17 +152,15 @@ static int attach_new(struct cgroup_programs *programs, int cgroup, uint64_t id,
 	if (r == 0) {
 		r = judge_by(programs, id, image);
 		if (r < 0)
-			detach_some(programs, cgroup, N_PROGRAMS, wants, NULL);
+			detach_some(programs, cgroup, N_JUDGING, wants, NULL);
 	}
 	if (r < 0)
 		slot_empty(programs, (uint32_t)slot);
 	return r;
 }
 
-/* Judges by @to instead of @from. What it has more is attached before, what it has less
- * goes afterwards: the programs ask the image whether they are meant. */
-static int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t id,
-			uint32_t from, uint32_t to)
+int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t id, uint32_t from,
+		 uint32_t to)
 {
 	uint32_t before, after;
 	int r = slot_flags(programs, from, &before);
@@ -177,7 +174,7 @@ static int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t i
 	r = judge_instead(programs, id, to);
 	if (r < 0)
 		return r;
-	return detach_some(programs, cgroup, N_PROGRAMS, before, &after);
+	return detach_some(programs, cgroup, N_JUDGING, before, &after);
 }
 
 static int replace(struct cgroup_programs *programs, int cgroup, uint64_t id,
@@ -185,11 +182,14 @@ static int replace(struct cgroup_programs *programs, int cgroup, uint64_t id,
 {
 	int r = slot_fill(programs, image ^ 1, policy, flags);
 
-	return r < 0 ? r : switch_image(programs, cgroup, id, image, image ^ 1);
+	if (r == 0)
+		r = switch_image(programs, cgroup, id, image, image ^ 1);
+	if (r == 0)
+		silence_end(programs, cgroup, image ^ 1);
+	return r;
 }
 
-/* The lock, and who @cgroup is. Return: 0, or -errno without the lock. */
-static int lock_cgroup(struct cgroup_programs *programs, int cgroup, uint64_t *ret_id)
+int lock_cgroup(struct cgroup_programs *programs, int cgroup, uint64_t *ret_id)
 {
 	struct control control;
 	int r = cgroup_id(cgroup, ret_id);
@@ -238,8 +238,10 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 	if (r == 0) {
 		/* All of them at once, as when they came. */
 		r = judge_instead(programs, id, 0);
-		if (r == 0)
-			r = detach_some(programs, cgroup, N_PROGRAMS, has, NULL);
+		if (r == 0) {
+			silence_end(programs, cgroup, image);
+			r = detach_some(programs, cgroup, N_JUDGING, has, NULL);
+		}
 		if (r == 0)
 			slot_empty(programs, CGROUP_SLOT(image));
 	}

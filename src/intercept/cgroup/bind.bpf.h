@@ -5,6 +5,7 @@
 #pragma once
 
 #include "intercept/cgroup/loopback.bpf.h"
+#include "intercept/cgroup/made.bpf.h"
 #include "intercept/cgroup/trace.bpf.h"
 
 /* The kernel refuses to bind it again, and what its program sees stays as it is. */
@@ -32,18 +33,23 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 		if (is_own(&call) && !is_bound(ctx)) {
 			error = bind_own(ctx, &call, &given);
 			if (!error)
+				error = note_made(&call, ctx, &given, is_v6);
+			if (!error)
 				spot_set(ctx, &given, is_v6);
 			return end(&call, &given, error, 1);
 		}
 		view = is_bound(ctx) ? NULL : view_of(ctx, 0);
 		if (view)
 			view->cookie = 0;
-		return end(&call, &call.asked, 0, 1);
+		error = is_bound(ctx) ? 0 : note_made(&call, ctx, &call.asked, is_v6);
+		return end(&call, &call.asked, error, 1);
 	}
 	error = find_endpoint(&call, ctx, &given);
-	if (!error && !is_bound(ctx) &&
-	    !note_bind(ctx, &call.asked, &given, call.outcome->word[2]))
-		error = ENOBUFS;
+	if (!error && !is_bound(ctx)) {
+		error = note_made(&call, ctx, &given, is_v6);
+		if (!error && !note_bind(ctx, &call.asked, &given, call.outcome->word[2]))
+			error = ENOBUFS;
+	}
 	if (error)
 		return end(&call, &given, error, 1);
 	spot_set(ctx, &given, is_v6);
@@ -60,6 +66,30 @@ SEC("cgroup/bind6") int graft_bind6(struct bpf_sock_addr *ctx)
 	return judge_bind(ctx, 1);
 }
 
+/* Return: whether a rule let it that has been revoked meanwhile. */
+static __always_inline int note_made_bound(struct notes *notes)
+{
+	void *cells = judge_open(image_now());
+	const struct image_cell *more = cells ? judge_cell(cells, 1) : NULL;
+	int is_revoked = 0;
+
+#pragma unroll
+	for (int i = 0; i < CGROUP_MADE; i++) {
+		struct made *made = &notes->made[i];
+		const struct image_cell *outcome;
+
+		if (made->op != JUDGE_BIND || !made->edition)
+			continue;
+		made->is_true = 1;
+		if (!more || !(more->word[0] & IMAGE_REVOKES) ||
+		    more->word[1] != made->edition)
+			continue;
+		outcome = judge_outcome(cells, made->rule);
+		is_revoked |= outcome && outcome->word[0] & IMAGE_REVOKED;
+	}
+	return is_revoked;
+}
+
 /*
  * The bind has succeeded: the port it really got, and the endpoint's table. The cookie
  * says that it was replaced; a bind that failed left it behind, and the next one changed
@@ -67,11 +97,14 @@ SEC("cgroup/bind6") int graft_bind6(struct bpf_sock_addr *ctx)
  */
 static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 {
+	struct notes *notes = bpf_sk_storage_get(&graft_made, ctx, 0, 0);
 	struct view *view = bpf_sk_storage_get(&graft_views, ctx, 0, 0);
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct binder binder = {};
 	int is_kept = 0, full;
 
+	if (notes && note_made_bound(notes))
+		return 0;
 	if (!view || view->cookie != cookie)
 		return 1;
 	view->bound_is.port = at->port;
@@ -126,6 +159,7 @@ SEC("cgroup/sock_release") int graft_release(struct bpf_sock *ctx)
 	struct view *view = bpf_sk_storage_get(&graft_views, ctx, 0, 0);
 	__u64 cookie;
 
+	brief_end(ctx);
 	if (!view || !(view->flags & (VIEW_FILLS | VIEW_OWN)))
 		return 1;
 	cookie = bpf_get_socket_cookie(ctx);

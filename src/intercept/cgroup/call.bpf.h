@@ -32,8 +32,9 @@ static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 struct call {
 	struct judge_call judged;
 	struct image_cell *outcome, *address, *hits;
+	struct notes *notes; /* the socket's, or NULL */
 	struct spot asked;
-	__u32 image, rule, flags;
+	__u32 image, rule, flags, edition;
 	__u32 op; /* enum traced_op */
 };
 
@@ -100,6 +101,11 @@ static __always_inline int spot_is_loopback(const struct spot *spot)
 	return (!spot->address[2] && spot->address[3] == bpf_htonl(1)) ||
 	       (spot->address[2] == bpf_htonl(0xffff) &&
 		(bpf_ntohl(spot->address[3]) >> 24) == 127);
+}
+
+static __always_inline int is_wildcard(const struct judge_call *call)
+{
+	return judge_is_zero(call) || (judge_is_mapped(call) && !call->address[3]);
 }
 
 static __always_inline void spot_set(struct bpf_sock_addr *ctx, const struct spot *spot,
@@ -178,6 +184,7 @@ static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx,
 	if (!head || !more || head->word[0] != IMAGE_VERSION)
 		return EPERM;
 	call->flags = more->word[0];
+	call->edition = more->word[1];
 	describe(call, ctx, op, is_v6);
 	call->rule = judge(call->image, &call->judged);
 	at = head->word[3] +
@@ -203,9 +210,17 @@ static __always_inline void fail_with(__u32 error)
 	set_retval(-(long)number);
 }
 
+static __always_inline struct notes *notes_of(struct bpf_sock_addr *ctx, int make)
+{
+	if (!ctx->sk)
+		return NULL;
+	return bpf_sk_storage_get(&graft_made, ctx->sk, 0,
+				  make ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+}
+
 /*
  * A call begins. Return: whether it is to be judged; if not, @ret is what the program
- * returns: there is no policy, or it could not be read.
+ * returns: there is no policy, or it could not be read, or the socket is dead.
  */
 static __always_inline int take_up(struct call *call, struct bpf_sock_addr *ctx, int op,
 				   int is_v6, int *ret)
@@ -217,7 +232,8 @@ static __always_inline int take_up(struct call *call, struct bpf_sock_addr *ctx,
 	call->image = image_now();
 	if (!call->image)
 		return 0;
-	error = look_up(call, ctx, op, is_v6);
+	call->notes = notes_of(ctx, 0);
+	error = call->notes && call->notes->dead ? EACCES : look_up(call, ctx, op, is_v6);
 	if (!error)
 		return 1;
 	fail_with(error);

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,8 +65,9 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup);
 /* What was judged in a cgroup, since its policy is what it is. */
 struct cgroup_counters {
 	size_t n_rules;
-	uint64_t *hits; /* by rule, and behind the last those that none decided */
-	char *text;     /* the rules, a line each */
+	uint64_t *hits;   /* by rule, and behind the last those that none decided */
+	char *text;       /* the rules, a line each */
+	bool *is_revoked; /* by rule */
 	bool is_audit;
 };
 
@@ -111,3 +113,52 @@ int cgroup_trace_read(struct cgroup_tracer *tracer, cgroup_trace_fn *function,
 /* No more are kept; those that were can be read. Return: 0 or -errno. */
 int cgroup_trace_stop(struct cgroup_tracer *tracer);
 struct cgroup_tracer *cgroup_trace_close(struct cgroup_tracer *tracer);
+/* What is revoked: all of a policy, if nothing here is set. */
+struct cgroup_choice {
+	size_t rule;          /* its number, from 1 */
+	const char *line;     /* it, as text */
+	const char *endpoint; /* every rule with that one */
+	bool is_dry;          /* nothing is done, only said */
+};
+
+enum cgroup_fate {
+	CGROUP_LIVES,
+	CGROUP_DESTROYED,
+	CGROUP_SILENCED, /* it is there, and hears nothing and may do nothing */
+};
+
+/* Addresses are struct sockaddr_in or _in6. */
+struct cgroup_socket {
+	uint64_t cookie;
+	struct sockaddr_in6 local, peer; /* port 0: none */
+	uint32_t netns, device;
+	size_t rule; /* from 1 */
+	int protocol;
+	int state; /* when it was found: TCP_* of <netinet/tcp.h> */
+	enum cgroup_fate fate;
+	bool is_bound;      /* and stays so where it was destroyed */
+	bool is_idle;       /* bound and no more: there is nothing to destroy */
+	unsigned int round; /* that saw it last */
+};
+
+struct cgroup_revoked {
+	size_t n_rules; /* that let something through before */
+	struct cgroup_socket **sockets;
+	size_t n_sockets;
+	bool cannot_destroy; /* this kernel, not every kind */
+};
+
+/*
+ * Has rules of @cgroup's policy deny from now on, and destroys the sockets that are what
+ * they are by them. Rules that were revoked before count as chosen.
+ *
+ * Return: 0, cgroup_revoked_release() then; -ENOENT: no policy of ours; -ESRCH: no such
+ * rule or endpoint; -EBUSY: the policy denies nothing, CGROUP_AUDIT; or another -errno,
+ * where it may be that the rules deny and sockets are left.
+ */
+int cgroup_revoke(struct cgroup_programs *programs, int cgroup,
+		  const struct cgroup_choice *choice, struct cgroup_revoked *ret);
+void cgroup_revoked_release(struct cgroup_revoked *revoked);
+/* Can this kernel destroy sockets? Tries it in the namespace of the caller. Return: 0, or
+ * -errno: -EOPNOTSUPP: it cannot. */
+int cgroup_destroy_try(void);

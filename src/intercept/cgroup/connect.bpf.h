@@ -121,6 +121,8 @@ static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 		if (!error && ctx->sk && !ctx->sk->src_port)
 			error = -bind_first(ctx, &given, is_v6);
 		if (!error)
+			error = note_made(&call, ctx, &call.asked, is_v6);
+		if (!error)
 			forget_peer(ctx, &call.asked);
 		return end(&call, &given, error, 1);
 	case TARGET_ENDPOINT:
@@ -129,11 +131,14 @@ static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 		if (is_own(&call))
 			break;
 		forget_peer(ctx, &call.asked);
-		return end(&call, &call.asked, 0, 1);
+		return end(&call, &call.asked, note_made(&call, ctx, &call.asked, is_v6),
+			   1);
 	}
 	error = find_target(&call, ctx, &given);
 	if (error == ECONNREFUSED)
 		error = lead_to_nobody(&call, &given);
+	if (!error)
+		error = note_made(&call, ctx, &given, is_v6);
 	spot_unwild(&call.asked, is_v6);
 	view = error ? NULL : note_peer(ctx, &call.asked, &given, is_v6);
 	if (!view)

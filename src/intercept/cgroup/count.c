@@ -24,13 +24,14 @@ static int read_cells(int map, uint32_t from, struct image_cell *cells, uint32_t
 static int read_hits(int map, const struct image_cell *head, struct cgroup_counters *ret)
 {
 	for (size_t i = 0; i <= ret->n_rules; i++) {
-		uint32_t at = head->word[3] + IMAGE_OUTCOME * (uint32_t)i + 2;
-		struct image_cell cell;
-		int r = read_cells(map, at, &cell, 1);
+		uint32_t at = head->word[3] + IMAGE_OUTCOME * (uint32_t)i;
+		struct image_cell cells[IMAGE_OUTCOME];
+		int r = read_cells(map, at, cells, IMAGE_OUTCOME);
 
 		if (r < 0)
 			return r;
-		memcpy(&ret->hits[i], &cell, sizeof(ret->hits[i]));
+		ret->is_revoked[i] = cells[0].word[0] & IMAGE_REVOKED;
+		memcpy(&ret->hits[i], &cells[2], sizeof(ret->hits[i]));
 	}
 	return 0;
 }
@@ -64,7 +65,9 @@ static int count(const struct cgroup_programs *programs, int cgroup,
 	counters.n_rules = head[0].word[2];
 	counters.is_audit = head[1].word[0] & IMAGE_AUDIT;
 	counters.hits = calloc(counters.n_rules + 1, sizeof(uint64_t));
-	r = counters.hits ? read_hits(map, &head[0], &counters) : -ENOMEM;
+	counters.is_revoked = calloc(counters.n_rules + 1, sizeof(bool));
+	r = counters.hits && counters.is_revoked ? read_hits(map, &head[0], &counters)
+						 : -ENOMEM;
 	if (r == 0)
 		r = read_text(map, &head[1], &counters);
 	if (r < 0)
@@ -90,6 +93,7 @@ int cgroup_count(struct cgroup_programs *programs, int cgroup,
 void cgroup_counters_release(struct cgroup_counters *counters)
 {
 	free(counters->hits);
+	free(counters->is_revoked);
 	free(counters->text);
 	*counters = (struct cgroup_counters){ 0 };
 }

@@ -22,6 +22,7 @@
  */
 #include "intercept/cgroup/bind.bpf.h"
 #include "intercept/cgroup/connect.bpf.h"
+#include "intercept/cgroup/revoke.bpf.h"
 #include "intercept/cgroup/route.bpf.h"
 #include "intercept/cgroup/shortcut.bpf.h"
 #include "intercept/cgroup/show.bpf.h"

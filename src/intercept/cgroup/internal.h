@@ -33,6 +33,12 @@ enum program {
 	PROGRAM_CONNECTION,
 	PROGRAM_CLOSE,
 	PROGRAM_MESSAGE,
+	N_JUDGING, /* those are attached to each cgroup with a policy */
+	PROGRAM_DEAD_INGRESS = N_JUDGING,
+	PROGRAM_DEAD_EGRESS,
+	PROGRAM_MADE_TCP,
+	PROGRAM_MADE_UDP,
+	PROGRAM_MADE_FILE,
 	N_PROGRAMS,
 };
 
@@ -55,6 +61,9 @@ enum map {
 	MAP_ENDS,
 	MAP_SIDES,
 	MAP_SERVED,
+	MAP_MADE,
+	MAP_BRIEF,
+	MAP_REVOKING,
 	N_MAPS,
 };
 
@@ -105,3 +114,61 @@ int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *
 int slot_flags(const struct cgroup_programs *programs, uint32_t image, uint32_t *ret);
 /* The map of an image. Return: a descriptor, or -errno. */
 int slot_open(const struct cgroup_programs *programs, uint32_t image);
+/* All cells of an image, to be freed. Return: 0 or -errno. */
+int slot_read(const struct cgroup_programs *programs, uint32_t image,
+	      struct image_cell **ret_cells, size_t *ret_n);
+/* Makes them the image of that number, which no call is judged by. Return: 0 or
+ * -errno. */
+int slot_put(const struct cgroup_programs *programs, uint32_t image,
+	     const struct image_cell *cells, size_t n);
+
+/* The edition of a policy its image is; and the first one of that policy, where the
+ * outcome of no rule has no address. */
+static inline uint32_t *image_edition(struct image_cell *cells)
+{
+	return &cells[1].word[1];
+}
+
+static inline uint32_t *image_first(struct image_cell *cells)
+{
+	return &image_outcome(cells, cells[0].word[2])[1].word[0];
+}
+
+/* The lock, and who @cgroup is. Return: 0, or -errno without the lock. */
+int lock_cgroup(struct cgroup_programs *programs, int cgroup, uint64_t *ret_id);
+/* Return: 0 with the number of the image @id is judged by; -ENOENT. */
+int image_of(const struct cgroup_programs *programs, uint64_t id, uint32_t *ret);
+/* Judges by @to instead of @from, and waits for calls. What it has more is attached
+ * before, what it has less goes afterwards: the programs ask the image whether they are
+ * meant. One that is killed meanwhile leaves a word for the next, who waits instead.
+ * Return: 0 or -errno. */
+int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t id, uint32_t from,
+		 uint32_t to);
+
+/* Sockets that are there by revoked rules; found.c. */
+struct found {
+	struct cgroup_socket **sockets; /* by cookie, to be freed each */
+	size_t n;
+	size_t n_seen;    /* in the last round */
+	size_t n_pending; /* of those: calls that may be on their way */
+	bool is_changed;  /* by the last round */
+	unsigned int round;
+	bool cannot;    /* be destroyed, by this kernel */
+	bool is_listed; /* only: nothing is destroyed */
+	uint32_t netns; /* where the caller is while they are read */
+	void *tree;
+};
+
+/* Looks at every socket there is, by MAP_REVOKING, and destroys those that are found.
+ * Return: 0 or -errno. */
+int found_round(struct cgroup_programs *programs, struct found *found);
+void found_release(struct found *found);
+
+/* Runs @visit in each network namespace of a task or with a name, the caller's first, by
+ * its inode number. Return: 0, or what @visit did if that is negative, or -errno. */
+int netns_walk(int (*visit)(void *context, uint32_t netns), void *context);
+
+/* Dead sockets of @cgroup that are there hear nothing any more. Return: 0 or -errno. */
+int silence_begin(struct cgroup_programs *programs, int cgroup);
+/* No more of it where none of @image's policy is left. */
+void silence_end(struct cgroup_programs *programs, int cgroup, uint32_t image);

@@ -19,6 +19,7 @@
 #define SOCK_RAW        3
 #define EPERM           1
 #define ENOENT          2
+#define EACCES          13
 #define EADDRINUSE      98
 #define EAFNOSUPPORT    97
 #define ENOBUFS         105
@@ -32,17 +33,40 @@
 #define KIND_NAMED      4
 
 /* What is read of the kernel's own structures, wherever it stands in them. */
+struct ns_common {
+	unsigned int inum;
+} __attribute__((preserve_access_index));
+
+struct net {
+	struct ns_common ns;
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	struct net *net;
+} __attribute__((preserve_access_index)) possible_net_t;
+
+struct in6_addr {
+	union {
+		__be32 u6_addr32[4];
+	} in6_u;
+} __attribute__((preserve_access_index));
+
 struct sock_common {
+	__be32 skc_daddr, skc_rcv_saddr;
+	__be16 skc_dport;
+	__u16 skc_num;
+	unsigned short skc_family;
+	unsigned char skc_state;
 	unsigned char skc_reuse : 4;
 	unsigned char skc_reuseport : 1;
 	unsigned char skc_ipv6only : 1;
-	unsigned char skc_state;
-	__be16 skc_dport;
-	__u16 skc_num;
+	int skc_bound_dev_if;
+	possible_net_t skc_net;
 	unsigned long skc_flags;
 	struct {
 		__s64 counter;
 	} skc_cookie;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 } __attribute__((preserve_access_index));
 
 struct net_device {
@@ -57,16 +81,30 @@ struct file {
 	unsigned int f_flags;
 } __attribute__((preserve_access_index));
 
+struct sock;
+
 struct socket {
 	struct file *file;
+	struct sock *sk;
 } __attribute__((preserve_access_index));
+
+typedef struct {
+	int owned;
+} __attribute__((preserve_access_index)) socket_lock_t;
 
 struct sock {
 	struct sock_common __sk_common;
+	socket_lock_t sk_lock;
 	struct socket *sk_socket;
 	struct dst_entry *sk_dst_cache;
 	void *sk_user_data;
+	__u16 sk_protocol;
 	__u8 sk_shutdown;
+	__u8 sk_kern_sock : 1;
+} __attribute__((preserve_access_index));
+
+struct inet_sock {
+	struct sock sk;
 } __attribute__((preserve_access_index));
 
 struct request_sock_queue {
@@ -74,6 +112,7 @@ struct request_sock_queue {
 } __attribute__((preserve_access_index));
 
 struct inet_connection_sock {
+	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
 	const void *icsk_ulp_ops;
 } __attribute__((preserve_access_index));
@@ -81,7 +120,7 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 copied_seq;
-	__u32 write_seq;
+	__u32 write_seq, snd_una;
 	__u32 data_segs_in;
 } __attribute__((preserve_access_index));
 
@@ -123,6 +162,27 @@ struct {
 	__type(key, int);
 	__type(value, struct view);
 } graft_views SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct notes);
+} graft_made SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CGROUP_BRIEF);
+	__type(key, __u32);
+	__type(value, struct brief);
+} graft_brief SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct revoking);
+} graft_revoking SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -31,11 +31,6 @@ static __always_inline int is_loopback(const struct judge_call *call)
 	       call->address[3] == 1;
 }
 
-static __always_inline int is_wildcard(const struct judge_call *call)
-{
-	return judge_is_zero(call) || (judge_is_mapped(call) && !call->address[3]);
-}
-
 /* Is it a call to the policy's own loopback? */
 static __always_inline int is_own(const struct call *call)
 {

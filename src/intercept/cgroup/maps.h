@@ -12,6 +12,9 @@
  *	slots		which slots have something in images or names; user space's
  *			alone
  *	views		by socket: what its program asked for, what that became
+ *	made		by socket: which rules let it, and whether it is dead
+ *	brief		by a socket's cookie, of many the last bits: the same in short
+ *	revoking	what graft_made_tcp and its sisters look for
  *	sent		by socket and destination of a datagram: what was asked for
  *	loopback	by policy and address: a socket bound to a loopback of the
  *			policy's own, and where it really is; by the port it really
@@ -43,6 +46,8 @@
 #	define CGROUP_SLOTS 32768
 #endif
 #define CGROUP_SLOT(image) ((image) / 2)
+#define CGROUP_MADE        4     /* a power of two */
+#define CGROUP_BRIEF       65536 /* likewise */
 #define CGROUP_SENT        65536
 #define CGROUP_TRACERS     8
 #define CGROUP_RING        (4 * 1024 * 1024)
@@ -86,6 +91,36 @@ struct view {
 	struct peer peers[2];
 };
 
+/*
+ * A rule that let a call through, by which the socket is what it is; what that took, to
+ * be judged again where the policy has another edition by now. @is: a peer, as the rule
+ * made it.
+ */
+struct made {
+	__u32 slot;
+	__u32 edition; /* 0: there is none */
+	__u32 rule;
+	__u8 op, proto, v6only; /* as in struct judge_call */
+	__u8 is_true;           /* a bind: it has succeeded */
+	struct spot asked, is;  /* no family: what the socket shows */
+};
+
+struct notes {
+	__u64 maker; /* cookie of the socket they are of, not of those it accepts */
+	__u32 dead;  /* the policy that was revoked; it is refused whatever it does */
+	__u32 pad;
+	struct made made[CGROUP_MADE];
+};
+
+/* The connect() of a stream that shows itself what was asked. */
+struct brief {
+	__u64 cookie; /* 0: free */
+	__u32 slot;
+	__u32 edition; /* 0: there is none */
+	__u32 rule;
+	__u32 v6only;
+};
+
 /* Addresses here and what they stand for are IPv6 ones, mapped where they are IPv4: a
  * socket of AF_INET6 sends to those by the hook for IPv4 and hears of them by the other.
  */
@@ -112,6 +147,37 @@ struct loopback_value {
 	__u64 cookie;
 	struct spot at; /* for LOOPBACK_REVERSE, what was asked for */
 	__u32 flags;
+};
+
+enum revoking_mode {
+	REVOKING_LIST,  /* whom it would meet */
+	REVOKING_MARK,  /* they are dead from now on */
+	REVOKING_COUNT, /* who is dead */
+};
+
+/* Whose rules, and those of which editions. */
+struct revoking {
+	__u32 image, mode;
+	__u32 first, last;
+};
+
+enum made_state {
+	MADE_FOUND,
+	MADE_PENDING, /* a call that may be on its way */
+	MADE_DEAD,    /* it was known */
+};
+
+/* A socket that is there by a rule that is revoked. Addresses as in struct spot. */
+struct made_socket {
+	__u64 cookie;
+	__u32 netns; /* inode */
+	__u32 device;
+	__u32 rule;
+	__u16 protocol;
+	__u8 state; /* as in tcp_states.h */
+	__u8 found; /* enum made_state */
+	struct spot local, peer;
+	__u8 is_bound, pad[7];
 };
 
 struct tracer {

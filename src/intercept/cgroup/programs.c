@@ -54,6 +54,11 @@ const struct program_row program_rows[N_PROGRAMS] = {
 	[PROGRAM_CLOSE] = { "graft_close", BPF_CGROUP_INET_SOCK_RELEASE,
 			    .wants = IMAGE_SHORTCUT },
 	[PROGRAM_MESSAGE] = { "graft_message", BPF_SK_MSG_VERDICT, .is_of_map = true },
+	[PROGRAM_DEAD_INGRESS] = { "graft_dead_ingress", BPF_CGROUP_INET_INGRESS },
+	[PROGRAM_DEAD_EGRESS] = { "graft_dead_egress", BPF_CGROUP_INET_EGRESS },
+	[PROGRAM_MADE_TCP] = { "graft_made_tcp", BPF_TRACE_ITER },
+	[PROGRAM_MADE_UDP] = { "graft_made_udp", BPF_TRACE_ITER },
+	[PROGRAM_MADE_FILE] = { "graft_made_file", BPF_TRACE_ITER },
 };
 
 static const char *const map_names[N_MAPS] = {
@@ -75,6 +80,9 @@ static const char *const map_names[N_MAPS] = {
 	[MAP_ENDS] = "graft_ends",
 	[MAP_SIDES] = "graft_sides",
 	[MAP_SERVED] = "graft_served",
+	[MAP_MADE] = "graft_made",
+	[MAP_BRIEF] = "graft_brief",
+	[MAP_REVOKING] = "graft_revoking",
 };
 
 /* libbpf's own words, for who asks for them. */

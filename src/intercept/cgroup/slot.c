@@ -169,11 +169,77 @@ static int write_over(const struct cgroup_programs *programs, uint32_t image,
 	return write_cells(map, cells, n);
 }
 
+int slot_put(const struct cgroup_programs *programs, uint32_t image,
+	     const struct image_cell *cells, size_t n)
+{
+	_cleanup_fd_ int map = -1;
+
+	if (write_over(programs, image, cells, n) == 0)
+		return 0;
+	map = make_map(cells, n);
+	if (map < 0)
+		return map;
+	return bpf_map_update_elem(programs->maps[MAP_IMAGES], &image, &map, BPF_ANY) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* How many cells an image has, with its text; behind them may be what it was written
+ * over. */
+static size_t n_cells(const struct image_cell *cells)
+{
+	return cells[1].word[2] + cells[1].word[3] / sizeof(*cells);
+}
+
+int slot_read(const struct cgroup_programs *programs, uint32_t image,
+	      struct image_cell **ret_cells, size_t *ret_n)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, batch);
+	struct bpf_map_info info = { 0 };
+	_cleanup_free_ struct image_cell *cells = NULL;
+	_cleanup_free_ uint32_t *keys = NULL;
+	_cleanup_fd_ int map = slot_open(programs, image);
+	uint32_t size = sizeof(info), next, n;
+
+	if (map < 0)
+		return map;
+	if (bpf_obj_get_info_by_fd(map, &info, &size) < 0)
+		return -errno;
+	n = info.max_entries;
+	cells = calloc(n, sizeof(*cells));
+	keys = calloc(n, sizeof(*keys));
+	if (!cells || !keys)
+		return -ENOMEM;
+	if (bpf_map_lookup_batch(map, NULL, &next, keys, cells, &n, &batch) < 0 &&
+	    errno != ENOENT) /* that was all */
+		return -errno;
+	if (n != info.max_entries || n < IMAGE_OP(2) || n_cells(cells) > n ||
+	    cells[0].word[1] > n_cells(cells))
+		return -EBADMSG;
+	*ret_n = n_cells(cells);
+	*ret_cells = steal_pointer(cells);
+	return 0;
+}
+
+/* One more of the policy that the slot's other image is of, or the first. */
+static int set_edition(const struct cgroup_programs *programs, uint32_t image,
+		       struct image_cell *cells)
+{
+	_cleanup_free_ struct image_cell *before = NULL;
+	size_t n;
+	int r = next_number(programs, image_edition(cells));
+
+	++*image_edition(cells); /* 0 is none */
+	*image_first(cells) = *image_edition(cells);
+	if (r == 0 && slot_read(programs, image ^ 1, &before, &n) == 0)
+		*image_first(cells) = *image_first(before);
+	return r;
+}
+
 int slot_fill(struct cgroup_programs *programs, uint32_t image,
 	      const struct policy *policy, unsigned int flags)
 {
 	_cleanup_free_ struct image_cell *cells = NULL;
-	_cleanup_fd_ int map = -1;
 	size_t n;
 	int r = image_new(policy, &cells, &n);
 
@@ -184,16 +250,9 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
 	r = add_text(policy, &cells, &n);
 	if (r == 0)
 		r = number_endpoints(programs, CGROUP_SLOT(image), policy, cells);
-	if (r < 0)
-		return r;
-	if (write_over(programs, image, cells, n) == 0)
-		return 0;
-	map = make_map(cells, n);
-	if (map < 0)
-		return map;
-	return bpf_map_update_elem(programs->maps[MAP_IMAGES], &image, &map, BPF_ANY) < 0
-		       ? -errno
-		       : 0;
+	if (r == 0)
+		r = set_edition(programs, image, cells);
+	return r < 0 ? r : slot_put(programs, image, cells, n);
 }
 
 /* The kernel returns from a change of a map of maps when no program has what was there;
@@ -284,6 +343,26 @@ static void forget_loopback(struct cgroup_programs *programs, const struct slots
 					    BPF_ANY);
 }
 
+/* What sockets left that were closed when their policy was gone. */
+static void forget_brief(struct cgroup_programs *programs, const struct slots *gone)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, batch);
+	int map = programs->maps[MAP_BRIEF];
+	_cleanup_free_ struct brief *all = calloc(CGROUP_BRIEF, sizeof(*all));
+	_cleanup_free_ uint32_t *keys = calloc(CGROUP_BRIEF, sizeof(*keys));
+	const struct brief none = { 0 };
+	uint32_t next, n = CGROUP_BRIEF;
+
+	if (!all || !keys)
+		return;
+	if (bpf_map_lookup_batch(map, NULL, &next, keys, all, &n, &batch) < 0 &&
+	    errno != ENOENT) /* that was all */
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		if (all[i].cookie && has_slot(gone, all[i].slot))
+			bpf_map_update_elem(map, &keys[i], &none, BPF_ANY);
+}
+
 /*
  * Puts an image of nothing in the place of theirs, one for all: the kernel waits after
  * each removal from such a map, and once after many that are put there at once.
@@ -325,6 +404,7 @@ static int empty_slots(struct cgroup_programs *programs, const struct slots *gon
 		return r;
 	forget_endpoints(programs, gone);
 	forget_loopback(programs, gone);
+	forget_brief(programs, gone);
 	for (size_t i = 0; i < CGROUP_SLOTS / 64; i++)
 		slots.used[i] &= ~gone->used[i];
 	return write_slots(programs, &slots);
