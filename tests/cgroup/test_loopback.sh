@@ -6,6 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 enter_host "$@"
 [ "$(id -u)" = 0 ] || skip "needs root"
+# shellcheck source=tests/lib_cgroup.sh
 . "$LIB_DIR/lib_cgroup.sh"
 need "$PYTHON"
 

@@ -6,6 +6,7 @@
 # notify engine, and the other way round.
 . "$(dirname "$0")/../lib.sh"
 enter_host "$@"
+# shellcheck source=tests/lib_graftd.sh
 . "$LIB_DIR/lib_graftd.sh"
 need_graftd
 need "$PYTHON"
