@@ -231,7 +231,7 @@ static int set_edition(const struct cgroup_programs *programs, uint32_t image,
 
 	++*image_edition(cells); /* 0 is none */
 	*image_first(cells) = *image_edition(cells);
-	if (r == 0 && slot_read(programs, image ^ 1, &before, &n) == 0)
+	if (r == 0 && slot_read(programs, image ^ 1, &before, &n) == 0 && before)
 		*image_first(cells) = *image_first(before);
 	return r;
 }
