@@ -13,7 +13,7 @@
 # script however the script ends.
 #
 # Environment: GRAFT, the graft binary (default: the one under build/); ENGINE, auto,
-# notify ..., native to run the same programs on plain sockets of "the host", or graftd to
+# notify ..., judged for notify where the kernel judges, native to run the same programs on plain sockets of "the host", or graftd to
 # run them with the preload library and graftd (engine_graftd.sh).
 # Output is TAP. Exit status: 0 passed, 1 failed, 77 skipped.
 set -u
@@ -284,6 +284,11 @@ grafted()
 	case $ENGINE in
 	native) CMD=("${IDENTITY[@]}" "$@") ;;
 	graftd) graftd_command "${options[@]}" -- "$@" ;;
+	judged) # by the kernel, which takes root
+		CMD=("${IDENTITY[@]}" "$GRAFT" run --engine notify --rule 'loopback own'
+			--rule 'connect any 0.0.0.0/0 = host'
+			--rule 'connect any [::]/0 = host' "${options[@]}" -- "$@")
+		;;
 	auto) CMD=("${IDENTITY[@]}" "$GRAFT" run "${options[@]}" -- "$@") ;;
 	*) CMD=("${IDENTITY[@]}" "$GRAFT" run --engine "$ENGINE" "${options[@]}" -- "$@") ;;
 	esac

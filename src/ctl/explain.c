@@ -253,6 +253,25 @@ static void show_json(const struct request *request, const struct policy_verdict
 	json_object_put(top);
 }
 
+/* How few calls a run of root's traps, and what stands in the way. */
+static void show_judge(const struct policy *policy, const struct policy_reach *reach)
+{
+	const char *need = policy_needs_namespace(policy), *traps[PLAN_TRAPS_MAX];
+	size_t n;
+
+	if (policy_setting(policy, POLICY_LOOPBACK, NULL) != POLICY_LOOPBACK_OWN)
+		return;
+	if (need) {
+		printf("engine notify as root: the same, as %s\n", need);
+		return;
+	}
+	n = plan_traps(reach, true, traps);
+	printf("engine notify as root: the kernel judges; traps");
+	for (size_t i = 0; i < n; i++)
+		printf(" %s", traps[i]);
+	printf("\n");
+}
+
 static void show_text(const struct policy_verdict *verdict, const char *sentence,
 		      const char *const *traps, size_t n_traps)
 {
@@ -304,11 +323,13 @@ static int explain(const struct request *request)
 		       NULL, &verdict);
 	policy_explain(&request->query, &verdict, sentence, sizeof(sentence));
 	policy_get_reach(policy, &reach);
-	n_traps = plan_traps(&reach, traps);
+	n_traps = plan_traps(&reach, false, traps);
 	if (request->json) {
 		show_json(request, &verdict, sentence, traps, n_traps);
 	} else {
 		show_text(&verdict, sentence, traps, n_traps);
+		if (n_traps)
+			show_judge(policy, &reach);
 		show_settings(policy);
 	}
 	return verdict.target == POLICY_DENY ? EXIT_FAILURE : 0;

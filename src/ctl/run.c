@@ -194,7 +194,8 @@ static void warn_of_settings(const struct run *run)
 		enum policy_setting setting = (enum policy_setting)i;
 		const struct policy_origin *origin;
 
-		if (policy_setting(run->policy, setting, &origin) == 0)
+		if (policy_setting(run->policy, setting, &origin) == 0 ||
+		    (setting == POLICY_LOOPBACK && run->engine == RUN_NOTIFY))
 			continue;
 		policy_print_setting(run->policy, setting, text, sizeof(text));
 		policy_print_origin(origin, at, sizeof(at));

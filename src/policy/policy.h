@@ -413,3 +413,11 @@ struct policy_reach {
 };
 
 void policy_get_reach(const struct policy *policy, struct policy_reach *ret_reach);
+
+/*
+ * Does anything that a program can ask for have to be in a network namespace of its own?
+ * Not where loopback is the policy's own, every other address and port is connected to as
+ * a rule says, and endpoints are addresses of the host's stack.
+ * Return: NULL, or the first thing that does, in words.
+ */
+const char *policy_needs_namespace(const struct policy *policy);

@@ -97,3 +97,65 @@ void policy_get_reach(const struct policy *policy, struct policy_reach *ret_reac
 	}
 	*ret_reach = reach;
 }
+
+/* --- without a namespace --- */
+
+static const char *endpoint_needs(const struct rule *rule)
+{
+	const struct endpoint *endpoint = rule->endpoint;
+
+	if (!endpoint)
+		return NULL;
+	if (endpoint->kind == ENDPOINT_UNIX)
+		return "a rule leads to a UNIX socket";
+	if (endpoint->netns.kind != NETNS_DEFAULT)
+		return "a rule leads to another network namespace";
+	if (endpoint->options & (ENDPOINT_HOLD | ENDPOINT_SHARE))
+		return "a rule leads to an endpoint with hold or share";
+	return NULL;
+}
+
+static bool is_in_loopback(const struct rule *rule)
+{
+	if (rule->family == AF_INET)
+		return rule->prefix >= 8 && rule->address.s6_addr[0] == IN_LOOPBACKNET;
+	return rule->prefix == 128 && IN6_IS_ADDR_LOOPBACK(&rule->address);
+}
+
+/* Is every address and port connected to as @rule says, by every socket of its family, if
+ * not by an earlier rule? */
+static bool is_for_all(const struct rule *rule)
+{
+	enum endpoint_kind kind = rule->family == AF_INET ? ENDPOINT_IPV4 : ENDPOINT_IPV6;
+
+	if (rule->op != POLICY_CONNECT || rule->prefix || rule->port_low ||
+	    rule->port_high != UINT16_MAX)
+		return false;
+	return rule->target == POLICY_HOST || rule->target == POLICY_DENY ||
+	       (rule->target == POLICY_FROM && rule->endpoint->kind == kind &&
+		!(rule->endpoint->options & ENDPOINT_BOUND));
+}
+
+const char *policy_needs_namespace(const struct policy *policy)
+{
+	const unsigned int wanted = POLICY_TCP | POLICY_UDP;
+	unsigned int v4 = 0, v6 = 0;
+
+	if (policy_setting(policy, POLICY_LOOPBACK, NULL) != POLICY_LOOPBACK_OWN)
+		return "the policy does not say 'loopback own'";
+	for (size_t i = 0; i < policy->n_rules; i++) {
+		const struct rule *rule = &policy->rules[i].rule;
+		const char *need = endpoint_needs(rule);
+
+		if (need)
+			return need;
+		if (rule->op == POLICY_CONNECT && rule->target == POLICY_OWN &&
+		    !is_in_loopback(rule))
+			return "a rule connects to own addresses outside loopback";
+		if (is_for_all(rule))
+			*(rule->family == AF_INET ? &v4 : &v6) |= rule->proto;
+	}
+	if ((v4 & v6 & wanted) != wanted)
+		return "no rules connect to every address, tcp and udp, IPv4 and IPv6";
+	return NULL;
+}

@@ -33,6 +33,9 @@ size_t dns_parse_resolv(const char *text, size_t size, struct dns_server *ret_se
  */
 int dns_open(const struct dns_server *servers, size_t n, int (*ret_fds)[2]);
 
+/* Keeps those on loopback, in their order. Return: how many. */
+size_t dns_keep_loopback(struct dns_server *servers, size_t n);
+
 struct dns;
 
 /*

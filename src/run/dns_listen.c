@@ -116,6 +116,16 @@ static bool is_loopback(const struct dns_server *server)
 	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
+size_t dns_keep_loopback(struct dns_server *servers, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (is_loopback(&servers[i]))
+			servers[kept++] = servers[i];
+	return kept;
+}
+
 static int open_socket(const struct dns_server *server, int type)
 {
 	static const int one = 1;

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -13,6 +18,7 @@
 #include "broker/client.h"
 #include "intercept/cgroup/cgroup.h"
 #include "policy/policy.h"
+#include "run/dns.h"
 #include "run/judged.h"
 #include "run/registry.h"
 
@@ -112,6 +118,132 @@ int run_judged_new(struct scope *ret, pid_t run, const struct policy *policy)
 	if (r == 0)
 		*ret = scope;
 	return r;
+}
+
+/* Is the caller root where it counts, and not of a user namespace below? */
+static bool is_real_root(void)
+{
+	unsigned int inside, outside, n;
+	FILE *map = geteuid() == 0 ? fopen("/proc/self/uid_map", "re") : NULL;
+	bool is_it = map && fscanf(map, "%u %u %u", &inside, &outside, &n) == 3 &&
+		     !inside && !outside && n == UINT_MAX;
+
+	if (map)
+		fclose(map);
+	return is_it;
+}
+
+/* One that is not judged would be the program's. */
+static bool hands_sockets_down(void)
+{
+	DIR *numbers = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	bool found = false;
+
+	while (!found && numbers && (entry = readdir(numbers))) {
+		int fd = (int)strtol(entry->d_name, NULL, 10), domain = 0;
+		socklen_t size = sizeof(domain);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 &&
+		    (domain == AF_INET || domain == AF_INET6))
+			found = !(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	}
+	if (numbers)
+		closedir(numbers);
+	return found || !numbers;
+}
+
+/* Why not, in words; or NULL. */
+static const char *refusal_of(const struct policy *policy)
+{
+	const char *need = policy_needs_namespace(policy);
+
+	if (need)
+		return need;
+	if (!is_real_root())
+		return "it takes root";
+	return hands_sockets_down() ? "an open socket is handed to the program" : NULL;
+}
+
+/* A cgroup for the run, and one for threads. Return: 0, or -errno after one line. */
+static int make_sockets(struct scope *ret, struct cgroup_programs *programs, pid_t run,
+			const struct policy *policy)
+{
+	struct scope scope;
+	int r = scope_new(&scope, run);
+
+	if (r < 0)
+		return r;
+	r = scope_add_sockets(&scope);
+	if (r < 0)
+		log_error("cannot make a cgroup for threads: %s", strerror(-r));
+	if (r == 0)
+		r = attach(programs, scope.sockets, policy, CGROUP_ISOLATED);
+	if (r < 0)
+		scope_remove(&scope);
+	else
+		*ret = scope;
+	return r;
+}
+
+bool run_judged_choose(struct scope *ret, struct cgroup_programs **ret_programs,
+		       pid_t run, const struct policy *policy)
+{
+	const char *refusal = refusal_of(policy);
+	struct cgroup_programs *programs = NULL;
+	int r;
+
+	if (refusal) {
+		log_info("the supervisor judges calls, not the kernel: %s", refusal);
+		return false;
+	}
+	r = cgroup_programs_open(&programs, NULL);
+	if (r == 0)
+		r = make_sockets(ret, programs, run, policy);
+	if (r < 0) {
+		cgroup_programs_free(programs);
+		log_warning("the supervisor judges calls, as the kernel cannot");
+		return false;
+	}
+	log_info("the kernel judges the sockets; the supervisor makes them");
+	*ret_programs = programs;
+	return true;
+}
+
+struct judged_dns {
+	const struct scope *scope;
+	const struct dns_server *servers;
+	size_t n_servers;
+	int (*fds)[2];
+	int r;
+};
+
+static void *open_dns(void *context)
+{
+	struct judged_dns *dns = context;
+
+	dns->r = scope_join_sockets(dns->scope);
+	if (dns->r == 0)
+		dns->r = dns_open(dns->servers, dns->n_servers, dns->fds);
+	return NULL;
+}
+
+void run_judged_dns(const struct scope *scope, struct dns_server *servers,
+		    size_t *n_servers, int (*fds)[2])
+{
+	struct judged_dns dns = { .scope = scope, .servers = servers, .fds = fds };
+	pthread_t thread;
+
+	dns.n_servers = *n_servers = dns_keep_loopback(servers, *n_servers);
+	if (!*n_servers)
+		return;
+	/* A thread of its own: those that forward are not judged. */
+	dns.r = -pthread_create(&thread, NULL, open_dns, &dns);
+	if (dns.r == 0)
+		pthread_join(thread, NULL);
+	if (dns.r < 0)
+		log_info("names will not resolve by the resolver's addresses: %s",
+			 strerror(-dns.r));
 }
 
 /* --- cgroups that are there --- */

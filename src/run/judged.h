@@ -5,21 +5,41 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "run/scope.h"
 
 struct cgroup_choice;
 struct cgroup_counters;
+struct cgroup_programs;
 struct cgroup_trace_filter;
 struct cgroup_tracer;
 struct cgroup_revoked;
+struct dns_server;
 struct policy;
 
 /* Return: 0, or -errno: the engine cannot serve @policy, or this user. */
 int run_judged_check(const struct policy *policy);
 /* A cgroup for @run, judged by @policy. Return: 0, or -errno. */
 int run_judged_new(struct scope *ret, pid_t run, const struct policy *policy);
+
+/*
+ * Whether a supervised run leaves the judging to the kernel; if not, it says why. Then
+ * there is a cgroup for @run, and one for the threads that make its sockets, which
+ * @policy judges, isolated (CGROUP_ISOLATED). @ret_programs: cgroup_programs_free().
+ * Descriptors of the caller that are not close-on-exec count as the program's.
+ */
+bool run_judged_choose(struct scope *ret, struct cgroup_programs **ret_programs,
+		       pid_t run, const struct policy *policy);
+/*
+ * Opens the sockets of the DNS forwarder, as dns_open(), where the policy's own loopback
+ * is; servers elsewhere are left out, for the rules alone lead to them. The calling
+ * process is in @scope.
+ */
+void run_judged_dns(const struct scope *scope, struct dns_server *servers,
+		    size_t *n_servers, int (*fds)[2]);
 
 /* @cgroup: a directory, or a path from the top of the hierarchy. @flags: enum
  * cgroup_flag. Return: 0, or -errno. */

@@ -98,7 +98,7 @@ static void child_confine(int channel, const struct launch_request *request,
 		child_fail(channel, errno, "set no_new_privs");
 	if (!request->traps)
 		return;
-	r = fence_raise();
+	r = fence_raise(request->is_judged);
 	if (r < 0)
 		child_fail(channel, -r, "raise the Landlock fence");
 	report->fenced = r == 0;

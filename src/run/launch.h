@@ -17,6 +17,7 @@ struct launch_request {
 	const sigset_t *mask;  /* the signal mask the program starts with */
 	bool ignores_children; /* it starts with SIGCHLD ignored */
 	unsigned int traps;    /* 0: no filter, no fence */
+	bool is_judged;        /* by the kernel: the fence lets it name addresses */
 	/* The preload library: the program is to load it and finds a broker; or NULL. */
 	const char *library;
 	bool has_module; /* and sockets are the kernel module's affair */

@@ -10,10 +10,10 @@ static const struct {
 	{ TRAP_SOCKET_V4 | TRAP_SOCKET_V6, "socket" },
 	{ TRAP_NAMES, "bind" },
 	{ TRAP_NAMES, "connect" },
-	{ TRAP_NAMES, "listen" },
+	{ TRAP_NAMES | TRAP_LISTEN, "listen" },
 	{ TRAP_DATAGRAMS, "sendto" },
-	{ TRAP_DATAGRAMS, "sendmsg" },
-	{ TRAP_DATAGRAMS, "sendmmsg" },
+	{ TRAP_DATAGRAMS | TRAP_MESSAGES, "sendmsg" },
+	{ TRAP_DATAGRAMS | TRAP_MESSAGES, "sendmmsg" },
 	{ TRAP_FAST_OPEN, "sendto(MSG_FASTOPEN)" },
 	{ TRAP_FAST_OPEN, "sendmsg(MSG_FASTOPEN)" },
 	{ TRAP_FAST_OPEN, "sendmmsg(MSG_FASTOPEN)" },
@@ -22,9 +22,10 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(rows) <= PLAN_TRAPS_MAX, "names do not fit");
 
-size_t plan_traps(const struct policy_reach *reach, const char *ret_names[PLAN_TRAPS_MAX])
+size_t plan_traps(const struct policy_reach *reach, bool is_judged,
+		  const char *ret_names[PLAN_TRAPS_MAX])
 {
-	unsigned int traps = filter_plan(reach);
+	unsigned int traps = is_judged ? filter_plan_judged(reach) : filter_plan(reach);
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)

@@ -14,8 +14,9 @@
 #include "base/log.h"
 #include "run/scope.h"
 
-#define PREFIX "graft-run-"
-#define NAMES  1000
+#define PREFIX  "graft-run-"
+#define NAMES   1000
+#define SOCKETS "sockets"
 
 int scope_mount(char *path, size_t size)
 {
@@ -136,8 +137,10 @@ static void remove_left(int parent)
 			continue;
 		cgroup = openat(parent, entry->d_name,
 				O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (cgroup >= 0 && flock(cgroup, LOCK_EX | LOCK_NB) == 0)
-			unlinkat(parent, entry->d_name, AT_REMOVEDIR);
+		if (cgroup < 0 || flock(cgroup, LOCK_EX | LOCK_NB) < 0)
+			continue;
+		unlinkat(cgroup, SOCKETS, AT_REMOVEDIR);
+		unlinkat(parent, entry->d_name, AT_REMOVEDIR);
 	}
 	closedir(directory);
 }
@@ -177,7 +180,7 @@ static int make(struct scope *scope, pid_t run)
 
 int scope_new(struct scope *ret, pid_t run)
 {
-	struct scope scope = { .cgroup = -1, .parent = open_own() };
+	struct scope scope = { .cgroup = -1, .sockets = -1, .parent = open_own() };
 	int r = scope.parent < 0 ? scope.parent : 0;
 
 	if (r < 0) {
@@ -195,8 +198,42 @@ int scope_new(struct scope *ret, pid_t run)
 	return 0;
 }
 
+static int write_at(int cgroup, const char *name, const char *text)
+{
+	_cleanup_fd_ int fd = openat(cgroup, name, O_WRONLY | O_CLOEXEC);
+	ssize_t size = (ssize_t)strlen(text);
+
+	if (fd < 0)
+		return -errno;
+	return write(fd, text, (size_t)size) == size ? 0 : -errno;
+}
+
+int scope_add_sockets(struct scope *scope)
+{
+	int r = 0;
+
+	if (mkdirat(scope->cgroup, SOCKETS, 0755) < 0)
+		return -errno;
+	scope->sockets =
+		openat(scope->cgroup, SOCKETS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (scope->sockets < 0)
+		r = -errno;
+	return r < 0 ? r : write_at(scope->sockets, "cgroup.type", "threaded");
+}
+
+int scope_join_sockets(const struct scope *scope)
+{
+	return write_at(scope->sockets, "cgroup.threads", "0");
+}
+
 void scope_remove(struct scope *scope)
 {
+	if (scope->sockets >= 0) {
+		/* A process can be in its own way. */
+		scope_join(scope->parent);
+		scope->sockets = fd_close(scope->sockets);
+		unlinkat(scope->cgroup, SOCKETS, AT_REMOVEDIR);
+	}
 	scope->cgroup = fd_close(scope->cgroup);
 	if (scope->parent >= 0 && *scope->name)
 		unlinkat(scope->parent, scope->name, AT_REMOVEDIR);
@@ -205,7 +242,5 @@ void scope_remove(struct scope *scope)
 
 int scope_join(int cgroup)
 {
-	_cleanup_fd_ int fd = openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-
-	return fd < 0 || write(fd, "0", 1) < 0 ? -errno : 0;
+	return write_at(cgroup, "cgroup.procs", "0");
 }

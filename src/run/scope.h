@@ -10,14 +10,22 @@
 #include <sys/types.h>
 
 struct scope {
-	int cgroup; /* its directory, locked while the run lasts */
+	int cgroup;  /* its directory, locked while the run lasts */
+	int sockets; /* of scope_add_sockets(), or -1 */
 	int parent;
 	char name[32];
 };
 
 /* Return: 0, or -errno after one line. */
 int scope_new(struct scope *ret, pid_t run);
-/* Once nobody is left in it. */
+/*
+ * A cgroup below it for threads, not processes: those of a process in @scope may be in it
+ * one by one. Return: 0 or -errno (-EOPNOTSUPP: the caller's cgroup is one itself).
+ */
+int scope_add_sockets(struct scope *scope);
+/* The calling thread moves there; its process is in @scope. Return: 0 or -errno. */
+int scope_join_sockets(const struct scope *scope);
+/* Once nobody is left in it, but for the calling process, which goes to the parent. */
 void scope_remove(struct scope *scope);
 /* The calling process moves there. Return: 0 or -errno. */
 int scope_join(int cgroup);

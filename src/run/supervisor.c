@@ -29,6 +29,7 @@
 #include "base/event.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "intercept/cgroup/cgroup.h"
 #include "intercept/notify/filter.h"
 #include "intercept/notify/notify.h"
 #include "policy/policy.h"
@@ -52,7 +53,9 @@
 struct supervisor {
 	struct run *run;
 	struct launch launch;
-	struct scope scope; /* cgroup -1 but with RUN_CGROUP */
+	struct scope
+		scope; /* cgroup -1 but with RUN_CGROUP, or where the kernel judges */
+	struct cgroup_programs *judge; /* where the kernel judges the notify engine's */
 	struct stacks stacks;
 	struct event_loop loop;
 	struct event_source on_front, on_signal, on_listener, on_tick;
@@ -199,7 +202,23 @@ static uint64_t registry_now(void *context)
 	return registry_generation(self->registry);
 }
 
+static int join_judged(void *context)
+{
+	const struct supervisor *self = context;
+
+	return scope_join_sockets(&self->scope);
+}
+
+static bool is_own(void *context, int socket)
+{
+	const struct supervisor *self = context;
+
+	return cgroup_is_own(self->judge, socket);
+}
+
 static const struct notify_ops notify_ops = {
+	.join = join_judged,
+	.is_own = is_own,
 	.grafted = note_graft,
 	.ask = ask_registry,
 	.generation = registry_now,
@@ -250,11 +269,11 @@ static void describe_run(void *context, struct run_info *ret)
 		.uid = getuid(),
 		.name = self->run->name,
 		.command = self->run->argv[0],
-		.engine = self->scope.cgroup >= 0 ? "cgroup"
-			  : self->notify          ? "notify"
-			  : self->module          ? "af_graft"
-			  : self->broker          ? "preload"
-						  : "none",
+		.engine = self->notify              ? "notify"
+			  : self->scope.cgroup >= 0 ? "cgroup"
+			  : self->module            ? "af_graft"
+			  : self->broker            ? "preload"
+						    : "none",
 		.policy = self->run->summary,
 		.started_ns = self->started_ns,
 	};
@@ -360,6 +379,7 @@ static int start_engine(struct supervisor *self)
 	struct notify_config config = {
 		.listener = fcntl(self->launch.listener, F_DUPFD_CLOEXEC, 3),
 		.policy = self->run->policy,
+		.is_judged = self->judge != NULL,
 		.host = self->stacks.host,
 		.own = self->stacks.own,
 		.endpoint_stacks = self->stacks.by_endpoint,
@@ -446,6 +466,39 @@ static int watch(struct supervisor *self)
 	return r;
 }
 
+/* After the helpers were forked, which stay where they are. */
+static int join_scope(struct supervisor *self)
+{
+	int r = scope_join(self->scope.cgroup);
+
+	if (r < 0)
+		log_error("cannot move into the cgroup %s: %s", self->scope.name,
+			  strerror(-r));
+	return r;
+}
+
+/* What is trapped, and which cgroup the program goes into. */
+static int choose_judge(struct supervisor *self, const struct policy_reach *reach,
+			struct launch_request *request)
+{
+	struct run *run = self->run;
+	int r = 0;
+
+	request->cgroup = -1;
+	if (run->engine == RUN_CGROUP) {
+		r = run_judged_new(&self->scope, run->front, run->policy);
+		request->cgroup = self->scope.cgroup;
+		return r;
+	}
+	request->traps = filter_plan(reach);
+	if (run->engine == RUN_NOTIFY && request->traps)
+		request->is_judged = run_judged_choose(&self->scope, &self->judge,
+						       run->front, run->policy);
+	if (request->is_judged)
+		request->traps = filter_plan_judged(reach);
+	return 0;
+}
+
 static int set_up(struct supervisor *self)
 {
 	struct dns_server servers[DNS_SERVERS_MAX];
@@ -454,21 +507,17 @@ static int set_up(struct supervisor *self)
 		.mask = &self->run->mask,
 		.ignores_children = self->run->ignores_children,
 		.servers = servers,
-		.n_servers = read_resolv(self->run, servers),
 	};
+	size_t n_servers = read_resolv(self->run, servers);
 	struct policy_reach reach;
 	bool is_supervised;
 	int r;
 
 	policy_get_reach(self->run->policy, &reach);
-	request.traps = filter_plan(&reach);
-	if (self->run->engine == RUN_CGROUP) {
-		request.traps = 0;
-		r = run_judged_new(&self->scope, self->run->front, self->run->policy);
-		if (r < 0)
-			return r;
-	}
-	request.cgroup = self->scope.cgroup;
+	r = choose_judge(self, &reach, &request);
+	if (r < 0)
+		return r;
+	request.n_servers = request.is_judged ? 0 : n_servers;
 	is_supervised = request.traps != 0;
 	if (is_supervised && self->run->engine != RUN_NOTIFY) {
 		request.traps = 0;
@@ -486,9 +535,13 @@ static int set_up(struct supervisor *self)
 	else
 		r = stacks_new(&self->stacks, self->run->policy, self->launch.pid,
 			       is_supervised);
+	if (r == 0 && request.is_judged)
+		r = join_scope(self);
 	if (r < 0)
 		return r;
 	drop_privileges(reach.has_unix || self->scope.cgroup >= 0);
+	if (request.is_judged)
+		run_judged_dns(&self->scope, servers, &n_servers, self->launch.dns);
 	if (request.traps && !self->launch.fenced)
 		log_info("this kernel has no Landlock network rules: see SECURITY.md");
 	self->grafts = grafts_new();
@@ -498,7 +551,7 @@ static int set_up(struct supervisor *self)
 	if (r == 0 && request.library)
 		r = start_broker(self);
 	if (r == 0)
-		r = start_services(self, servers, request.n_servers);
+		r = start_services(self, servers, n_servers);
 	return r < 0 ? r : watch(self);
 }
 
@@ -524,7 +577,7 @@ _Noreturn void supervisor_main(struct run *run, int front)
 	self.run = run;
 	self.front = front;
 	self.launch.listener = self.launch.broker = -1;
-	self.scope = (struct scope){ .cgroup = -1, .parent = -1 };
+	self.scope = (struct scope){ .cgroup = -1, .sockets = -1, .parent = -1 };
 	self.started_ns = event_now_ns();
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	prctl(PR_SET_NAME, "graft-supervise");

@@ -189,7 +189,7 @@ class Suite:
         word, _, rest = line.partition(' ')
         swapper = None
         if word == 'check-listeners':
-            self.canary.look_for_listeners(int(rest))
+            self.canary.look_for_listeners(int(rest), bool(config and config.is_judged))
         elif word == 'replace':
             self.attach(config.policy, rest)
         elif word == 'swap':

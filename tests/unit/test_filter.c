@@ -400,13 +400,62 @@ static void test_plan(void **state)
 				 plans[i].traps ? plans[i].traps | TRAP_FAMILY : 0);
 }
 
+/* Where the kernel judges: what it cannot see, and nothing else that names an address. */
+static void test_judged(void **state)
+{
+	static const struct policy_reach reaches[] = {
+		{ .connect_leaves = POLICY_TCP, .connect_roams = POLICY_TCP },
+		{ .connect_leaves = POLICY_ANY, .connect_roams = POLICY_ANY },
+	};
+	static const struct {
+		int nr;
+		uint64_t args[6];
+		uint32_t verdicts[ARRAY_SIZE(reaches)];
+	} calls[] = {
+		{ SCMP_SYS(socket), { AF_INET }, { NOTIFY, NOTIFY } },
+		{ SCMP_SYS(socket), { AF_INET6 }, { NOTIFY, NOTIFY } },
+		{ SCMP_SYS(socket),
+		  { AF_GRAFT },
+		  { FAIL(EAFNOSUPPORT), FAIL(EAFNOSUPPORT) } },
+		{ SCMP_SYS(socketpair),
+		  { AF_GRAFT },
+		  { FAIL(EAFNOSUPPORT), FAIL(EAFNOSUPPORT) } },
+		{ SCMP_SYS(listen), { 3, 8 }, { NOTIFY, NOTIFY } },
+		{ SCMP_SYS(sendmsg), { 3, 1 }, { NOTIFY, NOTIFY } },
+		{ SCMP_SYS(sendmmsg), { 3, 1, 1 }, { NOTIFY, NOTIFY } },
+		{ SCMP_SYS(sendto),
+		  { 3, 1, 1, 0, 0x7000, 16 },
+		  { SECCOMP_RET_ALLOW, NOTIFY } },
+		{ SCMP_SYS(bind),
+		  { 3, 0x7000, 16 },
+		  { SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW } },
+		{ SCMP_SYS(connect),
+		  { 3, 0x7000, 16 },
+		  { SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW } },
+		{ SCMP_SYS(io_uring_setup), { 1 }, { FAIL(ENOSYS), FAIL(ENOSYS) } },
+		{ SCMP_SYS(setsockopt),
+		  { 3, IPPROTO_IP, IP_OPTIONS },
+		  { FAIL(EPERM), FAIL(EPERM) } },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(reaches); i++) {
+		unsigned int traps = filter_plan_judged(&reaches[i]);
+
+		assert_int_equal(filter_compile(traps, &code, &n_code), 0);
+		for (size_t j = 0; j < ARRAY_SIZE(calls); j++)
+			assert_int_equal(verdict_of(NATIVE, calls[j].nr, calls[j].args),
+					 calls[j].verdicts[i]);
+		free(code);
+	}
+	assert_int_equal(filter_plan_judged(&(struct policy_reach){ 0 }), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_native),
-		cmocka_unit_test(test_foreign),
-		cmocka_unit_test(test_kernel_takes_it),
-		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_native),          cmocka_unit_test(test_foreign),
+		cmocka_unit_test(test_kernel_takes_it), cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

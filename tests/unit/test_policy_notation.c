@@ -279,6 +279,59 @@ static struct policy_reach reach_of(const char *text)
 	return reach;
 }
 
+static void assert_needs(const char *needs, const char *text)
+{
+	_cleanup_(policy_freep) struct policy *policy = policy_new();
+	const char *got;
+
+	policy_allow_named(policy);
+	assert_int_equal(policy_add_text(policy, "p", text, strlen(text), NULL), 0);
+	assert_int_equal(policy_seal(policy, NULL), 0);
+	got = policy_needs_namespace(policy);
+	if (needs)
+		assert_string_equal(got, needs);
+	else
+		assert_null(got);
+}
+
+#define EVERYWHERE                                  \
+	"connect any 0.0.0.0/0 = host\n"            \
+	"connect tcp [::]/0 = deny\n"               \
+	"endpoint six ipv6 [2001:db8::1]:dynamic\n" \
+	"connect udp [::]/0 = from six\n"           \
+	"endpoint four ipv4 127.0.0.1:8080\n"       \
+	"bind tcp 0.0.0.0:80 = four\n"              \
+	"connect tcp 127.0.0.1:80 = elsewhere\n"
+
+static void test_needs_namespace(void **state)
+{
+	static const char left_over[] =
+		"no rules connect to every address, tcp and udp, IPv4 and IPv6";
+
+	assert_needs("the policy does not say 'loopback own'", EVERYWHERE);
+	assert_needs(NULL, "loopback own\n" EVERYWHERE);
+	assert_needs(NULL, "connect any 127.0.0.0/8 = own\nconnect any [::1] = own\n"
+			   "loopback own\n" EVERYWHERE);
+	assert_needs("a rule connects to own addresses outside loopback",
+		     "loopback own\nconnect tcp 126.0.0.0/7 = own\n" EVERYWHERE);
+	assert_needs(
+		"a rule leads to a UNIX socket",
+		"loopback own\nendpoint u unix /u\nbind tcp 0.0.0.0:1 = u\n" EVERYWHERE);
+	assert_needs("a rule leads to another network namespace",
+		     "loopback own\nendpoint n ipv4 0.0.0.0:1 netns x\n"
+		     "bind tcp 0.0.0.0:1 = n\n" EVERYWHERE);
+	assert_needs("a rule leads to an endpoint with hold or share",
+		     "loopback own\nendpoint h ipv4 0.0.0.0:1 hold\n"
+		     "bind tcp 0.0.0.0:1 = h\n" EVERYWHERE);
+	assert_needs(left_over, "loopback own\nconnect any 0.0.0.0/0 = host\n");
+	assert_needs(left_over, "loopback own\nconnect any 0.0.0.0/0:1-65535 = host\n"
+				"connect any [::]/0 = host\n");
+	assert_needs(left_over, "loopback own\nconnect tcp 0.0.0.0/0 = host\n"
+				"connect any [::]/0 = host\n");
+	assert_needs(left_over, "loopback own\nconnect any 0.0.0.0/0 = elsewhere\n"
+				"connect any [::]/0 = host\n");
+}
+
 static void test_reach(void **state)
 {
 	struct policy_reach reach = reach_of("");
@@ -399,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_egress_mistakes),
 		cmocka_unit_test(test_conv_pairs),
 		cmocka_unit_test(test_reach),
+		cmocka_unit_test(test_needs_namespace),
 		cmocka_unit_test(test_explain),
 	};
 

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -177,11 +178,16 @@ int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t id, uint
 	return detach_some(programs, cgroup, N_JUDGING, before, &after);
 }
 
+/* A cgroup that is isolated stays so: a replacement is not who made it that. */
 static int replace(struct cgroup_programs *programs, int cgroup, uint64_t id,
 		   uint32_t image, const struct policy *policy, unsigned int flags)
 {
-	int r = slot_fill(programs, image ^ 1, policy, flags);
+	uint32_t has;
+	int r = slot_flags(programs, image, &has);
 
+	if (r == 0)
+		r = slot_fill(programs, image ^ 1, policy,
+			      has & IMAGE_ISOLATED ? flags | CGROUP_ISOLATED : flags);
 	if (r == 0)
 		r = switch_image(programs, cgroup, id, image, image ^ 1);
 	if (r == 0)
@@ -247,6 +253,17 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 	}
 	programs_unlock(programs);
 	return r;
+}
+
+bool cgroup_is_own(const struct cgroup_programs *programs, int socket)
+{
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie = 0;
+	struct view view;
+
+	return getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 &&
+	       bpf_map_lookup_elem(programs->maps[MAP_VIEWS], &socket, &view) == 0 &&
+	       view.flags & VIEW_OWN && view.cookie == cookie;
 }
 
 /* --- what it can serve --- */

@@ -38,11 +38,16 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 				spot_set(ctx, &given, is_v6);
 			return end(&call, &given, error, 1);
 		}
+		if (leads_nowhere(&call) && !is_bound(ctx))
+			return end(&call, &call.asked, EADDRNOTAVAIL, 1);
 		view = is_bound(ctx) ? NULL : view_of(ctx, 0);
 		if (view)
 			view->cookie = 0;
 		error = is_bound(ctx) ? 0 : note_made(&call, ctx, &call.asked, is_v6);
-		return end(&call, &call.asked, error, 1);
+		if (!error && !is_bound(ctx))
+			let_out(ctx, &call, &call.asked);
+		return end(&call, &call.asked, error,
+			   call.flags & IMAGE_ISOLATED ? 3 : 1);
 	}
 	error = find_endpoint(&call, ctx, &given);
 	if (!error && !is_bound(ctx)) {
@@ -52,6 +57,7 @@ static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 	}
 	if (error)
 		return end(&call, &given, error, 1);
+	let_out(ctx, &call, &given);
 	spot_set(ctx, &given, is_v6);
 	return end(&call, &given, 0, 3);
 }

@@ -22,6 +22,11 @@ struct cgroup_programs;
 
 enum cgroup_flag {
 	CGROUP_AUDIT = 1 << 0, /* what is denied is counted, and goes on */
+	/* What the policy leaves to the program's own stack is on the policy's own
+	 * loopback (it says `loopback own`) or nowhere: as in a namespace that has lo
+	 * alone. What it gives to the host may be a port below 1024. A replacement
+	 * keeps it. */
+	CGROUP_ISOLATED = 1 << 1,
 };
 
 /*
@@ -61,6 +66,10 @@ int cgroup_attach(struct cgroup_programs *programs, int cgroup,
 		  const struct policy *policy, unsigned int flags);
 /* Return: 0; -ENOENT: nothing of ours is attached. */
 int cgroup_detach(struct cgroup_programs *programs, int cgroup);
+
+/* Whether @socket, which a policy judges, is bound to that policy's own loopback. Any
+ * thread, any privileges. */
+bool cgroup_is_own(const struct cgroup_programs *programs, int socket);
 
 /* What was judged in a cgroup, since its policy is what it is. */
 struct cgroup_counters {

@@ -99,8 +99,12 @@ static __always_inline int lead_to_nobody(const struct call *call, struct spot *
 /* Whom it talks to there is to be shown by what they asked for. */
 static __always_inline void note_own(struct view *view, const struct call *call)
 {
-	if (IMAGE_TARGET(call->outcome->word[0]) == TARGET_OWN && !view->slot)
+	if (IMAGE_TARGET(call->outcome->word[0]) != TARGET_OWN)
+		return;
+	if (!view->slot)
 		view->slot = CGROUP_SLOT(call->image);
+	if (!(view->flags & VIEW_BOUND))
+		keep_in(view, call);
 }
 
 /* Return: as the programs. */
@@ -122,17 +126,23 @@ static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 			error = -bind_first(ctx, &given, is_v6);
 		if (!error)
 			error = note_made(&call, ctx, &call.asked, is_v6);
-		if (!error)
+		if (!error) {
 			forget_peer(ctx, &call.asked);
+			let_out(ctx, &call, &call.asked);
+		}
 		return end(&call, &given, error, 1);
 	case TARGET_ENDPOINT:
 		break;
 	default:
 		if (is_own(&call))
 			break;
+		if (leads_nowhere(&call))
+			return end(&call, &call.asked, ENETUNREACH, 1);
 		forget_peer(ctx, &call.asked);
-		return end(&call, &call.asked, note_made(&call, ctx, &call.asked, is_v6),
-			   1);
+		error = note_made(&call, ctx, &call.asked, is_v6);
+		if (!error)
+			let_out(ctx, &call, &call.asked);
+		return end(&call, &call.asked, error, 1);
 	}
 	error = find_target(&call, ctx, &given);
 	if (error == ECONNREFUSED)
@@ -144,6 +154,7 @@ static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 	if (!view)
 		return end(&call, &given, error ? error : ENOBUFS, 1);
 	note_own(view, &call);
+	let_out(ctx, &call, &given);
 	spot_set(ctx, &given, is_v6);
 	return end(&call, &given, 0, 1);
 }
@@ -205,12 +216,17 @@ static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 		} else if (!error) {
 			ctx->msg_src_ip4 = given.address[0];
 		}
+		if (!error)
+			let_out(ctx, &call, &call.asked);
 		return end(&call, &given, error, 1);
 	case TARGET_ENDPOINT:
 		break;
 	default:
 		if (is_own(&call))
 			break;
+		if (leads_nowhere(&call))
+			return end(&call, &call.asked, ENETUNREACH, 1);
+		let_out(ctx, &call, &call.asked);
 		return end(&call, &call.asked, 0, 1);
 	}
 	error = find_target(&call, ctx, &given);
@@ -221,6 +237,7 @@ static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 	if (error)
 		return end(&call, &given, error, 1);
 	note_sent(ctx, &call, &given);
+	let_out(ctx, &call, &given);
 	spot_set(ctx, &given, is_v6);
 	return end(&call, &given, 0, 1);
 }

@@ -42,6 +42,21 @@ SEC("cgroup/sock_create") int graft_create(struct bpf_sock *ctx)
 	return flags & IMAGE_AUDIT ? 1 : 0;
 }
 
+/* Attached where a policy is isolated, and only there: it meets every packet. */
+SEC("cgroup_skb/ingress") int graft_ingress(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct view *view;
+
+	if (skb->ifindex == LOOPBACK || !sk)
+		return 1;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->protocol != IPPROTO_UDP)
+		return 1;
+	view = bpf_sk_storage_get(&graft_views, sk, 0, 0);
+	return !(view && view->flags & VIEW_LOCAL);
+}
+
 /* Some of what the kernel offers is for programs under the GPL alone, and ours may be
  * used under it: LGPL 2.1, section 3. */
 char LICENSE[] SEC("license") = "GPL";

@@ -20,8 +20,10 @@
 #define EPERM           1
 #define ENOENT          2
 #define EACCES          13
-#define EADDRINUSE      98
 #define EAFNOSUPPORT    97
+#define EADDRINUSE      98
+#define EADDRNOTAVAIL   99
+#define ENETUNREACH     101
 #define ENOBUFS         105
 #define ECONNREFUSED    111
 #define TARGET_OWN      0 /* enum policy_target */

@@ -8,7 +8,10 @@
  * connects is led there, or is refused. A socket bound to all addresses is where it says
  * it is, and has an entry so that it is found; so has one that asked for no port. A
  * second entry, by the port it really has, puts back what was asked for in the source of
- * datagrams and in accept().
+ * datagrams and in accept(). Where the policy is isolated (IMAGE_ISOLATED) a socket bound
+ * to all addresses gets any port too. One of datagrams hears nothing but lo until a rule
+ * leads it out (VIEW_LOCAL, graft_ingress); one of streams is kept to lo by who sees
+ * listen().
  *
  * An address that may be shared (SO_REUSEPORT, and SO_REUSEADDR of datagrams) has an
  * entry for each socket, by index; index 0 is one that may not be shared, or the first
@@ -38,6 +41,37 @@ static __always_inline int is_own(const struct call *call)
 	       IMAGE_TARGET(call->outcome->word[0]) == TARGET_OWN &&
 	       (is_loopback(&call->judged) ||
 		(call->judged.op == JUDGE_BIND && is_wildcard(&call->judged)));
+}
+
+/* Is it one to the own stack that has nothing but its loopback? */
+static __always_inline int leads_nowhere(const struct call *call)
+{
+	return call->flags & IMAGE_ISOLATED &&
+	       IMAGE_TARGET(call->outcome->word[0]) == TARGET_OWN && !is_own(call);
+}
+
+/* The socket goes out, by a rule: whoever it is spoken to may answer. */
+static __always_inline void let_out(struct bpf_sock_addr *ctx, const struct call *call,
+				    const struct spot *given)
+{
+	struct view *view;
+
+	if (!(call->flags & IMAGE_ISOLATED) || call->judged.proto == 0 ||
+	    spot_is_loopback(given))
+		return;
+	view = view_of(ctx, 1);
+	if (!view)
+		return;
+	view->flags &= ~VIEW_LOCAL;
+	view->flags |= VIEW_OUT;
+}
+
+/* It is spoken to by its policy's own loopback alone, until it goes out. */
+static __always_inline void keep_in(struct view *view, const struct call *call)
+{
+	if (call->flags & IMAGE_ISOLATED && call->judged.proto != 0 &&
+	    !(view->flags & VIEW_OUT))
+		view->flags |= VIEW_LOCAL;
 }
 
 static __always_inline void own_key(struct loopback_key *key, const struct call *call)
@@ -244,6 +278,8 @@ static __always_inline __u32 shares(struct bpf_sock_addr *ctx, const struct call
 		flags |= LOOPBACK_ADDR_SHARED;
 	if (call->judged.v6only)
 		flags |= LOOPBACK_V6ONLY;
+	if (call->flags & IMAGE_ISOLATED)
+		flags |= LOOPBACK_MOVED;
 	return flags;
 }
 
@@ -279,6 +315,12 @@ __noinline int is_own_taken(const struct loopback_key *wanted, __u32 flags)
 		key_to_wildcard(&key, 0);
 		return is_v4 && is_taken(&key, flags, 1);
 	}
+	/* Where the ports are others the kernel finds no such two. */
+	if (flags & LOOPBACK_MOVED && (is_v4 || !(flags & LOOPBACK_V6ONLY))) {
+		key_to_wildcard(&key, !is_v4);
+		if (is_taken(&key, flags, is_v4))
+			return 1;
+	}
 	key_to_loopback(&key, is_v4);
 	if (is_taken(&key, flags, 0))
 		return 1;
@@ -300,13 +342,14 @@ static __always_inline int bind_own(struct bpf_sock_addr *ctx, const struct call
 	if (key.port && is_own_taken(&key, flags))
 		return EADDRINUSE;
 	*given = call->asked;
-	if (!is_wildcard(&call->judged))
+	if (call->flags & IMAGE_ISOLATED || !is_wildcard(&call->judged))
 		given->port = 0;
 	view = note_bind(ctx, &call->asked, given, 0);
 	if (!view)
 		return ENOBUFS;
 	view->slot = key.slot;
 	view->shares = flags;
+	keep_in(view, call);
 	return 0;
 }
 
@@ -441,6 +484,15 @@ static __always_inline void show_own_port(__u32 slot, __u32 proto, struct spot *
 		key.address[3] = bpf_ntohl(is->address[0]);
 	}
 	value = bpf_map_lookup_elem(&graft_loopback, &key);
+	/* Bound to all addresses, where that is another port too. */
+	if (!value) {
+		key_to_wildcard(&key, key.address[2] == 0xffff);
+		value = bpf_map_lookup_elem(&graft_loopback, &key);
+	}
+	if (!value) {
+		key_to_wildcard(&key, 0);
+		value = bpf_map_lookup_elem(&graft_loopback, &key);
+	}
 	if (value)
 		is->port = value->at.port;
 }

@@ -73,6 +73,8 @@ enum view_flag {
 	VIEW_SENT = 1 << 2,  /* datagrams, to addresses that became others */
 	VIEW_FILLS = 1 << 3, /* stands among the binders of @endpoint */
 	VIEW_OWN = 1 << 4,   /* has an entry in the loopback of @slot */
+	VIEW_LOCAL = 1 << 5, /* a datagram socket that hears nothing but lo */
+	VIEW_OUT = 1 << 6,   /* one that a rule led out */
 };
 
 /* @is.family 0: none. */
@@ -141,6 +143,7 @@ enum loopback_flag {
 	LOOPBACK_PORT_SHARED = 1 << 0, /* SO_REUSEPORT */
 	LOOPBACK_ADDR_SHARED = 1 << 1, /* SO_REUSEADDR, of datagram sockets */
 	LOOPBACK_V6ONLY = 1 << 2,
+	LOOPBACK_MOVED = 1 << 3, /* to another port, bound to all addresses or not */
 };
 
 struct loopback_value {

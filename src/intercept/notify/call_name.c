@@ -77,6 +77,8 @@ struct answer call_socket(struct call *call, struct subject *subject)
 
 	if (family == AF_GRAFT)
 		return family_socket(call);
+	if (call->notify->config.is_judged)
+		return judged_socket(call);
 	if (!is_guessed_host(call, family, type, protocol))
 		return answer_continue();
 	if (atomic_load_explicit(&call->notify->nested, memory_order_relaxed) &&
@@ -237,7 +239,10 @@ struct answer call_listen(struct call *call, struct subject *subject)
 		return answer_continue();
 	/* With other threads about, even AF_UNIX listens by our hand (its SO_PEERCRED is
 	 * then ours): they could put a grafted socket under the number meanwhile. */
-	r = inet ? place_listener(call, subject) : 0;
+	if (inet && call->notify->config.is_judged)
+		r = judged_listen(call, subject);
+	else
+		r = inet ? place_listener(call, subject) : 0;
 	subject_move_finish(call, subject);
 	if (r == 0 && listen(subject->fd, (int)call->args[1]) < 0)
 		r = -errno;

@@ -166,7 +166,8 @@ static int64_t deliver(struct call *call, struct subject *subject,
 		    route->asked.any.sa_family == AF_UNSPEC &&
 		    !(message->flags & MSG_FASTOPEN))
 			route->asked.any.sa_family = AF_INET;
-		r = prepare(call, subject, route);
+		r = call->notify->config.is_judged ? judged_send(call, subject, route)
+						   : prepare(call, subject, route);
 		message->head.msg_name = &route->address;
 		message->head.msg_namelen = route->size;
 	}

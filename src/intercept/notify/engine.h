@@ -86,6 +86,7 @@ struct known {
 struct worker {
 	struct notify *notify;
 	pthread_t thread;
+	bool joins;          /* it has to join what ops->join() is for */
 	bool pidfd_is_exact; /* PIDFD_THREAD works: a slot dies with its thread */
 	struct pidfd_slot slots[PIDFD_CACHE_SIZE];
 	struct known known[KNOWN_SIZE];
@@ -295,6 +296,16 @@ void judge_report(struct call *call, const struct subject *subject, enum policy_
 
 void judge_note_bound(struct notify *notify, const struct subject *subject,
 		      const struct endpoint *endpoint);
+
+/* --- judged.c: with config.is_judged, sockets that the kernel judges --- */
+
+struct route;
+
+struct answer judged_socket(struct call *call);
+/* Before listen(). Return: 0 or -errno. */
+int judged_listen(struct call *call, const struct subject *subject);
+/* As prepare(), for a send. */
+int judged_send(struct call *call, struct subject *subject, struct route *route);
 
 /* --- guess.c: the stack of a socket that has no address yet --- */
 

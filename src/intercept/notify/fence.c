@@ -14,7 +14,8 @@
  *
  * Its scopes (ABI 6, Linux 6.12) do the same for abstract UNIX sockets: those made by
  * others cannot be reached, not even by a UNIX socket of the host's namespace, which the
- * program has when an endpoint is abstract or somebody handed it one.
+ * program has when an endpoint is abstract or somebody handed it one. Where the kernel
+ * judges the sockets (judged.c) the program names addresses itself, and they are all.
  */
 #include <errno.h>
 #include <linux/landlock.h>
@@ -45,7 +46,7 @@ int fence_abi(void)
 	return abi < 0 ? 0 : (int)abi;
 }
 
-int fence_raise(void)
+int fence_raise(bool may_name)
 {
 	struct fence_ruleset rules = {
 		.handled_access_net =
@@ -55,8 +56,10 @@ int fence_raise(void)
 	_cleanup_fd_ int ruleset = -1;
 	int abi = fence_abi();
 
-	if (abi < LANDLOCK_ABI_NETWORK)
+	if (abi < (may_name ? LANDLOCK_ABI_SCOPES : LANDLOCK_ABI_NETWORK))
 		return FENCE_E_UNAVAILABLE;
+	if (may_name)
+		rules.handled_access_net = 0;
 	if (abi >= LANDLOCK_ABI_SCOPES) {
 		rules.scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET;
 		size = sizeof(rules);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
+
 /*
  * Forbids the calling process and its descendants every TCP bind and connect of their
- * own, and abstract UNIX sockets of others, for good, through Landlock. no_new_privs
- * must be set.
- * Return: 0, FENCE_E_UNAVAILABLE when this kernel has no Landlock network rules, or
- * -errno.
+ * own, unless @may_name, and abstract UNIX sockets of others, for good, through Landlock.
+ * no_new_privs must be set.
+ * Return: 0, FENCE_E_UNAVAILABLE when this kernel has no Landlock network rules (with
+ * @may_name: no scopes), or -errno.
  */
 #define FENCE_E_UNAVAILABLE 1
-int fence_raise(void);
+int fence_raise(bool may_name);
 
 /* The Landlock ABI of this kernel; 0 when there is none. */
 int fence_abi(void);

@@ -90,6 +90,21 @@ unsigned int filter_plan(const struct policy_reach *reach)
 	return traps;
 }
 
+/*
+ * The sockets are made where they are judged, and named natively. What the kernel's judge
+ * does not see is trapped: listen(), control messages of datagrams, which may hold a
+ * source route, and the datagrams of other protocols.
+ */
+unsigned int filter_plan_judged(const struct policy_reach *reach)
+{
+	unsigned int leaves = reach->bind_leaves | reach->connect_leaves;
+
+	if (!filter_plan(reach))
+		return 0;
+	return TRAP_SOCKET_V4 | TRAP_SOCKET_V6 | TRAP_LISTEN |
+	       (leaves & POLICY_OTHER ? TRAP_DATAGRAMS : TRAP_MESSAGES);
+}
+
 static int add_rules(scmp_filter_ctx ctx, const struct filter_rule *rules, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -159,9 +174,12 @@ static int add_traps(scmp_filter_ctx ctx, unsigned int traps)
 		{ TRAP_NAMES, { SCMP_SYS(bind), notify, 1, { NOT_SHORT(2) } } },
 		{ TRAP_NAMES, { SCMP_SYS(connect), notify, 1, { NOT_SHORT(2) } } },
 		{ TRAP_NAMES, { SCMP_SYS(listen), notify, 0, {} } },
+		{ TRAP_LISTEN, { SCMP_SYS(listen), notify, 0, {} } },
 		{ TRAP_DATAGRAMS, { SCMP_SYS(sendto), notify, 1, { IS_SET(4) } } },
 		{ TRAP_DATAGRAMS, { SCMP_SYS(sendmsg), notify, 0, {} } },
 		{ TRAP_DATAGRAMS, { SCMP_SYS(sendmmsg), notify, 0, {} } },
+		{ TRAP_MESSAGES, { SCMP_SYS(sendmsg), notify, 0, {} } },
+		{ TRAP_MESSAGES, { SCMP_SYS(sendmmsg), notify, 0, {} } },
 		{ TRAP_FAST_OPEN,
 		  { SCMP_SYS(sendto),
 		    notify,
@@ -198,6 +216,18 @@ static int add_traps(scmp_filter_ctx ctx, unsigned int traps)
 			return error;
 	}
 	return 0;
+}
+
+/* Where the kernel judges: the module's sockets are judged by nobody. */
+static int refuse_family(scmp_filter_ctx ctx)
+{
+	const uint32_t unknown = SCMP_ACT_ERRNO(EAFNOSUPPORT);
+	const struct filter_rule rules[] = {
+		{ SCMP_SYS(socket), unknown, 1, { IS_INT(0, AF_GRAFT) } },
+		{ SCMP_SYS(socketpair), unknown, 1, { IS_INT(0, AF_GRAFT) } },
+	};
+
+	return add_rules(ctx, rules, ARRAY_SIZE(rules));
 }
 
 /* The only calls of the data path that the filter looks into come first. */
@@ -292,6 +322,8 @@ int filter_compile(unsigned int traps, struct sock_filter **ret_code, size_t *re
 		r = add_always(ctx);
 	if (r == 0)
 		r = add_traps(ctx, traps);
+	if (r == 0 && traps & TRAP_LISTEN)
+		r = refuse_family(ctx);
 	if (r == 0)
 		r = put_sends_first(ctx);
 	if (r == 0)

@@ -18,10 +18,14 @@ enum trap {
 	TRAP_FAST_OPEN = 1 << 4, /* the same, with MSG_FASTOPEN only */
 	TRAP_OPTIONS = 1 << 5,   /* setsockopt on a socket that became AF_UNIX */
 	TRAP_FAMILY = 1 << 6,    /* socket(AF_GRAFT), its options, sends to its names */
+	TRAP_LISTEN = 1 << 7,    /* listen alone of TRAP_NAMES; AF_GRAFT is refused */
+	TRAP_MESSAGES = 1 << 8,  /* sendmsg and sendmmsg alone of TRAP_DATAGRAMS */
 };
 
 /* The traps a policy with this reach needs; 0: the program can run untouched. */
 unsigned int filter_plan(const struct policy_reach *reach);
+/* The same, where the kernel judges the sockets that the engine makes. */
+unsigned int filter_plan_judged(const struct policy_reach *reach);
 
 struct sock_filter;
 

@@ -38,6 +38,11 @@ struct notify_ops {
 	 */
 	int (*ask)(void *context, const struct wire_ask *ask, int socket, int whom,
 		   struct wire_grant *ret);
+	/* With is_judged: takes the calling thread, and those it starts, to where the
+	 * sockets it makes are judged. Return: 0 or -errno. */
+	int (*join)(void *context);
+	/* With is_judged: is @socket, one of those, bound to the own loopback? */
+	bool (*is_own)(void *context, int socket);
 	/* A number that changes with the registry; 0: what it said is not to be kept. */
 	uint64_t (*generation)(void *context);
 };
@@ -45,6 +50,7 @@ struct notify_ops {
 struct notify_config {
 	int listener;                /* taken over */
 	const struct policy *policy; /* sealed; outlives the engine */
+	bool is_judged; /* the kernel judges the sockets that the engine's threads make */
 	struct stack *host;
 	struct stack *own;
 	/* Stacks of endpoints in other namespaces, by endpoint index; NULL entries mean

@@ -71,6 +71,8 @@ bool call_is_live(const struct call *call)
 
 static void *worker_main(void *argument);
 
+static _Thread_local bool is_worker;
+
 /* Starts a worker, which begins by receiving. */
 static int spawn_worker(struct notify *notify)
 {
@@ -82,6 +84,7 @@ static int spawn_worker(struct notify *notify)
 	if (!worker)
 		return -ENOMEM;
 	worker->notify = notify;
+	worker->joins = notify->config.is_judged && !is_worker;
 	worker->pidfd_is_exact = true;
 	for (size_t i = 0; i < PIDFD_CACHE_SIZE; i++)
 		worker->slots[i].fd = -1;
@@ -303,11 +306,25 @@ static bool serve_one(struct worker *worker, const struct seccomp_notif *request
 	return call.has_place;
 }
 
+/* Sockets that nobody judges would be a way out: rather nobody answers. */
+static void join(const struct notify *notify)
+{
+	int r = notify->config.ops->join(notify->config.context);
+
+	if (r == 0)
+		return;
+	log_error("cannot join the cgroup of judged sockets: %s", strerror(-r));
+	_exit(EXIT_FAILURE);
+}
+
 static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 	struct notify *notify = worker->notify;
 
+	is_worker = true;
+	if (worker->joins)
+		join(notify);
 	for (;;) {
 		struct seccomp_notif request = { 0 };
 		int r = ioctl(notify->config.listener, SECCOMP_IOCTL_NOTIF_RECV,
