@@ -219,6 +219,27 @@ class Shortcut(GraftCgroup):
                       "--", *host.as_user()], OUT)
 
 
+class GraftJudged(GraftCgroup):
+    """graft run --engine notify, started by root with a policy that leaves the judging to
+    the kernel: the supervisor makes the sockets of an ordinary user's program."""
+
+    def __init__(self, program):
+        super().__init__(program)
+        self.name, self.title = "graft-notify-root", "graft (notify, root)"
+
+    def place(self, stack, host, direction, port, cpus):
+        path = host.path("judged.policy")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("loopback own\n"
+                       f"endpoint here ipv4 {OUT}:{port}\n"
+                       f"bind tcp 0.0.0.0:{port} = here\n")
+            for proto in "tcp", "udp":
+                file.write(f"connect {proto} 0.0.0.0/0 = host\n"
+                           f"connect {proto} [::]/0 = host\n")
+        return Place([self.program, "run", "--engine", "notify", "--policy", path, "--",
+                      *host.as_user()], OUT)
+
+
 class GraftDaemon(Way):
     """The preload library by itself: sockets from graftd, no process of ours beside."""
 
@@ -294,5 +315,5 @@ def ways(graft, build):
     return [Native("native", "host-native"), Native("native2", "host-native again"),
             Bridge(), Pasta(), Slirp(), Graft("notify", graft),
             Graft.to_anywhere("notify", graft), Graft("preload", graft),
-            GraftCgroup(graft), GraftCgroup(graft, 9999),
+            GraftJudged(graft), GraftCgroup(graft), GraftCgroup(graft, 9999),
             GraftDaemon(build), Shortcut(graft), Unix(graft), Path()]
