@@ -254,6 +254,11 @@ static int open_cgroup(const char *name)
 	struct statfs fs;
 	int fd, r;
 
+	/* Below where the hierarchy is mounted that would be all of it. */
+	if (!*name) {
+		log_error("the name of the cgroup is empty");
+		return -EINVAL;
+	}
 	fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC)
 		return fd;

@@ -175,6 +175,8 @@ contains "another of the same number has a cgroup too" graft-run-1- \
 stop held
 
 fails "no cgroup" 1 "no cgroup" "$GRAFT" attach --policy "$T/a.conf" /tmp
+fails "an empty name" 1 "the name of the cgroup is empty" "$GRAFT" attach --policy "$T/a.conf" ""
+fails "an empty name to detach" 1 "is empty" "$GRAFT" detach ""
 fails "no policy" 2 "name a policy" "$GRAFT" attach "$APP"
 fails "no operand" 2 "CGROUP" "$GRAFT" attach --policy "$T/a.conf"
 fails "a UNIX endpoint" 1 "a UNIX socket; use --engine notify" "$GRAFT" attach \
