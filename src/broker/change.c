@@ -114,7 +114,7 @@ static int add(struct graftd *graftd, const struct change_owner *owner, const ch
 	metrics_count(graftd->metrics, METRICS_ADDS);
 	if (who)
 		departed_note(graftd, entry->table, who);
-	places_add(graftd, entry);
+	places_set(graftd, entry);
 	watch_tell(graftd, "add", entry, who, entry->line);
 	return 0;
 }
@@ -267,7 +267,7 @@ static int replace(struct graftd *graftd, struct entry *old,
 		    : registry_find(graftd->registry, owner->netns, endpoint->name);
 	if (kept.use) {
 		use_move(new, &kept);
-		places_add(graftd, new);
+		places_set(graftd, new);
 		return r < 0 ? r : change_bound(graftd, new);
 	}
 	return r;

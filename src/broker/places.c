@@ -212,48 +212,45 @@ static const struct entry *find_entry(const struct graftd *graftd, const char *n
 	return registry_find(graftd->registry, graftd->self.netns, name);
 }
 
-void places_add(struct graftd *graftd, const struct entry *entry)
+/* Wherever programs know it by @name; @entry NULL: it is not there. */
+static void set_name(const struct graftd *graftd, const char *name,
+		     const struct entry *entry)
 {
 	const struct places *places = graftd->places;
-	char name[64];
 	uint32_t number;
 
-	if (!places || !places->n || !is_host(graftd, entry))
-		return;
-	entry_name(entry, name);
 	for (size_t i = 0; i < places->n; i++)
 		if (number_of(&places->tags[i], name, &number))
 			set(graftd, &places->tags[i], number, entry);
 }
 
-void places_del(struct graftd *graftd, const struct entry *entry)
+static void set_entry(const struct graftd *graftd, const struct entry *entry,
+		      bool is_there)
 {
-	const struct places *places = graftd->places;
 	char name[64];
-	uint32_t number;
 
-	if (!places || !places->n || !is_host(graftd, entry))
+	if (!graftd->places || !graftd->places->n || !is_host(graftd, entry))
 		return;
 	entry_name(entry, name);
-	for (size_t i = 0; i < places->n; i++)
-		if (number_of(&places->tags[i], name, &number))
-			set(graftd, &places->tags[i], number, NULL);
+	set_name(graftd, name, is_there ? entry : NULL);
 }
 
-void places_grant(struct graftd *graftd, const struct entry *entry)
+void places_set(struct graftd *graftd, const struct entry *entry)
 {
-	places_add(graftd, entry);
+	set_entry(graftd, entry, true);
+}
+
+void places_del(struct graftd *graftd, const struct entry *entry)
+{
+	set_entry(graftd, entry, false);
 }
 
 int places_tell(struct graftd *graftd, const char *name)
 {
 	const struct entry *entry = find_entry(graftd, name);
-	uint32_t number;
 
 	find(graftd->places);
-	for (size_t i = 0; i < graftd->places->n; i++)
-		if (number_of(&graftd->places->tags[i], name, &number))
-			set(graftd, &graftd->places->tags[i], number, entry);
+	set_name(graftd, name, entry);
 	return entry ? 0 : -ENOENT;
 }
 

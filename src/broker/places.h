@@ -20,11 +20,10 @@ struct places *places_free(struct places *places);
 void places_sync(struct graftd *graftd);
 /* As places_sync(), of one name. Return: 0; -ENOENT: there is no such endpoint yet. */
 int places_tell(struct graftd *graftd, const char *name);
-/* @entry is there, as its line says, or is about to go. */
-void places_add(struct graftd *graftd, const struct entry *entry);
+/* @entry is there, as its line says, with those who were granted a socket bound to it; or
+ * it is about to go. */
+void places_set(struct graftd *graftd, const struct entry *entry);
 void places_del(struct graftd *graftd, const struct entry *entry);
-/* Somebody was granted a socket that is bound to @entry. */
-void places_grant(struct graftd *graftd, const struct entry *entry);
 
 /* The port of one that is bound to @entry under a policy; @proto as in struct binder.
  * Return: it, or 0: none. */

@@ -208,7 +208,7 @@ static void note(struct asked *asked, const struct wire_grant *grant)
 	use->port = address_is_inet(&address) ? address_port(&address) : 0;
 	change_bound(asked->graftd, asked->entry);
 	if (asked->endpoint.dynamic)
-		places_grant(asked->graftd, asked->entry);
+		places_set(asked->graftd, asked->entry);
 }
 
 static int grant_entry(struct asked *asked, struct grant_request *request,
