@@ -83,6 +83,17 @@ static __always_inline void own_key(struct loopback_key *key, const struct call 
 		key->address[i] = call->judged.address[i];
 }
 
+static __always_inline void key_at(struct loopback_key *key, const struct spot *spot)
+{
+	if (spot->family == AF_INET6) {
+		for (int i = 0; i < 4; i++)
+			key->address[i] = bpf_ntohl(spot->address[i]);
+	} else {
+		key->address[2] = 0xffff;
+		key->address[3] = bpf_ntohl(spot->address[0]);
+	}
+}
+
 static __always_inline void key_to_wildcard(struct loopback_key *key, int is_v4)
 {
 	key->address[0] = key->address[1] = key->address[3] = 0;
@@ -364,13 +375,7 @@ static __always_inline void key_of(struct loopback_key *key, const struct view *
 	key->slot = view->slot;
 	key->proto = proto;
 	key->port = bpf_ntohs(asked->port ? asked->port : view->bound_is.port);
-	if (asked->family == AF_INET6) {
-		for (int i = 0; i < 4; i++)
-			key->address[i] = bpf_ntohl(asked->address[i]);
-	} else {
-		key->address[2] = 0xffff;
-		key->address[3] = bpf_ntohl(asked->address[0]);
-	}
+	key_at(key, asked);
 }
 
 static __always_inline void key_to_reverse(struct loopback_key *key,
@@ -476,13 +481,7 @@ static __always_inline void show_own_port(__u32 slot, __u32 proto, struct spot *
 	key.proto = proto;
 	key.port = bpf_ntohs(is->port);
 	key.index = LOOPBACK_REVERSE;
-	if (is->family == AF_INET6) {
-		for (int i = 0; i < 4; i++)
-			key.address[i] = bpf_ntohl(is->address[i]);
-	} else {
-		key.address[2] = 0xffff;
-		key.address[3] = bpf_ntohl(is->address[0]);
-	}
+	key_at(&key, is);
 	value = bpf_map_lookup_elem(&graft_loopback, &key);
 	/* Bound to all addresses, where that is another port too. */
 	if (!value) {

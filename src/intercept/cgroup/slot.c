@@ -151,6 +151,14 @@ static int make_map(const struct image_cell *cells, size_t n)
 	return r;
 }
 
+/* An image of nothing: what would be judged by it is refused. */
+static int make_nothing(void)
+{
+	const struct image_cell cell = { 0 };
+
+	return make_map(&cell, 1);
+}
+
 /* Writes the cells where an image was that no call is judged by, if there is room and not
  * too much. It saves the time until no call can have that image any more. */
 static int write_over(const struct cgroup_programs *programs, uint32_t image,
@@ -262,8 +270,7 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
  * policy's. */
 int slot_wait(const struct cgroup_programs *programs)
 {
-	const struct image_cell cell = { 0 };
-	_cleanup_fd_ int nothing = make_map(&cell, 1);
+	_cleanup_fd_ int nothing = make_nothing();
 	uint32_t zero = 0;
 
 	if (nothing < 0)
@@ -374,8 +381,7 @@ static int forget_images(struct cgroup_programs *programs, const struct slots *g
 	LIBBPF_OPTS(bpf_map_batch_opts, batch);
 	_cleanup_free_ uint32_t *images = malloc(2 * CGROUP_SLOTS * sizeof(*images));
 	_cleanup_free_ int *maps = malloc(2 * CGROUP_SLOTS * sizeof(*maps));
-	const struct image_cell cell = { 0 };
-	_cleanup_fd_ int nothing = make_map(&cell, 1);
+	_cleanup_fd_ int nothing = make_nothing();
 	uint32_t n = 0;
 
 	if (!images || !maps)
