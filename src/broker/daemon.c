@@ -44,6 +44,7 @@
 #include "broker/store.h"
 #include "broker/use.h"
 #include "stack/stack.h"
+#include "wire/places.h"
 
 #define CONF_PATH "/etc/graft/graftd.conf"
 
@@ -140,7 +141,7 @@ static int make_parts(struct daemon *daemon)
 	graftd->registry = registry_new();
 	graftd->quota = quota_new();
 	graftd->metrics = metrics_new();
-	graftd->places = places_new();
+	graftd->places = places_new(PLACES_PINS);
 	if (!graftd->registry || !graftd->quota || !graftd->metrics || !graftd->places)
 		r = -ENOMEM;
 	return r < 0 ? fail("cannot start", r) : 0;

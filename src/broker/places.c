@@ -35,13 +35,18 @@ struct tag {
 };
 
 struct places {
+	const char *pins;
 	size_t n;
 	struct tag tags[TAGS_MAX];
 };
 
-struct places *places_new(void)
+struct places *places_new(const char *pins)
 {
-	return calloc(1, sizeof(struct places));
+	struct places *places = calloc(1, sizeof(*places));
+
+	if (places)
+		places->pins = pins;
+	return places;
 }
 
 static void close_tag(struct tag *tag)
@@ -69,14 +74,14 @@ struct places *places_free(struct places *places)
 /* --- finding the maps --- */
 
 /* Another build's may be of another shape. */
-static int open_map(const char *tag, const char *name, size_t key, size_t value)
+static int open_map(const char *directory, const char *name, size_t key, size_t value)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t size = sizeof(info);
 	char path[128];
 	int fd;
 
-	if ((size_t)snprintf(path, sizeof(path), PLACES_PINS "/%s/%s", tag, name) >=
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", directory, name) >=
 	    sizeof(path))
 		return -1;
 	fd = bpf_obj_get(path);
@@ -86,16 +91,16 @@ static int open_map(const char *tag, const char *name, size_t key, size_t value)
 	return fd_close(fd);
 }
 
-static bool open_tag(const char *name, struct tag *ret)
+static bool open_tag(const char *directory, struct tag *ret)
 {
 	const size_t number = sizeof(uint32_t);
 	struct tag tag = {
-		.names = open_map(name, PLACES_NAMES_MAP, sizeof(struct endpoint_key),
+		.names = open_map(directory, PLACES_NAMES_MAP, sizeof(struct endpoint_key),
 				  number),
-		.places = open_map(name, PLACES_PLACES_MAP, number, sizeof(struct place)),
-		.binders = open_map(name, PLACES_BINDERS_MAP, number,
+		.places = open_map(directory, PLACES_PLACES_MAP, number, sizeof(struct place)),
+		.binders = open_map(directory, PLACES_BINDERS_MAP, number,
 				    sizeof(struct endpoint_value)),
-		.granted = open_map(name, PLACES_GRANTED_MAP, number,
+		.granted = open_map(directory, PLACES_GRANTED_MAP, number,
 				    sizeof(struct granted)),
 	};
 
@@ -108,15 +113,18 @@ static bool open_tag(const char *name, struct tag *ret)
 
 static void find(struct places *places)
 {
-	DIR *pins = opendir(PLACES_PINS);
+	DIR *pins = opendir(places->pins);
 	struct dirent *file;
+	char path[128];
 
 	forget(places);
 	if (!pins)
 		return;
 	while (places->n < TAGS_MAX && (file = readdir(pins)))
 		if (file->d_name[0] != '.' &&
-		    open_tag(file->d_name, &places->tags[places->n]))
+		    (size_t)snprintf(path, sizeof(path), "%s/%s", places->pins,
+				     file->d_name) < sizeof(path) &&
+		    open_tag(path, &places->tags[places->n]))
 			places->n++;
 	closedir(pins);
 }

@@ -12,8 +12,8 @@ struct entry;
 struct graftd;
 struct places;
 
-/* Return: NULL when there is no memory. */
-struct places *places_new(void);
+/* @pins: the directory of wire/places.h; it stays. Return: NULL when there is no memory. */
+struct places *places_new(const char *pins);
 struct places *places_free(struct places *places);
 
 /* Programs that came since are found, and all they know by name is set right. */

@@ -123,14 +123,16 @@ int run_judged_new(struct scope *ret, pid_t run, const struct policy *policy)
 /* Is the caller root where it counts, and not of a user namespace below? */
 static bool is_real_root(void)
 {
-	unsigned int inside, outside, n;
-	FILE *map = geteuid() == 0 ? fopen("/proc/self/uid_map", "re") : NULL;
-	bool is_it = map && fscanf(map, "%u %u %u", &inside, &outside, &n) == 3 &&
-		     !inside && !outside && n == UINT_MAX;
+	unsigned long inside, outside;
+	_cleanup_fclose_ FILE *map =
+		geteuid() == 0 ? fopen("/proc/self/uid_map", "re") : NULL;
+	char line[64], *at;
 
-	if (map)
-		fclose(map);
-	return is_it;
+	if (!map || !fgets(line, sizeof(line), map))
+		return false;
+	inside = strtoul(line, &at, 10);
+	outside = strtoul(at, &at, 10);
+	return !inside && !outside && strtoul(at, NULL, 10) == UINT_MAX;
 }
 
 /* One that is not judged would be the program's. */

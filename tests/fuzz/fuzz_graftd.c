@@ -43,6 +43,7 @@
 #include "broker/journal.h"
 #include "broker/metrics.h"
 #include "broker/page.h"
+#include "broker/places.h"
 #include "broker/quota.h"
 #include "broker/registry.h"
 #include "broker/restore.h"
@@ -165,6 +166,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	graftd.registry = registry_new();
 	graftd.quota = quota_new();
 	graftd.metrics = metrics_new();
+	graftd.places = places_new("/proc/nonexistent");
+	must(graftd.places != NULL, "places");
 	must(page_new(&graftd.page, graftd.state) == 0 &&
 		     restore_registry(&graftd) == 0 &&
 		     conf_parse(&graftd.config, "", "", 0, ignore, NULL) == 0 &&
