@@ -95,9 +95,10 @@ static bool open_tag(const char *directory, struct tag *ret)
 {
 	const size_t number = sizeof(uint32_t);
 	struct tag tag = {
-		.names = open_map(directory, PLACES_NAMES_MAP, sizeof(struct endpoint_key),
-				  number),
-		.places = open_map(directory, PLACES_PLACES_MAP, number, sizeof(struct place)),
+		.names = open_map(directory, PLACES_NAMES_MAP,
+				  sizeof(struct endpoint_key), number),
+		.places = open_map(directory, PLACES_PLACES_MAP, number,
+				   sizeof(struct place)),
 		.binders = open_map(directory, PLACES_BINDERS_MAP, number,
 				    sizeof(struct endpoint_value)),
 		.granted = open_map(directory, PLACES_GRANTED_MAP, number,

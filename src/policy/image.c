@@ -90,7 +90,8 @@ static void put_index(const struct policy_index *index, const struct sections *a
 					 (uint32_t)halves(index->n_segments4),
 					 (uint32_t)at->segments6, index->n_segments } };
 	head[1] = (struct image_cell){ { (uint32_t)at->roots, (uint32_t)at->nodes,
-					 (uint32_t)at->bound, (uint32_t)at->blocks } };
+					 index->n_bound ? (uint32_t)at->bound : 0,
+					 (uint32_t)at->blocks } };
 	put_segments4(index, cells + at->segments4);
 	put_segments6(index, cells + at->segments6, cells + at->places6);
 	memcpy(cells + at->roots, index->roots, index->n_nodes * sizeof(struct roots));

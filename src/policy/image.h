@@ -23,7 +23,7 @@
  *	nodes		{nearest node with bound rules, the one around it, entries:
  *			first, how many}
  *	bound		entries as in index.h, two to a cell: {upper, lower, upper,
- *			lower}
+ *			lower}; where there are none the section is said to be at 0
  *	blocks		{depth << 24 | heap, child, child, least rule}
  *	outcomes	by rule, IMAGE_OUTCOME cells: {IMAGE_TARGET() and so on,
  *			port | errno << 16, endpoint, 0: the reader's own},

@@ -14,52 +14,86 @@ static __always_inline int is_bound(struct bpf_sock_addr *ctx)
 	return ctx->sk && ctx->sk->src_port;
 }
 
+static __always_inline int bind_endpoint(struct bpf_sock_addr *ctx, struct call *call,
+					 struct spot *given)
+{
+	int error = find_endpoint(ctx, call, given);
+
+	if (!error && !is_bound(ctx)) {
+		error = note_made(ctx, call, given);
+		if (!error && !note_bind(ctx, &call->asked, given, call->endpoint))
+			error = ENOBUFS;
+	}
+	if (error)
+		return error;
+	let_out(ctx, call, given);
+	call->is_led = 1;
+	call->may_be_low = 1;
+	return 0;
+}
+
+/* It is bound where it says. */
+static __always_inline int bind_there(struct bpf_sock_addr *ctx, struct call *call)
+{
+	struct view *view;
+	int error;
+
+	if (is_bound(ctx))
+		return 0;
+	view = view_of(ctx, 0);
+	if (view)
+		view->cookie = 0;
+	error = note_made(ctx, call, &call->asked);
+	if (!error)
+		let_out(ctx, call, &call->asked);
+	return error;
+}
+
+/* Return: 0, or the error to fail with; in @given what came of it. */
+__noinline int settle_bind(struct bpf_sock_addr *ctx, struct call *call,
+			   struct spot *given)
+{
+	int error;
+
+	if (!call || !given)
+		return EPERM;
+	switch (target_of(call)) {
+	case TARGET_DENY:
+		return call->more >> 16;
+	case TARGET_ENDPOINT:
+		return bind_endpoint(ctx, call, given);
+	default:
+		if (is_own(call) && !is_bound(ctx)) {
+			error = bind_own(ctx, call, given);
+			if (!error)
+				error = note_made(ctx, call, given);
+			call->is_led = 1;
+			return error;
+		}
+		if (leads_nowhere(call) && !is_bound(ctx))
+			return EADDRNOTAVAIL;
+		if (call->flags & IMAGE_ISOLATED)
+			call->may_be_low = 1;
+		return bind_there(ctx, call);
+	}
+}
+
 /* Return: 1 the call goes on, 3 and may take a privileged port, 0 it is refused. */
 static __always_inline int judge_bind(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct call call = {};
-	struct spot given = {};
-	struct view *view;
+	struct spot given;
 	int error;
 
 	if (!take_up(&call, ctx, JUDGE_BIND, is_v6, &error))
 		return error;
-	switch (IMAGE_TARGET(call.outcome->word[0])) {
-	case TARGET_DENY:
-		return end(&call, &call.asked, call.outcome->word[1] >> 16, 1);
-	case TARGET_ENDPOINT:
-		break;
-	default:
-		if (is_own(&call) && !is_bound(ctx)) {
-			error = bind_own(ctx, &call, &given);
-			if (!error)
-				error = note_made(&call, ctx, &given, is_v6);
-			if (!error)
-				spot_set(ctx, &given, is_v6);
-			return end(&call, &given, error, 1);
-		}
-		if (leads_nowhere(&call) && !is_bound(ctx))
-			return end(&call, &call.asked, EADDRNOTAVAIL, 1);
-		view = is_bound(ctx) ? NULL : view_of(ctx, 0);
-		if (view)
-			view->cookie = 0;
-		error = is_bound(ctx) ? 0 : note_made(&call, ctx, &call.asked, is_v6);
-		if (!error && !is_bound(ctx))
-			let_out(ctx, &call, &call.asked);
-		return end(&call, &call.asked, error,
-			   call.flags & IMAGE_ISOLATED ? 3 : 1);
-	}
-	error = find_endpoint(&call, ctx, &given);
-	if (!error && !is_bound(ctx)) {
-		error = note_made(&call, ctx, &given, is_v6);
-		if (!error && !note_bind(ctx, &call.asked, &given, call.outcome->word[2]))
-			error = ENOBUFS;
-	}
-	if (error)
-		return end(&call, &given, error, 1);
-	let_out(ctx, &call, &given);
-	spot_set(ctx, &given, is_v6);
-	return end(&call, &given, 0, 3);
+	given = call.asked;
+	error = settle_bind(ctx, &call, &given);
+	if (!error && call.is_led)
+		spot_set(ctx, &given, is_v6);
+	if (!end(&call, &given, error))
+		return 0;
+	return call.may_be_low ? 3 : 1;
 }
 
 SEC("cgroup/bind4") int graft_bind4(struct bpf_sock_addr *ctx)

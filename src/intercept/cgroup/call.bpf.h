@@ -29,14 +29,24 @@ static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 		is_ & 1;                      \
 	})
 
+/* Numbers alone, as the larger functions are global, and such take no pointers in it. */
 struct call {
 	struct judge_call judged;
-	struct image_cell *outcome, *address, *hits;
-	struct notes *notes; /* the socket's, or NULL */
 	struct spot asked;
 	__u32 image, rule, flags, edition;
-	__u32 op; /* enum traced_op */
+	__u32 op;                   /* enum traced_op */
+	__u32 what, more, endpoint; /* the first words of the rule's outcome */
+	__u32 outcome;              /* number of its first cell */
+	__u32 has_notes;            /* the socket, in graft_made */
+	__u32 is_led;               /* the address is to be replaced */
+	__u32 is_brief;             /* noted as struct brief, and not with the socket */
+	__u32 may_be_low;           /* a port that is a privileged one */
 };
+
+static __always_inline __u32 target_of(const struct call *call)
+{
+	return IMAGE_TARGET(call->what);
+}
 
 /* What the kernel has no call for here stands at the structure's beginning. */
 struct sock_head {
@@ -172,7 +182,7 @@ static __always_inline void describe(struct call *call, struct bpf_sock_addr *ct
 static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx, int op,
 				   int is_v6)
 {
-	struct image_cell *head, *more;
+	struct image_cell *head, *more, *outcome, *hits;
 	void *cells;
 	__u32 at;
 
@@ -189,12 +199,15 @@ static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx,
 	call->rule = judge(call->image, &call->judged);
 	at = head->word[3] +
 	     IMAGE_OUTCOME * (call->rule == IMAGE_NONE ? head->word[2] : call->rule);
-	call->outcome = judge_cell(cells, at);
-	call->address = judge_cell(cells, at + 1);
-	call->hits = judge_cell(cells, at + 2);
-	if (!call->outcome || !call->address || !call->hits)
+	outcome = judge_cell(cells, at);
+	hits = judge_cell(cells, at + 2);
+	if (!outcome || !hits)
 		return EPERM;
-	__sync_fetch_and_add((__u64 *)call->hits, 1);
+	call->outcome = at;
+	call->what = outcome->word[0];
+	call->more = outcome->word[1];
+	call->endpoint = outcome->word[2];
+	__sync_fetch_and_add((__u64 *)hits, 1);
 	return 0;
 }
 
@@ -225,6 +238,7 @@ static __always_inline struct notes *notes_of(struct bpf_sock_addr *ctx, int mak
 static __always_inline int take_up(struct call *call, struct bpf_sock_addr *ctx, int op,
 				   int is_v6, int *ret)
 {
+	struct notes *notes;
 	int error;
 
 	*ret = 1;
@@ -232,8 +246,9 @@ static __always_inline int take_up(struct call *call, struct bpf_sock_addr *ctx,
 	call->image = image_now();
 	if (!call->image)
 		return 0;
-	call->notes = notes_of(ctx, 0);
-	error = call->notes && call->notes->dead ? EACCES : look_up(call, ctx, op, is_v6);
+	notes = notes_of(ctx, 0);
+	call->has_notes = notes != NULL;
+	error = notes && notes->dead ? EACCES : look_up(call, ctx, op, is_v6);
 	if (!error)
 		return 1;
 	fail_with(error);

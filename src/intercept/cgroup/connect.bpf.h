@@ -69,9 +69,8 @@ static __always_inline void forget_peer(struct bpf_sock_addr *ctx,
 static __always_inline int find_target(const struct call *call, struct bpf_sock_addr *ctx,
 				       struct spot *given)
 {
-	return IMAGE_TARGET(call->outcome->word[0]) == TARGET_ENDPOINT
-		       ? find_endpoint(call, ctx, given)
-		       : find_own(ctx, call, given);
+	return target_of(call) == TARGET_ENDPOINT ? find_endpoint(ctx, call, given)
+						  : find_own(ctx, call, given);
 }
 
 /* Where a connect is refused by the kernel itself, and at the time it would be: nobody
@@ -99,7 +98,7 @@ static __always_inline int lead_to_nobody(const struct call *call, struct spot *
 /* Whom it talks to there is to be shown by what they asked for. */
 static __always_inline void note_own(struct view *view, const struct call *call)
 {
-	if (IMAGE_TARGET(call->outcome->word[0]) != TARGET_OWN)
+	if (target_of(call) != TARGET_OWN)
 		return;
 	if (!view->slot)
 		view->slot = CGROUP_SLOT(call->image);
@@ -107,56 +106,97 @@ static __always_inline void note_own(struct view *view, const struct call *call)
 		keep_in(view, call);
 }
 
+/* To an endpoint, or to the policy's own loopback. Return: 0 with @given, or the error to
+ * fail with. */
+static __always_inline int connect_elsewhere(struct bpf_sock_addr *ctx, struct call *call,
+					     struct spot *given)
+{
+	int error = find_target(call, ctx, given), is_v6 = call->judged.is_v6;
+	struct view *view;
+
+	if (error == ECONNREFUSED)
+		error = lead_to_nobody(call, given);
+	spot_unwild(&call->asked, is_v6);
+	if (!error)
+		error = note_made(ctx, call, given);
+	if (error)
+		return error;
+	call->is_led = 1;
+	if (call->is_brief && target_of(call) == TARGET_ENDPOINT)
+		return 0;
+	view = note_peer(ctx, &call->asked, given, is_v6);
+	if (!view)
+		return ENOBUFS;
+	note_own(view, call);
+	let_out(ctx, call, given);
+	return 0;
+}
+
+static __always_inline int connect_from(struct bpf_sock_addr *ctx, struct call *call,
+					struct spot *given)
+{
+	int error = find_endpoint(ctx, call, given);
+
+	if (!error && ctx->sk && !ctx->sk->src_port)
+		error = -bind_first(ctx, given, call->judged.is_v6);
+	if (!error)
+		error = note_made(ctx, call, &call->asked);
+	if (error)
+		return error;
+	forget_peer(ctx, &call->asked);
+	let_out(ctx, call, &call->asked);
+	return 0;
+}
+
+/* It goes where it says. */
+static __always_inline int connect_there(struct bpf_sock_addr *ctx, struct call *call)
+{
+	forget_peer(ctx, &call->asked);
+	return note_made(ctx, call, &call->asked);
+}
+
+/* Return: 0, or the error to fail with; in @given what came of it. */
+__noinline int settle_connect(struct bpf_sock_addr *ctx, struct call *call,
+			      struct spot *given)
+{
+	int error;
+
+	if (!call || !given)
+		return EPERM;
+	switch (target_of(call)) {
+	case TARGET_DENY:
+		return call->more >> 16;
+	case TARGET_FROM:
+		return connect_from(ctx, call, given);
+	case TARGET_ENDPOINT:
+		return connect_elsewhere(ctx, call, given);
+	default:
+		if (is_own(call))
+			return connect_elsewhere(ctx, call, given);
+		if (leads_nowhere(call))
+			return ENETUNREACH;
+		error = connect_there(ctx, call);
+		if (!error)
+			let_out(ctx, call, &call->asked);
+		return error;
+	}
+}
+
 /* Return: as the programs. */
 static __always_inline int judge_connect(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct call call = {};
-	struct spot given = {};
-	struct view *view;
+	struct spot given;
 	int error;
 
 	if (!take_up(&call, ctx, JUDGE_CONNECT, is_v6, &error))
 		return error;
-	switch (IMAGE_TARGET(call.outcome->word[0])) {
-	case TARGET_DENY:
-		return end(&call, &call.asked, call.outcome->word[1] >> 16, 1);
-	case TARGET_FROM:
-		error = find_endpoint(&call, ctx, &given);
-		if (!error && ctx->sk && !ctx->sk->src_port)
-			error = -bind_first(ctx, &given, is_v6);
-		if (!error)
-			error = note_made(&call, ctx, &call.asked, is_v6);
-		if (!error) {
-			forget_peer(ctx, &call.asked);
-			let_out(ctx, &call, &call.asked);
-		}
-		return end(&call, &given, error, 1);
-	case TARGET_ENDPOINT:
-		break;
-	default:
-		if (is_own(&call))
-			break;
-		if (leads_nowhere(&call))
-			return end(&call, &call.asked, ENETUNREACH, 1);
-		forget_peer(ctx, &call.asked);
-		error = note_made(&call, ctx, &call.asked, is_v6);
-		if (!error)
-			let_out(ctx, &call, &call.asked);
-		return end(&call, &call.asked, error, 1);
-	}
-	error = find_target(&call, ctx, &given);
-	if (error == ECONNREFUSED)
-		error = lead_to_nobody(&call, &given);
-	if (!error)
-		error = note_made(&call, ctx, &given, is_v6);
-	spot_unwild(&call.asked, is_v6);
-	view = error ? NULL : note_peer(ctx, &call.asked, &given, is_v6);
-	if (!view)
-		return end(&call, &given, error ? error : ENOBUFS, 1);
-	note_own(view, &call);
-	let_out(ctx, &call, &given);
-	spot_set(ctx, &given, is_v6);
-	return end(&call, &given, 0, 1);
+	given = call.asked;
+	error = goes_there(&call) ? connect_there(ctx, &call)
+				  : settle_connect(ctx, &call, &given);
+	if (!error && call.is_led)
+		spot_set(ctx, &given, is_v6);
+	return end(&call, &given, error);
 }
 
 SEC("cgroup/connect4") int graft_connect4(struct bpf_sock_addr *ctx)
@@ -194,52 +234,74 @@ static __always_inline void note_sent(struct bpf_sock_addr *ctx, const struct ca
 	note_own(view, call);
 }
 
+/* As settle_connect(). */
+__noinline int settle_send(struct bpf_sock_addr *ctx, struct call *call,
+			   struct spot *given)
+{
+	int error = 0;
+
+	if (!call || !given)
+		return EPERM;
+	switch (target_of(call)) {
+	case TARGET_DENY:
+		return call->more >> 16;
+	case TARGET_FROM:
+		error = find_endpoint(ctx, call, given);
+		if (!error)
+			let_out(ctx, call, &call->asked);
+		return error;
+	case TARGET_ENDPOINT:
+		break;
+	default:
+		if (is_own(call))
+			break;
+		if (leads_nowhere(call))
+			return ENETUNREACH;
+		let_out(ctx, call, &call->asked);
+		return 0;
+	}
+	error = find_target(call, ctx, given);
+	/* The kernel sends no datagram there that was for an IPv6 address. */
+	if (!error && call->judged.is_v6 && given->address[2] == bpf_htonl(0xffff) &&
+	    !given->address[0] && !given->address[1])
+		error = EAFNOSUPPORT;
+	if (error)
+		return error;
+	note_sent(ctx, call, given);
+	let_out(ctx, call, given);
+	call->is_led = 1;
+	return 0;
+}
+
+static __always_inline void send_from(struct bpf_sock_addr *ctx, const struct spot *from,
+				      int is_v6)
+{
+	if (is_v6) {
+		ctx->msg_src_ip6[0] = from->address[0];
+		ctx->msg_src_ip6[1] = from->address[1];
+		ctx->msg_src_ip6[2] = from->address[2];
+		ctx->msg_src_ip6[3] = from->address[3];
+	} else {
+		ctx->msg_src_ip4 = from->address[0];
+	}
+}
+
 static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct call call = {};
-	struct spot given = {};
+	struct spot given;
 	int error;
 
 	if (!take_up(&call, ctx, JUDGE_CONNECT, is_v6, &error))
 		return error;
 	call.op = TRACED_SEND;
-	switch (IMAGE_TARGET(call.outcome->word[0])) {
-	case TARGET_DENY:
-		return end(&call, &call.asked, call.outcome->word[1] >> 16, 1);
-	case TARGET_FROM:
-		error = find_endpoint(&call, ctx, &given);
-		if (!error && is_v6) {
-			ctx->msg_src_ip6[0] = given.address[0];
-			ctx->msg_src_ip6[1] = given.address[1];
-			ctx->msg_src_ip6[2] = given.address[2];
-			ctx->msg_src_ip6[3] = given.address[3];
-		} else if (!error) {
-			ctx->msg_src_ip4 = given.address[0];
-		}
-		if (!error)
-			let_out(ctx, &call, &call.asked);
-		return end(&call, &given, error, 1);
-	case TARGET_ENDPOINT:
-		break;
-	default:
-		if (is_own(&call))
-			break;
-		if (leads_nowhere(&call))
-			return end(&call, &call.asked, ENETUNREACH, 1);
-		let_out(ctx, &call, &call.asked);
-		return end(&call, &call.asked, 0, 1);
-	}
-	error = find_target(&call, ctx, &given);
-	/* The kernel sends no datagram there that was for an IPv6 address. */
-	if (!error && is_v6 && given.address[2] == bpf_htonl(0xffff) &&
-	    !given.address[0] && !given.address[1])
-		error = EAFNOSUPPORT;
-	if (error)
-		return end(&call, &given, error, 1);
-	note_sent(ctx, &call, &given);
-	let_out(ctx, &call, &given);
-	spot_set(ctx, &given, is_v6);
-	return end(&call, &given, 0, 1);
+	given = call.asked;
+	error = goes_there(&call) ? 0 : settle_send(ctx, &call, &given);
+	if (!error && call.is_led)
+		spot_set(ctx, &given, is_v6);
+	else if (!error && target_of(&call) == TARGET_FROM)
+		send_from(ctx, &given, is_v6);
+	return end(&call, &given, error);
 }
 
 SEC("cgroup/sendmsg4") int graft_sendmsg4(struct bpf_sock_addr *ctx)

@@ -206,9 +206,10 @@ static __always_inline void spot_unwild(struct spot *spot, int is_v6)
 /* As it is written, or as graftd says. Return: 0, or the error to fail with. */
 static __always_inline int find_place(const struct call *call, struct spot *given)
 {
-	const struct image_cell *outcome = call->outcome;
-	__u32 kind = IMAGE_KIND(outcome->word[0]), endpoint = outcome->word[2];
+	__u32 kind = IMAGE_KIND(call->what), endpoint = call->endpoint;
+	const struct image_cell *address;
 	struct place *place;
+	void *cells;
 
 	if (kind == KIND_NAMED) {
 		place = bpf_map_lookup_elem(&graft_places, &endpoint);
@@ -219,10 +220,14 @@ static __always_inline int find_place(const struct call *call, struct spot *give
 		*given = place->at;
 		return 0;
 	}
-	given->port = bpf_htons(outcome->word[1] & 0xffff);
+	cells = judge_open(call->image);
+	address = cells ? judge_cell(cells, call->outcome + 1) : NULL;
+	if (!address)
+		return EPERM;
+	given->port = bpf_htons(call->more & 0xffff);
 	given->family = kind == KIND_IPV6 ? AF_INET6 : AF_INET;
 	for (int i = 0; i < 4; i++)
-		given->address[i] = call->address->word[i];
+		given->address[i] = address->word[i];
 	return 0;
 }
 
@@ -230,7 +235,7 @@ static __always_inline int find_place(const struct call *call, struct spot *give
 static __always_inline int find_binder(const struct call *call, struct bpf_sock_addr *ctx,
 				       struct spot *given)
 {
-	__u32 endpoint = call->outcome->word[2];
+	__u32 endpoint = call->endpoint;
 	struct binder wanted = {};
 
 	wanted.netns = bpf_get_netns_cookie(ctx);
@@ -260,15 +265,17 @@ static __always_inline int fit_family(const struct call *call, struct spot *give
 
 /* Where the outcome's endpoint is, for this socket. Return: 0, or the error to fail
  * with. */
-static __always_inline int find_endpoint(const struct call *call,
-					 struct bpf_sock_addr *ctx, struct spot *given)
+__noinline int find_endpoint(struct bpf_sock_addr *ctx, const struct call *call,
+			     struct spot *given)
 {
-	int error = find_place(call, given);
+	int error;
 
+	if (!call || !given)
+		return EPERM;
+	error = find_place(call, given);
 	if (error)
 		return error;
-	if (call->judged.op == JUDGE_CONNECT &&
-	    IMAGE_TARGET(call->outcome->word[0]) == TARGET_ENDPOINT) {
+	if (call->judged.op == JUDGE_CONNECT && target_of(call) == TARGET_ENDPOINT) {
 		if (!given->port && !find_binder(call, ctx, given))
 			return ECONNREFUSED;
 		if (spot_is_zero(given))

@@ -204,13 +204,11 @@ static __always_inline int judge_serves(const struct judge_point *point,
 }
 
 /* As first_serving() of policy/resolve.c. */
-JUDGE_CALL image_u32 judge_serving(JUDGE_IMAGE image, const struct judge_point *point)
+static __always_inline image_u32 judge_serving(JUDGE_IMAGE image, JUDGE_CELLS cells,
+					       const struct judge_point *point)
 {
-	JUDGE_CELLS cells = judge_open(image);
 	image_u32 rule, best = IMAGE_NONE;
 
-	if (!cells || !point)
-		return IMAGE_NONE;
 	rule = judge_first(image, point, IMAGE_ALL);
 	if (rule == IMAGE_NONE || judge_serves(point, judge_outcome(cells, rule)))
 		return rule;
@@ -341,13 +339,12 @@ static long judge_ask(image_u32 i, void *context)
 }
 
 /* The first of them before @rule whose endpoint is bound, or @rule. */
-JUDGE_CALL image_u32 judge_bound(JUDGE_IMAGE image, const struct judge_point *point,
-				 image_u32 rule)
+static __always_inline image_u32 judge_bound(JUDGE_IMAGE image,
+					     const struct judge_point *point,
+					     image_u32 rule)
 {
 	struct judge_asking asking = { .point = point, .image = image, .rule = rule };
 
-	if (!point)
-		return rule;
 	JUDGE_LOOP(JUDGE_ASKS, judge_ask, &asking);
 	return asking.rule;
 }
@@ -409,8 +406,9 @@ JUDGE_CALL image_u32 judge(JUDGE_IMAGE image, struct judge_call *call)
 	point.proto = call->proto;
 	point.serving = judge_groups(call);
 	judge_places(image, op, call, &point);
-	rule = judge_serving(image, &point);
-	return call->op == JUDGE_CONNECT ? judge_bound(image, &point, rule) : rule;
+	rule = judge_serving(image, cells, &point);
+	return call->op == JUDGE_CONNECT && point.bound ? judge_bound(image, &point, rule)
+							: rule;
 }
 
 #endif

@@ -37,8 +37,7 @@ static __always_inline int is_loopback(const struct judge_call *call)
 /* Is it a call to the policy's own loopback? */
 static __always_inline int is_own(const struct call *call)
 {
-	return call->flags & IMAGE_LOOPBACK &&
-	       IMAGE_TARGET(call->outcome->word[0]) == TARGET_OWN &&
+	return call->flags & IMAGE_LOOPBACK && target_of(call) == TARGET_OWN &&
 	       (is_loopback(&call->judged) ||
 		(call->judged.op == JUDGE_BIND && is_wildcard(&call->judged)));
 }
@@ -46,8 +45,18 @@ static __always_inline int is_own(const struct call *call)
 /* Is it one to the own stack that has nothing but its loopback? */
 static __always_inline int leads_nowhere(const struct call *call)
 {
-	return call->flags & IMAGE_ISOLATED &&
-	       IMAGE_TARGET(call->outcome->word[0]) == TARGET_OWN && !is_own(call);
+	return call->flags & IMAGE_ISOLATED && target_of(call) == TARGET_OWN &&
+	       !is_own(call);
+}
+
+/* Does it go where it says, in a policy without a loopback of its own? */
+static __always_inline int goes_there(const struct call *call)
+{
+	__u32 target = target_of(call);
+
+	return !(call->flags & (IMAGE_LOOPBACK | IMAGE_ISOLATED)) &&
+	       target != TARGET_ENDPOINT && target != TARGET_FROM &&
+	       target != TARGET_DENY;
 }
 
 /* The socket goes out, by a rule: whoever it is spoken to may answer. */
@@ -251,12 +260,14 @@ static __always_inline int is_own_client(struct bpf_sock_addr *ctx,
 }
 
 /* Where a connect, or a datagram, really goes. Return: 0, or the error to fail with. */
-static __always_inline int find_own(struct bpf_sock_addr *ctx, const struct call *call,
-				    struct spot *given)
+__noinline int find_own(struct bpf_sock_addr *ctx, const struct call *call,
+			struct spot *given)
 {
 	struct loopback_value value = {};
 	struct loopback_key key = {};
 
+	if (!call || !given)
+		return EPERM;
 	own_key(&key, call);
 	*given = call->asked;
 	if (!find_own_binder(&key, &value))
@@ -342,13 +353,16 @@ __noinline int is_own_taken(const struct loopback_key *wanted, __u32 flags)
 }
 
 /* Return: 0 with @given, or the error to fail with. */
-static __always_inline int bind_own(struct bpf_sock_addr *ctx, const struct call *call,
-				    struct spot *given)
+__noinline int bind_own(struct bpf_sock_addr *ctx, const struct call *call,
+			struct spot *given)
 {
 	struct loopback_key key = {};
 	struct view *view;
-	__u32 flags = shares(ctx, call);
+	__u32 flags;
 
+	if (!call || !given)
+		return EPERM;
+	flags = shares(ctx, call);
 	own_key(&key, call);
 	if (key.port && is_own_taken(&key, flags))
 		return EADDRINUSE;

@@ -9,9 +9,9 @@
  * own too.
  *
  * Memory for a socket costs more than all else a call does. So most calls, the connect()
- * of a stream to an address that the socket shows itself, are noted in an array that is
- * there, at the place the socket's cookie has in it: struct brief. It is the socket's
- * until it is closed. Where another has that place, or the socket is the kernel's own and
+ * of a stream, are noted in an array that is there, at the place the socket's cookie has
+ * in it: struct brief, which also says what the program sees. It is the socket's until
+ * it is closed. Where another has that place, or the socket is the kernel's own and
  * nobody says when it is closed, the note stands with the socket, as for all other
  * calls. A socket that is closed before all it has is sent goes on sending, and gets its
  * own then.
@@ -53,8 +53,8 @@ static __always_inline __u32 made_place(const struct notes *notes,
 	return place;
 }
 
-static __noinline int made_note(struct notes *notes, const struct made *made,
-				const struct spot *now)
+__noinline int made_note(struct notes *notes, const struct made *made,
+			 const struct spot *now)
 {
 	__u32 place;
 
@@ -67,8 +67,8 @@ static __noinline int made_note(struct notes *notes, const struct made *made,
 }
 
 /* What was asked before by @key's operation, of @key's policy, did not come about. */
-static __noinline int made_drop(struct notes *notes, const struct made *key,
-				const struct spot *now)
+__noinline int made_drop(struct notes *notes, const struct made *key,
+			 const struct spot *now)
 {
 	if (!notes || !key || !now)
 		return 0;
@@ -100,15 +100,11 @@ static __always_inline void brief_free(struct brief *brief)
 	__sync_lock_test_and_set(&brief->cookie, 0);
 }
 
-/* Will the socket show what was asked, and is it told of when it is closed? */
-static __always_inline int is_brief(const struct call *call, struct bpf_sock_addr *ctx,
-				    const struct spot *is)
+/* Is the socket a stream, and told of when it is closed? */
+static __always_inline int is_own_stream(struct bpf_sock_addr *ctx)
 {
-	struct tcp_sock *sk;
+	struct tcp_sock *sk = ctx->sk ? bpf_skc_to_tcp_sock(ctx->sk) : NULL;
 
-	if (!spot_is(&call->asked, is) || is_wildcard(&call->judged) || !ctx->sk)
-		return 0;
-	sk = bpf_skc_to_tcp_sock(ctx->sk);
 	return sk && !BPF_CORE_READ_BITFIELD(&sk->inet_conn.icsk_inet.sk, sk_kern_sock);
 }
 
@@ -119,7 +115,7 @@ static __always_inline int brief_note(const struct call *call, struct bpf_sock_a
 	__u32 slot = CGROUP_SLOT(call->image);
 	__u64 cookie = bpf_get_socket_cookie(ctx), known;
 	struct brief *brief = brief_at(cookie);
-	int is_it = call->rule != IMAGE_NONE && is_brief(call, ctx, is);
+	int is_it = call->rule != IMAGE_NONE && is_own_stream(ctx);
 
 	if (!brief)
 		return 0;
@@ -137,6 +133,8 @@ static __always_inline int brief_note(const struct call *call, struct bpf_sock_a
 	brief->slot = slot;
 	brief->rule = call->rule;
 	brief->v6only = call->judged.v6only;
+	brief->asked = call->asked;
+	brief->is = *is;
 	IN_ORDER();
 	brief->edition = call->edition;
 	return 1;
@@ -157,6 +155,8 @@ static __always_inline void brief_keep(struct bpf_sock *ctx, const struct brief 
 	made.rule = brief->rule;
 	made.op = JUDGE_CONNECT;
 	made.v6only = brief->v6only;
+	made.asked = brief->asked;
+	made.is = brief->is;
 	made_note(notes, &made, &none);
 }
 
@@ -199,34 +199,22 @@ static __always_inline void peer_now(struct spot *ret, struct bpf_sock_addr *ctx
 	}
 }
 
-/*
- * The rule lets the call through, to @is; or none has decided it. Return: 0, or the error
- * to fail with: it could not be noted. With what this needs of the stack the judge would
- * have too little.
- */
-static __noinline int note_made(struct call *call, struct bpf_sock_addr *ctx,
-				const struct spot *is, int is_v6)
+/* What stands with the socket: that a rule let it, or, if the call is noted elsewhere or
+ * no rule decided it, nothing more of what was asked before. */
+__noinline int note_with_socket(struct bpf_sock_addr *ctx, const struct call *call,
+				const struct spot *is, int is_noted)
 {
-	struct notes *notes = call->notes;
+	struct notes *notes = notes_of(ctx, !is_noted);
 	struct made made = {};
 	struct spot now = {};
-	int is_noted = call->rule == IMAGE_NONE;
 
-	if (call->judged.op == JUDGE_CONNECT && !call->judged.proto)
-		is_noted |= brief_note(call, ctx, is);
-	if (is_noted && !notes)
-		return 0;
+	if (!notes || !call || !is)
+		return is_noted ? 0 : ENOBUFS;
 	made.slot = CGROUP_SLOT(call->image);
 	made.op = call->judged.op;
-	peer_now(&now, ctx, is_v6);
-	if (is_noted) {
-		made_drop(notes, &made, &now);
-		return 0;
-	}
-	if (!notes)
-		notes = notes_of(ctx, 1);
-	if (!notes)
-		return ENOBUFS;
+	peer_now(&now, ctx, call->judged.is_v6);
+	if (is_noted)
+		return made_drop(notes, &made, &now);
 	notes->maker = bpf_get_socket_cookie(ctx);
 	made.edition = call->edition;
 	made.rule = call->rule;
@@ -234,6 +222,20 @@ static __noinline int note_made(struct call *call, struct bpf_sock_addr *ctx,
 	made.v6only = call->judged.v6only;
 	made.asked = call->asked;
 	made.is = *is;
-	made_note(notes, &made, &now);
-	return 0;
+	return made_note(notes, &made, &now);
+}
+
+/* The rule lets the call through, to @is; or none has decided it. Return: 0, or the error
+ * to fail with: it could not be noted. */
+static __always_inline int note_made(struct bpf_sock_addr *ctx, struct call *call,
+				     const struct spot *is)
+{
+	int is_noted;
+
+	if (call->judged.op == JUDGE_CONNECT && !call->judged.proto)
+		call->is_brief = brief_note(call, ctx, is);
+	is_noted = call->is_brief || call->rule == IMAGE_NONE;
+	if (is_noted && !call->has_notes)
+		return 0;
+	return note_with_socket(ctx, call, is, is_noted);
 }

@@ -13,7 +13,8 @@
  *			alone
  *	views		by socket: what its program asked for, what that became
  *	made		by socket: which rules let it, and whether it is dead
- *	brief		by a socket's cookie, of many the last bits: the same in short
+ *	brief		by a socket's cookie, of many the last bits: both in short, of
+ *			a stream's connect()
  *	revoking	what graft_made_tcp and its sisters look for
  *	sent		by socket and destination of a datagram: what was asked for
  *	loopback	by policy and address: a socket bound to a loopback of the
@@ -114,13 +115,15 @@ struct notes {
 	struct made made[CGROUP_MADE];
 };
 
-/* The connect() of a stream that shows itself what was asked. */
+/* The connect() of a stream, in one line of a cache: as struct made, and what its program
+ * is to see. */
 struct brief {
 	__u64 cookie; /* 0: free */
 	__u32 slot;
 	__u32 edition; /* 0: there is none */
 	__u32 rule;
 	__u32 v6only;
+	struct spot asked, is;
 };
 
 /* Addresses here and what they stand for are IPv6 ones, mapped where they are IPv4: a

@@ -84,14 +84,12 @@ static __always_inline int is_wanted_made(const struct made *made,
 }
 
 /* The rule that decides the call now. */
-static __noinline __u32 judge_again(const struct revoking *revoking,
-				    const struct spot *asked, __u32 op, __u32 proto,
-				    __u32 v6only)
+static __always_inline __u32 judge_again(const struct revoking *revoking,
+					 const struct spot *asked, __u32 op, __u32 proto,
+					 __u32 v6only)
 {
 	struct judge_call call = {};
 
-	if (!revoking || !asked)
-		return IMAGE_NONE;
 	call.op = op;
 	call.proto = proto;
 	call.v6only = v6only;
@@ -120,12 +118,14 @@ static __always_inline int is_revoked(const struct revoking *revoking, __u32 rul
 }
 
 /* Return: whether the rule that @made stands for now is revoked, then with its number. */
-static __always_inline int find_revoked(const struct made *made,
-					const struct made_socket *socket,
-					const struct revoking *revoking, __u32 *ret)
+__noinline int find_revoked(const struct made *made, const struct made_socket *socket,
+			    const struct revoking *revoking, __u32 *ret)
 {
-	const struct spot *asked = made->asked.family ? &made->asked : &socket->peer;
+	const struct spot *asked;
 
+	if (!made || !socket || !revoking || !ret)
+		return 0;
+	asked = made->asked.family ? &made->asked : &socket->peer;
 	*ret = made->edition == revoking->last ? made->rule
 					       : judge_again(revoking, asked, made->op,
 							     made->proto, made->v6only);
@@ -168,13 +168,15 @@ static __always_inline int n_matching(const struct notes *notes,
 }
 
 /* Return: whether @socket is to be told of. */
-static __always_inline int look_through(const struct notes *notes,
-					const struct revoking *revoking,
-					struct made_socket *socket, int is_locked)
+__noinline int look_through(const struct notes *notes, const struct revoking *revoking,
+			    struct made_socket *socket, int is_locked)
 {
-	int matching = n_matching(notes, revoking, socket), is_met = 0;
-	int is_accepted = notes->maker != socket->cookie;
+	int matching, is_accepted, is_met = 0;
 
+	if (!notes || !revoking || !socket)
+		return 0;
+	matching = n_matching(notes, revoking, socket);
+	is_accepted = notes->maker != socket->cookie;
 	socket->found = MADE_PENDING;
 #pragma unroll
 	for (int i = 0; i < CGROUP_MADE; i++) {
@@ -200,12 +202,15 @@ static __always_inline int look_through(const struct notes *notes,
 }
 
 /* The same by what is noted in short. One that is in a call may have no peer yet. */
-static __always_inline int look_at_brief(const struct brief *brief,
-					 const struct revoking *revoking,
-					 struct made_socket *socket, int is_locked)
+__noinline int look_at_brief(const struct brief *brief, const struct revoking *revoking,
+			     struct made_socket *socket, int is_locked)
 {
-	__u32 rule = brief->rule, edition = brief->edition;
+	__u32 rule, edition;
 
+	if (!brief || !revoking || !socket)
+		return 0;
+	rule = brief->rule;
+	edition = brief->edition;
 	if (brief->cookie != socket->cookie || socket->state == TCP_LISTEN ||
 	    !is_of_revoking(brief->slot, edition, revoking))
 		return 0;
@@ -213,7 +218,7 @@ static __always_inline int look_at_brief(const struct brief *brief,
 	if (socket->state == TCP_CLOSE)
 		return is_locked;
 	if (edition != revoking->last)
-		rule = judge_again(revoking, &socket->peer, JUDGE_CONNECT, 0,
+		rule = judge_again(revoking, &brief->asked, JUDGE_CONNECT, 0,
 				   brief->v6only);
 	if (!is_revoked(revoking, rule))
 		return 0;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "intercept/cgroup/loopback.bpf.h"
+#include "intercept/cgroup/made.bpf.h"
 
 /* What was asked for to be connected to @is, or NULL. */
 static __always_inline const struct spot *peer_asked(const struct view *view,
@@ -18,19 +19,35 @@ static __always_inline const struct spot *peer_asked(const struct view *view,
 	return NULL;
 }
 
+/* The same of a stream, where that is noted in short. */
+static __always_inline const struct spot *brief_asked(struct bpf_sock_addr *ctx,
+						      const struct spot *is)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	const struct brief *brief = brief_at(cookie);
+
+	return brief && brief->cookie == cookie && brief->edition &&
+			       spot_is(is, &brief->is)
+		       ? &brief->asked
+		       : NULL;
+}
+
 static __always_inline int show_peer(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct view *view = view_of(ctx, 0);
 	const struct spot *asked;
 	struct spot is = {};
 
-	if (!view)
-		return 1;
 	spot_of(&is, ctx, is_v6);
-	asked = peer_asked(view, &is);
+	asked = brief_asked(ctx, &is);
+	if (!asked) {
+		if (!view)
+			return 1;
+		asked = peer_asked(view, &is);
+	}
 	if (asked) {
 		spot_set(ctx, asked, is_v6);
-	} else if (view->slot) {
+	} else if (view && view->slot) {
 		show_own_port(view->slot, proto_of(ctx->type, ctx->protocol), &is);
 		ctx->user_port = is.port;
 	}

@@ -164,15 +164,15 @@ static __always_inline void trace_refused(enum traced_op op, __u8 proto,
 	graft_trace(&call, &given, why, EPERM);
 }
 
-/* Return: what a program returns for a call that goes on, or fails with @error. */
-static __always_inline int end(struct call *call, struct spot *given, int error, int good)
+/* Return: 1 the call goes on, 0 it fails with @error. */
+static __always_inline int end(struct call *call, struct spot *given, int error)
 {
 	if (is_traced())
 		graft_trace(call, given,
 			    call->rule == IMAGE_NONE ? TRACED_NO_RULE : TRACED_RULE,
 			    error);
 	if (!error || call->flags & IMAGE_AUDIT)
-		return good;
+		return 1;
 	fail_with(error);
 	return 0;
 }
