@@ -430,6 +430,10 @@ def main_inside(options):
                 results.append(result)
         finally:
             suite.close()
+    # again, where whoever reads the end of a log finds them
+    for attempt, way, native, cells, verdict, *_ in results:
+        if verdict == 'FAIL':
+            print(f'FAILED: {attempt.name} {way}: native {native}; grafted {cells}')
     counts = {v: sum(r[4] == v for r in results) for v in ('held', 'known open', 'granted', 'skip', 'FAIL')}
     print(f"escape: {len(results)} attempts: {counts['held']} held, {counts['known open']} known open, {counts['granted']} granted, "
           f"{counts['skip']} not possible here, {counts['FAIL']} failed; {sum(r[5] for r in results)} tries raced, "
