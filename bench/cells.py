@@ -35,6 +35,7 @@ class Cell:
     question, answer = b"c", b"c"
     server_cpus = client_cpus = None  # None: wherever the scheduler puts them
     default = True
+    datagrams = False  # it sends some
     uses_load = False  # and no program of somebody else's
     polls = False  # its sockets do not block
 
@@ -180,6 +181,20 @@ class Connect(Pinned):
             Row("p50_us", title + ", p50", "us", "low")], polls)
 
 
+class Datagrams(Pinned):
+    """64 bytes by sendto(), as fast as they go, to where nobody reads them."""
+
+    mode = "sendto"
+    datagrams = True
+
+    def __init__(self):
+        super().__init__("sendto", "connecting", 1,
+                         [Row("per_second", "sendto(), one core, connecting", "/s", "high")])
+
+    def server(self, host, listens):
+        return [*super().server(host, listens), "--sink"]
+
+
 class Nginx(Cell):
     """nginx, one worker, a file of 612 bytes; wrk, one thread, 32 connections."""
 
@@ -287,6 +302,7 @@ CELLS = [
       for direction in ("serving", "connecting", "both")),
     *(Connect(direction, cores) for cores in (1, 2)
       for direction in ("serving", "connecting", "both")),
+    Datagrams(),
     *(Nginx(direction, close) for close in (False, True)
       for direction in ("serving", "connecting", "both")),
     *(Redis(direction) for direction in ("serving", "connecting", "both")),

@@ -126,7 +126,8 @@ class Bench:
 
     def skip(self, cell, way):
         return (cell.direction not in way.directions or
-                (way.only_load and not cell.uses_load))
+                (way.only_load and not cell.uses_load) or
+                (cell.datagrams and not way.datagrams))
 
     def possible(self, cell, way):
         return not (self.results["ways"][way.name]["unavailable"] or

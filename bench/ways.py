@@ -37,6 +37,7 @@ class Way:
     program, package = None, None
     directions = "serving", "connecting"  # those that say something about this way
     only_load = False  # other programs cannot be told to go this way
+    datagrams = False  # it is set up for them, too
 
     def unavailable(self, _host):
         """Why this way cannot be measured here, or None."""
@@ -51,6 +52,7 @@ class Way:
 class Native(Way):
     """On the host, nothing in between; what all others are compared with."""
 
+    datagrams = True
     directions = "serving", "connecting", "both", "alone"
 
     def __init__(self, name, title):
@@ -63,7 +65,7 @@ class Native(Way):
 class Bridge(Way):
     """A veth pair into a bridge, no NAT: a container network at its best."""
 
-    name, title = "veth", "veth+bridge"
+    name, title, datagrams = "veth", "veth+bridge", True
 
     def place(self, stack, host, direction, port, cpus):
         enter, pid = host.holder(stack, cpus)
@@ -142,6 +144,7 @@ class Graft(Way):
     def __init__(self, engine, program):
         self.name, self.title = f"graft-{engine}", f"graft ({engine})"
         self.engine, self.program = engine, program
+        self.datagrams = engine != "preload"
         self.directions = "serving", "connecting", "alone"
         self.egress = OUT_NET
 
@@ -174,14 +177,17 @@ class Graft(Way):
 class GraftCgroup(Way):
     """graft run --engine cgroup, started by root: the kernel judges an ordinary user's
     program where it is. What it is judged by comes after @n_rules others, which are for
-    nobody."""
+    nobody; connecting, it leads somewhere else than the program asks for."""
+
+    datagrams = True
+    asked = "192.0.2.1"
 
     def __init__(self, program, n_rules=0):
         self.program, self.n_rules = program, n_rules
         self.name, self.title = "graft-cgroup", "graft (cgroup)"
         if n_rules:
             self.name += f"-{n_rules}"
-            self.title = f"graft (cgroup, {n_rules + 1} rules)"
+            self.title = f"graft (cgroup, {n_rules + 2} rules)"
         self.directions = ("connecting",) if n_rules else ("serving", "connecting")
 
     def unavailable(self, host):
@@ -200,9 +206,10 @@ class GraftCgroup(Way):
             for i in range(self.n_rules):
                 file.write(f"connect tcp 10.{i >> 8 & 255}.{i & 255}.7:{1024 + i} = deny\n")
             file.write({"serving": f"bind tcp 0.0.0.0:{port} = there\n",
-                        "connecting": f"connect tcp {OUT}:{port} = there\n"}[direction])
+                        "connecting": f"connect tcp {self.asked}:{port} = there\n"
+                                      f"connect udp {self.asked}:{port} = there\n"}[direction])
         return Place([self.program, "run", "--engine", "cgroup", "--policy", path, "--",
-                      *host.as_user()], OUT)
+                      *host.as_user()], self.asked if direction == "connecting" else OUT)
 
 
 class Shortcut(GraftCgroup):
@@ -315,5 +322,5 @@ def ways(graft, build):
     return [Native("native", "host-native"), Native("native2", "host-native again"),
             Bridge(), Pasta(), Slirp(), Graft("notify", graft),
             Graft.to_anywhere("notify", graft), Graft("preload", graft),
-            GraftJudged(graft), GraftCgroup(graft), GraftCgroup(graft, 9999),
+            GraftJudged(graft), GraftCgroup(graft), GraftCgroup(graft, 9998),
             GraftDaemon(build), Shortcut(graft), Unix(graft), Path()]

@@ -6,6 +6,7 @@
  *	load bulk  ADDR PORT SECONDS	one stream, --reverse for server to client
  *	load rr    ADDR PORT SECONDS	64 bytes there and back on one connection
  *	load crr   ADDR PORT SECONDS	connect, one byte there and back, close
+ *	load sendto ADDR PORT SECONDS	datagrams to there, with its address each
  *	load idle  SECONDS [ADDR]	what send, recv, write and read cost by themselves
  *	load await ADDR PORT PROGRAM..	connects until it succeeds, then becomes PROGRAM
  *
@@ -41,6 +42,7 @@ struct options {
 	double seconds;
 	int pin; /* CPU, or -1 */
 	bool reverse;
+	bool sinks; /* datagrams to the port are taken, too, and dropped */
 	bool polls; /* sockets do not block, and are waited for in poll() */
 	const char *congestion_control;
 };
@@ -55,6 +57,9 @@ int socket_listen(const struct options *options);
 int socket_connect(const struct options *options, bool set_cc);
 void socket_get_cc(int fd, char *ret_name, size_t size);
 int socket_set_cc(int fd, const char *name);
+
+/* load/datagram.c: a socket that nobody reads, or -errno. */
+int datagram_sink(const struct options *options);
 
 /* load/measure.c */
 struct samples {
@@ -79,5 +84,6 @@ int serve(const struct options *options);
 int client_bulk(const struct options *options);
 int client_rr(const struct options *options);
 int client_crr(const struct options *options);
+int client_sendto(const struct options *options);
 int client_await(const struct options *options, char **program);
 int idle(const struct options *options);

@@ -11,11 +11,11 @@
 
 static const char usage[] =
 	"usage: load serve ADDR PORT\n"
-	"       load bulk|rr|crr ADDR PORT SECONDS [--reverse]\n"
+	"       load bulk|rr|crr|sendto ADDR PORT SECONDS [--reverse]\n"
 	"       load idle SECONDS [ADDR]\n"
 	"       load await ADDR PORT PROGRAM [ARG...]\n"
 	"ADDR may be the path of a UNIX socket; PORT means nothing then\n"
-	"options, after the mode: [--pin CPU] [--cc NAME (cubic)] [--poll] [--json (always)]\n";
+	"options, after the mode: [--pin CPU] [--cc NAME (cubic)] [--poll] [--sink] [--json (always)]\n";
 
 /* What each mode takes after its name. */
 static const struct mode {
@@ -23,9 +23,9 @@ static const struct mode {
 	bool address, seconds;
 	int (*run)(const struct options *options);
 } modes[] = {
-	{ "serve", true, false, serve }, { "bulk", true, true, client_bulk },
-	{ "rr", true, true, client_rr }, { "crr", true, true, client_crr },
-	{ "idle", false, true, idle },
+	{ "serve", true, false, serve },         { "bulk", true, true, client_bulk },
+	{ "rr", true, true, client_rr },         { "crr", true, true, client_crr },
+	{ "sendto", true, true, client_sendto }, { "idle", false, true, idle },
 };
 
 static int misuse(void)
@@ -50,6 +50,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{ "pin", required_argument, NULL, 'p' },
 		{ "cc", required_argument, NULL, 'c' },
 		{ "poll", no_argument, NULL, 'P' },
+		{ "sink", no_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -64,6 +65,8 @@ static int parse_options(int argc, char **argv, struct options *options)
 			options->congestion_control = optarg;
 		else if (option == 'P')
 			options->polls = true;
+		else if (option == 's')
+			options->sinks = true;
 		else if (option != 'j')
 			return -EINVAL;
 	}

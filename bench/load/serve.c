@@ -149,6 +149,10 @@ int serve(const struct options *options)
 		fprintf(stderr, "load: cannot listen: %s\n", strerror(-listener));
 		return 1;
 	}
+	if (options->sinks && (r = datagram_sink(options)) < 0) {
+		fprintf(stderr, "load: cannot take datagrams: %s\n", strerror(-r));
+		return 1;
+	}
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	event.data.fd = listener;
 	if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0) {
