@@ -156,6 +156,8 @@ int image_new(const struct policy *policy, struct image_cell **ret_cells, size_t
 		if (policy->outcomes[i].target == POLICY_DENY)
 			cells[1].word[0] |= IMAGE_DENIES;
 	}
+	if (policy->index[POLICY_CONNECT]->n_bound)
+		cells[1].word[0] |= IMAGE_ASKS;
 	if (policy_setting(policy, POLICY_SHORTCUT, NULL) == POLICY_ON)
 		cells[1].word[0] |= IMAGE_SHORTCUT;
 	if (policy_setting(policy, POLICY_LOOPBACK, NULL) == POLICY_LOOPBACK_OWN)

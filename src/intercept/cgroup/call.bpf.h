@@ -34,13 +34,13 @@ struct call {
 	struct judge_call judged;
 	struct spot asked;
 	__u32 image, rule, flags, edition;
-	__u32 op;                   /* enum traced_op */
 	__u32 what, more, endpoint; /* the first words of the rule's outcome */
 	__u32 outcome;              /* number of its first cell */
-	__u32 has_notes;            /* the socket, in graft_made */
-	__u32 is_led;               /* the address is to be replaced */
-	__u32 is_brief;             /* noted as struct brief, and not with the socket */
-	__u32 may_be_low;           /* a port that is a privileged one */
+	__u8 op;                    /* enum traced_op */
+	__u8 has_notes;             /* the socket, in graft_made */
+	__u8 is_led;                /* the address is to be replaced */
+	__u8 is_brief;              /* noted as struct brief, and not with the socket */
+	__u8 may_be_low;            /* a port that is a privileged one */
 };
 
 static __always_inline __u32 target_of(const struct call *call)
@@ -52,6 +52,15 @@ static __always_inline __u32 target_of(const struct call *call)
 struct sock_head {
 	__u64 words[4];
 };
+
+/* The kernel's structure, which can be looked into if its address is a mere number. */
+static __always_inline void *raw_of(struct bpf_sock *sk)
+{
+	void *raw = NULL;
+
+	bpf_probe_read_kernel(&raw, sizeof(raw), &sk);
+	return raw;
+}
 
 static __always_inline int is_v6only(struct bpf_sock *socket)
 {

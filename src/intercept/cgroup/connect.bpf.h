@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connect(), and each datagram that names an address.
+ * connect().
  */
 #pragma once
 
@@ -207,109 +207,4 @@ SEC("cgroup/connect4") int graft_connect4(struct bpf_sock_addr *ctx)
 SEC("cgroup/connect6") int graft_connect6(struct bpf_sock_addr *ctx)
 {
 	return judge_connect(ctx, 1);
-}
-
-/* --- datagrams --------------------------------------------------------------------- */
-
-static __always_inline void note_sent(struct bpf_sock_addr *ctx, const struct call *call,
-				      const struct spot *given)
-{
-	const struct spot *asked = &call->asked;
-	struct sent_key key = { .cookie = bpf_get_socket_cookie(ctx), .to = *given };
-	struct spot mapped = *asked, *known;
-	struct view *view;
-
-	if (asked->family == AF_INET) {
-		spot_map(&mapped);
-		spot_map(&key.to);
-	}
-	known = bpf_map_lookup_elem(&graft_sent, &key);
-	if (known && spot_is(known, &mapped))
-		return;
-	bpf_map_update_elem(&graft_sent, &key, &mapped, BPF_ANY);
-	view = view_of(ctx, 1);
-	if (!view)
-		return;
-	view->flags |= VIEW_SENT;
-	note_own(view, call);
-}
-
-/* As settle_connect(). */
-__noinline int settle_send(struct bpf_sock_addr *ctx, struct call *call,
-			   struct spot *given)
-{
-	int error = 0;
-
-	if (!call || !given)
-		return EPERM;
-	switch (target_of(call)) {
-	case TARGET_DENY:
-		return call->more >> 16;
-	case TARGET_FROM:
-		error = find_endpoint(ctx, call, given);
-		if (!error)
-			let_out(ctx, call, &call->asked);
-		return error;
-	case TARGET_ENDPOINT:
-		break;
-	default:
-		if (is_own(call))
-			break;
-		if (leads_nowhere(call))
-			return ENETUNREACH;
-		let_out(ctx, call, &call->asked);
-		return 0;
-	}
-	error = find_target(call, ctx, given);
-	/* The kernel sends no datagram there that was for an IPv6 address. */
-	if (!error && call->judged.is_v6 && given->address[2] == bpf_htonl(0xffff) &&
-	    !given->address[0] && !given->address[1])
-		error = EAFNOSUPPORT;
-	if (error)
-		return error;
-	note_sent(ctx, call, given);
-	let_out(ctx, call, given);
-	call->is_led = 1;
-	return 0;
-}
-
-static __always_inline void send_from(struct bpf_sock_addr *ctx, const struct spot *from,
-				      int is_v6)
-{
-	if (is_v6) {
-		ctx->msg_src_ip6[0] = from->address[0];
-		ctx->msg_src_ip6[1] = from->address[1];
-		ctx->msg_src_ip6[2] = from->address[2];
-		ctx->msg_src_ip6[3] = from->address[3];
-	} else {
-		ctx->msg_src_ip4 = from->address[0];
-	}
-}
-
-static __always_inline int judge_send(struct bpf_sock_addr *ctx, int is_v6)
-{
-	struct call call = {};
-	struct spot given;
-	int error;
-
-	if (!take_up(&call, ctx, JUDGE_CONNECT, is_v6, &error))
-		return error;
-	call.op = TRACED_SEND;
-	given = call.asked;
-	error = goes_there(&call) ? 0 : settle_send(ctx, &call, &given);
-	if (!error && call.is_led)
-		spot_set(ctx, &given, is_v6);
-	else if (!error && target_of(&call) == TARGET_FROM)
-		send_from(ctx, &given, is_v6);
-	return end(&call, &given, error);
-}
-
-SEC("cgroup/sendmsg4") int graft_sendmsg4(struct bpf_sock_addr *ctx)
-{
-	return judge_send(ctx, 0);
-}
-
-SEC("cgroup/sendmsg6") int graft_sendmsg6(struct bpf_sock_addr *ctx)
-{
-	return judge_send(ctx, 1);
 }

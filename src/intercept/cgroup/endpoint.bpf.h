@@ -127,10 +127,8 @@ static __always_inline struct bpf_sock *look_for(struct bpf_sock_addr *ctx,
 /* The kernel offers the cookie of the caller's socket alone. */
 static __always_inline __u64 cookie_of(struct bpf_sock *found)
 {
-	__u64 head[17] = {};
-	struct sock *sk = (void *)head;
+	struct sock *sk = raw_of(found);
 
-	bpf_probe_read_kernel(head, sizeof(head), found);
 	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 }
 

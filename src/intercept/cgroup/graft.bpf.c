@@ -24,6 +24,7 @@
 #include "intercept/cgroup/connect.bpf.h"
 #include "intercept/cgroup/revoke.bpf.h"
 #include "intercept/cgroup/route.bpf.h"
+#include "intercept/cgroup/send.bpf.h"
 #include "intercept/cgroup/shortcut.bpf.h"
 #include "intercept/cgroup/show.bpf.h"
 

@@ -193,6 +193,13 @@ struct {
 	__type(value, struct spot);
 } graft_sent SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CGROUP_LAST);
+	__type(key, __u32);
+	__type(value, struct last);
+} graft_last SEC(".maps");
+
 /* As struct endpoint_value. */
 struct binders {
 	struct bpf_spin_lock lock;

@@ -260,14 +260,12 @@ static __always_inline int is_own_client(struct bpf_sock_addr *ctx,
 }
 
 /* Where a connect, or a datagram, really goes. Return: 0, or the error to fail with. */
-__noinline int find_own(struct bpf_sock_addr *ctx, const struct call *call,
-			struct spot *given)
+static __always_inline int find_own(struct bpf_sock_addr *ctx, const struct call *call,
+				    struct spot *given)
 {
 	struct loopback_value value = {};
 	struct loopback_key key = {};
 
-	if (!call || !given)
-		return EPERM;
 	own_key(&key, call);
 	*given = call->asked;
 	if (!find_own_binder(&key, &value))

@@ -17,6 +17,8 @@
  *			a stream's connect()
  *	revoking	what graft_made_tcp and its sisters look for
  *	sent		by socket and destination of a datagram: what was asked for
+ *	last		by a socket's cookie, of many the last bits: where its last
+ *			datagram went
  *	loopback	by policy and address: a socket bound to a loopback of the
  *			policy's own, and where it really is; by the port it really
  *			has: the one it asked for
@@ -50,6 +52,7 @@
 #define CGROUP_MADE        4     /* a power of two */
 #define CGROUP_BRIEF       65536 /* likewise */
 #define CGROUP_SENT        65536
+#define CGROUP_LAST        16384 /* likewise */
 #define CGROUP_TRACERS     8
 #define CGROUP_RING        (4 * 1024 * 1024)
 #define CGROUP_SHORTCUTS   65536
@@ -140,6 +143,14 @@ struct sent_key {
 struct loopback_key {
 	__u32 slot, proto, port, index;
 	__u32 address[4];
+};
+
+/* One line of a cache. */
+struct last {
+	__u64 cookie; /* 0: free; 1: somebody is writing */
+	__u32 thread, edition;
+	__u32 outcome, what; /* number and first word of the outcome */
+	struct spot asked, given;
 };
 
 enum loopback_flag {

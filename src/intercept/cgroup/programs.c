@@ -70,6 +70,7 @@ static const char *const map_names[N_MAPS] = {
 	[MAP_SLOTS] = "graft_slots",
 	[MAP_VIEWS] = "graft_views",
 	[MAP_SENT] = "graft_sent",
+	[MAP_LAST] = "graft_last",
 	[MAP_ENDPOINTS] = PLACES_BINDERS_MAP,
 	[MAP_NAMES] = PLACES_NAMES_MAP,
 	[MAP_PLACES] = PLACES_PLACES_MAP,

@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "intercept/cgroup/made.bpf.h"
+#include "intercept/cgroup/send.bpf.h"
 
 #define TCP_CLOSE  7 /* of datagrams too, while they are not connected */
 #define TCP_LISTEN 10
@@ -253,6 +253,7 @@ static __always_inline void mark_dead(struct sock *sk, const struct made_socket 
 	if (!notes->maker)
 		notes->maker = socket->cookie;
 	notes->dead = slot;
+	last_forget(socket->cookie);
 }
 
 static __always_inline int look_at(struct sock *sk, struct seq_file *seq)

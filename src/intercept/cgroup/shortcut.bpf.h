@@ -52,15 +52,6 @@
 /* Low bits of sk_user_data say what it is. */
 #define USER_DATA_MASK (~7ull)
 
-/* The kernel's structure, which can be looked into if its address is a mere number. */
-static __always_inline void *raw_of(struct bpf_sock *sk)
-{
-	void *raw = NULL;
-
-	bpf_probe_read_kernel(&raw, sizeof(raw), &sk);
-	return raw;
-}
-
 /* A kernel that does not count what came past TCP tells FIONREAD that there is nothing,
  * and nginx then reads no more. */
 static __always_inline int is_shortcut_on(void)

@@ -6,6 +6,7 @@
 
 #include "intercept/cgroup/loopback.bpf.h"
 #include "intercept/cgroup/made.bpf.h"
+#include "intercept/cgroup/send.bpf.h"
 
 /* What was asked for to be connected to @is, or NULL. */
 static __always_inline const struct spot *peer_asked(const struct view *view,
@@ -116,7 +117,7 @@ static __always_inline int show_source(struct bpf_sock_addr *ctx, int is_v6)
 {
 	struct view *view = view_of(ctx, 0);
 	const struct spot *asked;
-	struct spot shown;
+	struct spot shown = {};
 	struct sent_key key = {};
 
 	spot_of(&key.to, ctx, is_v6);
@@ -129,8 +130,12 @@ static __always_inline int show_source(struct bpf_sock_addr *ctx, int is_v6)
 		spot_set(ctx, asked, is_v6);
 		return 1;
 	}
-	shown = key.to;
 	key.cookie = bpf_get_socket_cookie(ctx);
+	if (view->flags & VIEW_SENT && last_asked(key.cookie, &key.to, &shown)) {
+		spot_set(ctx, &shown, is_v6);
+		return 1;
+	}
+	shown = key.to;
 	if (!is_v6)
 		spot_map(&key.to);
 	asked = view->flags & VIEW_SENT ? bpf_map_lookup_elem(&graft_sent, &key) : NULL;
