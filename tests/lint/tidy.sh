@@ -3,7 +3,8 @@
 #
 # clang-tidy over the compilation database, our own files only. Slow, so a file found
 # clean is remembered in the build directory until it, a header or a .clang-tidy changes,
-# and after TIDY_SECONDS the rest waits for the next run, which the output says.
+# and after TIDY_SECONDS the rest waits for the next run, which the output says. What was
+# changed last comes first.
 # shellcheck disable=SC2016 # the inner shell's own variables
 set -eu
 . "$(dirname "$0")/lib.sh"
@@ -14,8 +15,20 @@ clean=$build/lint-tidy
 mkdir -p "$clean"
 headers=$(files '(^|/)\.clang-tidy$|\.h$' | xargs -r -d '\n' sha256sum | sha256sum)
 export root build clean headers
-TIDY_END=$(($(date +%s) + ${TIDY_SECONDS:-540}))
+TIDY_END=$(($(date +%s) + ${TIDY_SECONDS:-240}))
 export TIDY_END
+
+# newest_first: by the history, where there is one; of paths relative to the build directory
+newest_first()
+{
+	{
+		git -C "$root" log --format= --name-only -- '*.c' 2>/dev/null | sed 's,^,rank ,'
+		cat
+	} | awk '$1 == "rank" { if (!($2 in rank)) rank[$2] = ++n; next }
+		{ name = $0; sub(/^(\.\.\/)+/, "", name)
+		  print (name in rank ? rank[name] : n + 1) "\t" $0 }' |
+		sort -s -n -k 1,1 | cut -f 2-
+}
 
 # Paths in the database are relative to the build directory.
 cd "$build"
@@ -25,7 +38,7 @@ findings=$(sed -n 's/^ *"file": "\(.*\.c\)",*$/\1/p' compile_commands.json | sor
 		"$build"/*) ;; # generated
 		"$root"/*) printf '%s\n' "$file" ;;
 		esac
-	done |
+	done | newest_first |
 	xargs -r -d '\n' -P 2 -n 1 sh -c '
 		key=$( (echo "$headers"; echo "$0"; cat "$0") | sha256sum | cut -c 1-32)
 		[ ! -e "$clean/$key" ] || exit 0
