@@ -14,7 +14,7 @@
 #include "base/fd.h"
 #include "ctl/probe.h"
 
-#define CHILD_SECONDS 5
+#define CHILD_SECONDS 30 /* loading BPF programs takes a slow machine a while */
 
 void probe_say(struct probe_result *ret, enum probe_level level, const char *advice,
 	       const char *fact, ...)

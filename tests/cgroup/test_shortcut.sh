@@ -63,15 +63,20 @@ if sys.argv[2] == "serve":
         shortcut.wait(server)
         peer, _ = server.accept()
         peer.setblocking(False)
-        shortcut.send_all(peer, shortcut.receive(peer, 3))
+        for _ in range(2):
+            shortcut.send_all(peer, shortcut.receive(peer, 3))
         peer.close()
 else:
     client = shortcut.socket.socket()
     client.setblocking(False)
     client.connect_ex(("127.0.0.1", int(sys.argv[3])))
     shortcut.wait(client, shortcut.select.POLLOUT)
-    shortcut.send_all(client, b"one")
-    print(shortcut.receive(client, 3).decode(), shortcut.by_tcp(client), flush=True)
+    # The first may come before the server's end of the connection is there.
+    for _ in range(2):
+        sent = shortcut.by_tcp(client)
+        shortcut.send_all(client, b"one")
+        answer = shortcut.receive(client, 3).decode()
+    print(answer, shortcut.by_tcp(client) - sent, flush=True)
 END
 ONE=("$PYTHON" "$T/bin/one.py" "$T/bin")
 before=$(ends)
