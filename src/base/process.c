@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/number.h"
 #include "base/process.h"
@@ -36,4 +38,18 @@ pid_t process_of(int pidfd)
 	if (!at || !number_skip_word(&at, "Pid:") || !number_take(&at, 10, &pid))
 		return 0; /* "-1": it has ended */
 	return (pid_t)pid;
+}
+
+bool process_is_real_root(void)
+{
+	_cleanup_fclose_ FILE *map =
+		geteuid() == 0 ? fopen("/proc/self/uid_map", "re") : NULL;
+	unsigned long inside, outside;
+	char line[64], *at;
+
+	if (!map || !fgets(line, sizeof(line), map))
+		return false;
+	inside = strtoul(line, &at, 10);
+	outside = strtoul(at, &at, 10);
+	return !inside && !outside && strtoul(at, NULL, 10) == UINT32_MAX;
 }

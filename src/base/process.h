@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Handles on processes (pidfd_open(2)).
+ * Handles on processes (pidfd_open(2)), and who we are.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Return: a pidfd, close-on-exec and the caller's, or -errno. */
@@ -11,3 +12,5 @@ int process_open(pid_t pid);
 /* Return: the process, as our PID namespace numbers it; 0 when @pidfd is none, or the
  * process has ended or has no number here. */
 pid_t process_of(int pidfd);
+/* Are we root where it counts, and not of a user namespace below? */
+bool process_is_real_root(void);

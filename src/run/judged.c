@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "broker/client.h"
 #include "intercept/cgroup/cgroup.h"
 #include "policy/policy.h"
@@ -120,21 +120,6 @@ int run_judged_new(struct scope *ret, pid_t run, const struct policy *policy)
 	return r;
 }
 
-/* Is the caller root where it counts, and not of a user namespace below? */
-static bool is_real_root(void)
-{
-	unsigned long inside, outside;
-	_cleanup_fclose_ FILE *map =
-		geteuid() == 0 ? fopen("/proc/self/uid_map", "re") : NULL;
-	char line[64], *at;
-
-	if (!map || !fgets(line, sizeof(line), map))
-		return false;
-	inside = strtoul(line, &at, 10);
-	outside = strtoul(at, &at, 10);
-	return !inside && !outside && strtoul(at, NULL, 10) == UINT_MAX;
-}
-
 /* One that is not judged would be the program's. */
 static bool hands_sockets_down(void)
 {
@@ -162,7 +147,7 @@ static const char *refusal_of(const struct policy *policy)
 
 	if (need)
 		return need;
-	if (!is_real_root())
+	if (!process_is_real_root())
 		return "it takes root";
 	return hands_sockets_down() ? "an open socket is handed to the program" : NULL;
 }

@@ -155,4 +155,31 @@ check "another one comes" few f64
 equal "it is judged" ENETDOWN "$(connects "$TOP/f64")"
 rmdir "$TOP/f7"
 check "a place is free when one was removed" within "$LIMIT" few f65
+
+# --- builds ---------------------------------------------------------------------------------
+
+builds()
+{
+	set -- /sys/fs/bpf/graft/*/
+	echo $#
+}
+open_again()
+{
+	mkdir -p "$TOP/own" && "$GRAFT" attach --rule 'connect tcp 10.0.0.0/8 = deny' "$TOP/own"
+}
+detach_few()
+{
+	local cgroup
+	rmdir "$TOP/f5"
+	for cgroup in "$TOP"/f[0-9]*/; do "$FEW" detach "$cgroup" || return 1; done
+}
+check "a build beside another that judges" open_again
+equal "both have their programs" 2 "$(builds)"
+equal "the other one judges still" ENETDOWN "$(connects "$TOP/f63")"
+check "it is detached everywhere" detach_few
+equal "and stays until somebody looks" 2 "$(builds)"
+check "somebody does" open_again
+equal "and it has gone" 1 "$(builds)"
+check "it comes back as it is used" few f66
+equal "it judges" ENETDOWN "$(connects "$TOP/f66")"
 finish

@@ -94,6 +94,13 @@ int control_write(const struct cgroup_programs *programs, const struct control *
 int programs_lock(struct cgroup_programs *programs);
 void programs_unlock(struct cgroup_programs *programs);
 
+/* The path of a pin in an open directory: bpf() of this libbpf takes no directory. */
+const char *pin_path(int directory, const char *name, char path[96]);
+const char *map_name(enum map map);
+/* Removes the directories beside @own in the open directory @all whose programs judge no
+ * cgroup. */
+void builds_sweep(int all, const char *own);
+
 /* Takes the rings of tracers away that did not end by themselves. The lock is held. */
 void tracers_sweep(struct cgroup_programs *programs);
 

@@ -89,6 +89,11 @@ static const char *const map_names[N_MAPS] = {
 	[MAP_REVOKING] = "graft_revoking",
 };
 
+const char *map_name(enum map map)
+{
+	return map_names[map];
+}
+
 /* libbpf's own words, for who asks for them. */
 static int on_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
 {
@@ -124,7 +129,8 @@ static int open_at(int directory, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Return: a descriptor of the directory of the pins, or -errno. */
+/* Return: a descriptor of the directory of the pins, or -errno. Those of other builds go
+ * where nobody needs them. */
 static int open_directory(const char *bpffs)
 {
 	const char *path = bpffs ? bpffs : CGROUP_BPFFS;
@@ -146,6 +152,7 @@ static int open_directory(const char *bpffs)
 	if (graft < 0)
 		return graft;
 	snprintf(tag, sizeof(tag), "%016llx", (unsigned long long)tag_of());
+	builds_sweep(graft, tag);
 	return open_at(graft, tag);
 }
 
@@ -180,12 +187,16 @@ int control_write(const struct cgroup_programs *programs, const struct control *
 		       : 0;
 }
 
-/* A pin's path: bpf() of this libbpf takes no directory. */
+const char *pin_path(int directory, const char *name, char path[96])
+{
+	snprintf(path, 96, "/proc/self/fd/%d/%s", directory, name);
+	return path;
+}
+
 static const char *pin(const struct cgroup_programs *programs, const char *name,
 		       char path[96])
 {
-	snprintf(path, 96, "/proc/self/fd/%d/%s", programs->directory, name);
-	return path;
+	return pin_path(programs->directory, name, path);
 }
 
 static int take_pin(const struct cgroup_programs *programs, const char *name, int *ret)
@@ -327,6 +338,23 @@ static int find_or_load(struct cgroup_programs *programs)
 	return r < 0 ? r : find_pinned(programs);
 }
 
+/* The directory may have gone before it was locked, by who thought that nobody needs it. */
+static int open_locked(struct cgroup_programs *programs, const char *bpffs)
+{
+	struct stat st;
+	int r;
+
+	do {
+		fd_close(programs->directory);
+		programs->directory = open_directory(bpffs);
+		r = programs->directory < 0 ? programs->directory
+					    : programs_lock(programs);
+		if (r == 0 && fstat(programs->directory, &st) < 0)
+			r = -errno;
+	} while (r == 0 && st.st_nlink == 0);
+	return r;
+}
+
 int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs)
 {
 	struct cgroup_programs *programs = malloc(sizeof(*programs));
@@ -336,8 +364,7 @@ int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs)
 		return -ENOMEM;
 	memset(programs, -1, sizeof(*programs));
 	libbpf_set_print(on_libbpf);
-	programs->directory = open_directory(bpffs);
-	r = programs->directory < 0 ? programs->directory : programs_lock(programs);
+	r = open_locked(programs, bpffs);
 	if (r < 0) {
 		log_error("cannot keep BPF programs in %s: %s",
 			  bpffs ? bpffs : CGROUP_BPFFS, strerror(-r));
