@@ -136,7 +136,7 @@ else
 		ASAN_OPTIONS=detect_leaks=0 asan_quick graftd crash hostile
 		ASAN_OPTIONS=detect_leaks=0 asan_quick cgroup cases attach
 		# The preload library is never sanitized; the broker of its runs is.
-		asan_quick conformance everyday engines
+		asan_quick conformance everyday
 	fi
 	if ! command -v clang >/dev/null; then
 		say "no clang: no fuzzing"
