@@ -61,6 +61,7 @@ bench:
 	@bench/run.py --json bench/results/latest.json $(BENCH)
 	@bench/plot.py bench/results/latest.json docs/bench.svg
 	@bench/table.py bench/results/latest.json README.md
+	@bench/turns.py --json bench/results/turns.json --write docs/cgroup.md
 	@echo "policy look-ups (ns):"; $(BUILD)/bench/bench_resolve
 
 bench-kmod: all

@@ -53,6 +53,13 @@ static int transact(const struct options *options, struct session *session, bool
 	return r;
 }
 
+int client_transact(const struct options *options)
+{
+	struct session session = { .set_cc = false };
+
+	return transact(options, &session, false);
+}
+
 static int client_prepare(const struct options *options, struct session *ret_session)
 {
 	struct session session = { .set_cc = false };

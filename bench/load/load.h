@@ -7,6 +7,8 @@
  *	load rr    ADDR PORT SECONDS	64 bytes there and back on one connection
  *	load crr   ADDR PORT SECONDS	connect, one byte there and back, close
  *	load sendto ADDR PORT SECONDS	datagrams to there, with its address each
+ *	load turns ADDR PORT SECONDS --kind crr|rr|bulk|sendto --place PROCS=ADDR ...
+ *					the same in cgroups, by turns of some milliseconds
  *	load idle  SECONDS [ADDR]	what send, recv, write and read cost by themselves
  *	load await ADDR PORT PROGRAM..	connects until it succeeds, then becomes PROGRAM
  *
@@ -45,6 +47,20 @@ struct options {
 	bool sinks; /* datagrams to the port are taken, too, and dropped */
 	bool polls; /* sockets do not block, and are waited for in poll() */
 	const char *congestion_control;
+	const char *kind;     /* of turns */
+	struct place *places; /* likewise */
+	size_t n_places;
+};
+
+enum {
+	PLACES_MAX = 8,
+};
+
+struct place {
+	const char *cgroup;  /* its cgroup.procs */
+	const char *address; /* in words */
+	struct options options;
+	int procs, fd;
 };
 
 /* load/socket.c: the few helpers both ends use. 0 or -errno unless said otherwise. */
@@ -85,5 +101,8 @@ int client_bulk(const struct options *options);
 int client_rr(const struct options *options);
 int client_crr(const struct options *options);
 int client_sendto(const struct options *options);
+/* One crr transaction. Return: 0 or -errno. */
+int client_transact(const struct options *options);
+int client_turns(const struct options *options);
 int client_await(const struct options *options, char **program);
 int idle(const struct options *options);

@@ -12,6 +12,7 @@
 static const char usage[] =
 	"usage: load serve ADDR PORT\n"
 	"       load bulk|rr|crr|sendto ADDR PORT SECONDS [--reverse]\n"
+	"       load turns ADDR PORT SECONDS --kind KIND --place PROCS=ADDR...\n"
 	"       load idle SECONDS [ADDR]\n"
 	"       load await ADDR PORT PROGRAM [ARG...]\n"
 	"ADDR may be the path of a UNIX socket; PORT means nothing then\n"
@@ -25,7 +26,8 @@ static const struct mode {
 } modes[] = {
 	{ "serve", true, false, serve },         { "bulk", true, true, client_bulk },
 	{ "rr", true, true, client_rr },         { "crr", true, true, client_crr },
-	{ "sendto", true, true, client_sendto }, { "idle", false, true, idle },
+	{ "sendto", true, true, client_sendto }, { "turns", true, true, client_turns },
+	{ "idle", false, true, idle },
 };
 
 static int misuse(void)
@@ -43,6 +45,21 @@ static int pin(int cpu)
 	return sched_setaffinity(0, sizeof(set), &set);
 }
 
+/* PROCS=ADDR; the port and all else is as for the others, once that is known. */
+static int add_place(struct options *options, char *text)
+{
+	char *address = strchr(text, '=');
+
+	if (!address || options->n_places == PLACES_MAX)
+		return -EINVAL;
+	*address = '\0';
+	options->places[options->n_places++] = (struct place){
+		.cgroup = text,
+		.address = address + 1,
+	};
+	return 0;
+}
+
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option long_options[] = {
@@ -51,6 +68,8 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{ "cc", required_argument, NULL, 'c' },
 		{ "poll", no_argument, NULL, 'P' },
 		{ "sink", no_argument, NULL, 's' },
+		{ "kind", required_argument, NULL, 'k' },
+		{ "place", required_argument, NULL, 'l' },
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -67,7 +86,11 @@ static int parse_options(int argc, char **argv, struct options *options)
 			options->polls = true;
 		else if (option == 's')
 			options->sinks = true;
-		else if (option != 'j')
+		else if (option == 'k')
+			options->kind = optarg;
+		else if (option == 'l' && add_place(options, optarg) < 0)
+			return -EINVAL;
+		else if (option != 'j' && option != 'l')
 			return -EINVAL;
 	}
 	return 0;
@@ -95,6 +118,13 @@ static int parse_operands(const struct mode *mode, int n, char **operands,
 		if (end == operands[i] || *end || !(options->seconds > 0))
 			return -EINVAL;
 	}
+	for (size_t j = 0; mode->address && j < options->n_places; j++) {
+		struct place *place = &options->places[j];
+
+		place->options = *options;
+		if (address_parse(place->address, operands[1], &place->options) < 0)
+			return -EINVAL;
+	}
 	if (mode->address)
 		return address_parse(operands[0], operands[1], options);
 	return address_parse(own_address ? operands[1] : "127.0.0.1", "0", options);
@@ -102,7 +132,10 @@ static int parse_operands(const struct mode *mode, int n, char **operands,
 
 int main(int argc, char **argv)
 {
-	struct options options = { .pin = -1, .congestion_control = "cubic" };
+	static struct place places[PLACES_MAX];
+	struct options options = { .pin = -1,
+				   .congestion_control = "cubic",
+				   .places = places };
 
 	if (argc < 2)
 		return misuse();
