@@ -39,7 +39,7 @@ PLACES = [
      + "".join(f"connect tcp {other} = deny\n" for other in OTHERS) + LED, ASKED),
 ]
 KINDS = [
-    ("bulk", (1, 2), "bulk, 128 KiB writes"),
+    ("bulk", (2,), "bulk, 128 KiB writes"),
     ("rr", (1,), "64 bytes there and back"),
     ("crr", (1, 2), "connect, 1 B, close"),
     ("sendto", (1,), "sendto(), 64 bytes"),
