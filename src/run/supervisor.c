@@ -377,7 +377,6 @@ static void settle(void)
 static int start_engine(struct supervisor *self)
 {
 	struct notify_config config = {
-		.listener = fcntl(self->launch.listener, F_DUPFD_CLOEXEC, 3),
 		.policy = self->run->policy,
 		.is_judged = self->judge != NULL,
 		.host = self->stacks.host,
@@ -395,7 +394,8 @@ static int start_engine(struct supervisor *self)
 	if (r == 0)
 		r = notify_new(&self->notify, &config);
 	if (r == 0)
-		r = notify_start(self->notify);
+		r = notify_listen(self->notify,
+				  fcntl(self->launch.listener, F_DUPFD_CLOEXEC, 3), NULL);
 	if (r < 0)
 		log_error("cannot start the engine: %s", strerror(-r));
 	return r;

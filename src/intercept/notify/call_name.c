@@ -63,8 +63,7 @@ struct answer call_give(struct call *call, int fd, int type)
 		.srcfd = (uint32_t)fd,
 		.newfd_flags = type & SOCK_CLOEXEC ? O_CLOEXEC : 0,
 	};
-	int number =
-		ioctl(call->notify->config.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give);
+	int number = ioctl(call_listener(call), SECCOMP_IOCTL_NOTIF_ADDFD, &give);
 
 	return answer_result(number < 0 ? -errno : number);
 }

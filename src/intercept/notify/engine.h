@@ -10,7 +10,9 @@
  * were seen to block lately. No worker holds a lock while it makes a system call on
  * behalf of the program.
  *
- * Lock order: worker_lock and blocked_lock are leaves.
+ * Each listener has workers of its own; all of them share what the engine knows.
+ *
+ * Lock order: blocked_lock, then the lock of a listener, which is a leaf.
  */
 #pragma once
 
@@ -50,12 +52,9 @@ struct notify {
 	struct policy_reach reach;
 	int tick_fd;
 	atomic_bool nested; /* somebody in the run entered another network namespace */
-	atomic_bool shares_tables;   /* some processes have one descriptor table */
-	pthread_mutex_t worker_lock; /* for the four below */
-	pthread_cond_t worker_wanted;
-	int n_workers, n_parked, n_wanted;
-	bool is_received;     /* somebody receives, or was told to */
-	atomic_int eagerness; /* above 0: calls block lately, hand over at once */
+	atomic_bool shares_tables; /* some processes have one descriptor table */
+	atomic_int n_workers;      /* of all listeners */
+	atomic_int eagerness;      /* above 0: calls block lately, hand over at once */
 	pthread_mutex_t blocked_lock;
 	struct call *blocked; /* calls that may be blocking, newest first */
 	bool is_ticking;      /* guarded by blocked_lock */
@@ -68,6 +67,18 @@ struct notify {
 	atomic_int guess_run[GUESS_ROWS];
 	struct guess guesses[GUESS_SLOTS];
 	atomic_uint_fast64_t n_calls, n_grafts, n_swaps, n_refused;
+};
+
+/* A filter's notifications, and the threads that answer them. */
+struct listener {
+	struct notify *notify;
+	int fd;
+	pthread_mutex_t lock; /* for all below */
+	pthread_cond_t wanted;
+	int n_workers, n_parked, n_wanted;
+	bool is_received;      /* somebody receives, or was told to */
+	struct worker *worker; /* the one that receives; NULL: on its way, or none */
+	bool is_over;          /* nobody is left to call: the workers leave */
 };
 
 struct pidfd_slot {
@@ -85,6 +96,7 @@ struct known {
 
 struct worker {
 	struct notify *notify;
+	struct listener *listener;
 	pthread_t thread;
 	bool joins;          /* it has to join what ops->join() is for */
 	bool pidfd_is_exact; /* PIDFD_THREAD works: a slot dies with its thread */
@@ -170,6 +182,17 @@ bool call_is_live(const struct call *call);
 /* To be called around a system call that may block; see notify_tick. */
 void call_enter_blocking(struct call *call);
 void call_leave_blocking(struct call *call);
+
+static inline int call_listener(const struct call *call)
+{
+	return call->worker->listener->fd;
+}
+
+/* --- gate.c --- */
+
+/* What the filter @code returns for @data, as the kernel would run it. */
+uint32_t gate_ask(const struct sock_filter *code, size_t n,
+		  const struct seccomp_data *data);
 
 /* --- target.c: reaching into the program --- */
 

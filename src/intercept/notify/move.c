@@ -94,7 +94,7 @@ static int install(const struct call *call, int fd, int number)
 		.newfd_flags = has_cloexec(call->pid, number) ? O_CLOEXEC : 0,
 	};
 
-	if (ioctl(call->notify->config.listener, SECCOMP_IOCTL_NOTIF_ADDFD, &give) < 0)
+	if (ioctl(call_listener(call), SECCOMP_IOCTL_NOTIF_ADDFD, &give) < 0)
 		return -errno;
 	return 0;
 }

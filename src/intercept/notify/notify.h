@@ -5,12 +5,17 @@
  *	child (the program to be)		supervisor
  *	  filter_compile, filter_install
  *	  writes the listener's number  ----->	takes the listener with pidfd_getfd
- *						notify_new, notify_start
+ *						notify_new, notify_listen
  *	  reads "go", execs
  *
  * The engine never blocks its host: its own threads answer the notifications. The host
  * waits for the listener to hang up (poll), which means that no process with the filter
- * is left, and then exits.
+ * is left, and then exits, or ends that listener by notify_leave(): one engine may have
+ * several, as a container has with each process that is executed into it.
+ *
+ * A filter that somebody else made and that traps more than ours (a container's, made by
+ * its runtime) is served with config.gate: what ours would have said of a call is asked
+ * first. Registers do not change, so letting a call continue because of them is no race.
  */
 #pragma once
 
@@ -21,6 +26,7 @@
 
 struct policy;
 struct rule;
+struct sock_filter;
 struct stack;
 struct wire_ask;
 struct wire_grant;
@@ -48,7 +54,6 @@ struct notify_ops {
 };
 
 struct notify_config {
-	int listener;                /* taken over */
 	const struct policy *policy; /* sealed; outlives the engine */
 	bool is_judged; /* the kernel judges the sockets that the engine's threads make */
 	struct stack *host;
@@ -60,6 +65,10 @@ struct notify_config {
 	size_t n_others;
 	dev_t own_dev; /* the program's network namespace, as stat() tells it */
 	ino_t own_ino;
+	/* filter_compile()'s, by which the notifications of another filter are sorted;
+	 * outlives the engine. NULL: the filter is ours. */
+	const struct sock_filter *gate;
+	size_t n_gate;
 	const struct notify_ops *ops;
 	void *context;
 };
@@ -69,11 +78,18 @@ struct notify_counters {
 };
 
 struct notify;
+struct listener;
 
-/* Return: 0 or -errno; the listener is taken over in either case. */
+/* Return: 0 or -errno. */
 int notify_new(struct notify **ret, const struct notify_config *config);
-/* Starts answering. Return: 0 or -errno. */
-int notify_start(struct notify *notify);
+/* Starts answering the calls @fd tells of, which is taken over in either case. @ret, which
+ * may be NULL, is for notify_leave(). Return: 0 or -errno. */
+int notify_listen(struct notify *notify, int fd, struct listener **ret);
+/*
+ * Ends a listener that hung up. Return: true when it is gone, its descriptor with it;
+ * else its threads are on their way out, and the caller asks again a little later.
+ */
+bool notify_leave(struct listener *listener);
 /*
  * Looks after calls that have been blocking for a while (a connect that waits for the
  * network): those whose thread was signalled or killed are interrupted. To be called

@@ -65,25 +65,29 @@ bool call_is_live(const struct call *call)
 {
 	uint64_t id = call->id;
 
-	return ioctl(call->notify->config.listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) ==
-	       0;
+	return ioctl(call_listener(call), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
 static void *worker_main(void *argument);
 
 static _Thread_local bool is_worker;
 
-/* Starts a worker, which begins by receiving. */
-static int spawn_worker(struct notify *notify)
+/* Starts a worker, which begins by receiving. To be called with the listener's lock. */
+static int spawn_worker(struct listener *listener)
 {
-	struct worker *worker = calloc(1, sizeof(*worker));
+	struct notify *notify = listener->notify;
+	struct worker *worker;
 	pthread_attr_t attr;
 	sigset_t all, old;
 	int r;
 
+	if (atomic_load(&notify->n_workers) >= WORKERS_MAX)
+		return -EAGAIN;
+	worker = calloc(1, sizeof(*worker));
 	if (!worker)
 		return -ENOMEM;
 	worker->notify = notify;
+	worker->listener = listener;
 	worker->joins = notify->config.is_judged && !is_worker;
 	worker->pidfd_is_exact = true;
 	for (size_t i = 0; i < PIDFD_CACHE_SIZE; i++)
@@ -98,53 +102,76 @@ static int spawn_worker(struct notify *notify)
 	r = -pthread_create(&worker->thread, &attr, worker_main, worker);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r < 0)
+	if (r < 0) {
 		free(worker);
-	return r;
+		return r;
+	}
+	listener->n_workers++;
+	atomic_fetch_add(&notify->n_workers, 1);
+	return 0;
 }
 
 /* Puts another worker in the place of the caller, who is about to block. */
-static int hand_place_over(struct notify *notify)
+static int hand_place_over(struct listener *listener)
 {
 	int r = 0;
 
-	pthread_mutex_lock(&notify->worker_lock);
-	if (notify->n_parked > notify->n_wanted) {
-		notify->n_wanted++;
-		pthread_cond_signal(&notify->worker_wanted);
-	} else if (notify->n_workers >= WORKERS_MAX) {
-		r = -EAGAIN;
+	pthread_mutex_lock(&listener->lock);
+	listener->worker = NULL;
+	if (listener->n_parked > listener->n_wanted) {
+		listener->n_wanted++;
+		pthread_cond_signal(&listener->wanted);
 	} else {
-		r = spawn_worker(notify);
-		if (r == 0)
-			notify->n_workers++;
+		r = spawn_worker(listener);
 	}
-	notify->is_received = r == 0;
-	pthread_mutex_unlock(&notify->worker_lock);
+	listener->is_received = r == 0;
+	pthread_mutex_unlock(&listener->lock);
 	return r;
 }
 
-/* Takes the place again, or parks until it is needed.
- * Return: false when there are enough without us. */
-static bool take_place(struct notify *notify)
+static bool park(struct listener *listener)
 {
+	if (listener->n_parked >= WORKERS_PARKED_MAX)
+		return false;
+	listener->n_parked++;
+	while (!listener->n_wanted && !listener->is_over)
+		pthread_cond_wait(&listener->wanted, &listener->lock);
+	listener->n_parked--;
+	if (listener->n_wanted)
+		listener->n_wanted--;
+	return true;
+}
+
+/* Takes the place, if it is free, or parks until it is needed.
+ * Return: false when there is nothing to do for @worker. */
+static bool take_place(struct worker *worker)
+{
+	struct listener *listener = worker->listener;
 	bool stay = true;
 
-	pthread_mutex_lock(&notify->worker_lock);
-	if (!notify->is_received) {
-		notify->is_received = true;
-	} else if (notify->n_parked >= WORKERS_PARKED_MAX) {
-		notify->n_workers--;
-		stay = false;
-	} else {
-		notify->n_parked++;
-		while (!notify->n_wanted)
-			pthread_cond_wait(&notify->worker_wanted, &notify->worker_lock);
-		notify->n_wanted--;
-		notify->n_parked--;
+	pthread_mutex_lock(&listener->lock);
+	if (listener->is_received)
+		stay = park(listener);
+	stay = stay && !listener->is_over;
+	if (stay) {
+		listener->is_received = true;
+		listener->worker = worker;
 	}
-	pthread_mutex_unlock(&notify->worker_lock);
+	pthread_mutex_unlock(&listener->lock);
 	return stay;
+}
+
+/* The worker's last act: the listener may be gone afterwards. */
+static void retire(struct worker *worker)
+{
+	struct listener *listener = worker->listener;
+
+	pthread_mutex_lock(&listener->lock);
+	if (listener->worker == worker)
+		listener->worker = NULL;
+	listener->n_workers--;
+	atomic_fetch_sub(&listener->notify->n_workers, 1);
+	pthread_mutex_unlock(&listener->lock);
 }
 
 static uint64_t now_ns(void)
@@ -159,7 +186,7 @@ static void hand_call_over(struct call *call)
 {
 	if (!call->has_place)
 		return;
-	if (hand_place_over(call->notify) == 0)
+	if (hand_place_over(call->worker->listener) == 0)
 		call->has_place = false;
 	else
 		log_limited(LOG_LEVEL_WARNING,
@@ -262,6 +289,22 @@ static struct answer dispatch(struct call *call)
 	return answer_result(-ENOSYS);
 }
 
+/* What our filter would have done; it sends us what it says nothing else of. */
+static struct answer pass_gate(struct call *call, const struct seccomp_data *data)
+{
+	const struct notify_config *config = &call->notify->config;
+	uint32_t verdict = gate_ask(config->gate, config->n_gate, data);
+
+	switch (verdict & SECCOMP_RET_ACTION_FULL) {
+	case SECCOMP_RET_ALLOW:
+		return answer_continue();
+	case SECCOMP_RET_USER_NOTIF:
+		return dispatch(call);
+	default:
+		return answer_result(-(int64_t)(verdict & SECCOMP_RET_DATA));
+	}
+}
+
 static void send_answer(const struct call *call, const struct answer *answer)
 {
 	struct seccomp_notif_resp response = { .id = call->id };
@@ -279,8 +322,7 @@ static void send_answer(const struct call *call, const struct answer *answer)
 		response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 		break;
 	}
-	if (ioctl(call->notify->config.listener, SECCOMP_IOCTL_NOTIF_SEND, &response) <
-		    0 &&
+	if (ioctl(call_listener(call), SECCOMP_IOCTL_NOTIF_SEND, &response) < 0 &&
 	    errno != ENOENT)
 		log_limited(LOG_LEVEL_WARNING, "cannot answer a call: %m");
 }
@@ -301,7 +343,7 @@ static bool serve_one(struct worker *worker, const struct seccomp_notif *request
 
 	memcpy(call.args, request->data.args, sizeof(call.args));
 	atomic_fetch_add_explicit(&notify->n_calls, 1, memory_order_relaxed);
-	answer = dispatch(&call);
+	answer = notify->config.gate ? pass_gate(&call, &request->data) : dispatch(&call);
 	send_answer(&call, &answer);
 	return call.has_place;
 }
@@ -317,36 +359,51 @@ static void join(const struct notify *notify)
 	_exit(EXIT_FAILURE);
 }
 
-static void *worker_main(void *argument)
+static bool has_hung_up(const struct listener *listener)
 {
-	struct worker *worker = argument;
-	struct notify *notify = worker->notify;
+	struct pollfd ready = { listener->fd, POLLIN, 0 };
 
-	is_worker = true;
-	if (worker->joins)
-		join(notify);
+	return poll(&ready, 1, 0) == 1 && ready.revents & POLLHUP;
+}
+
+/* Until there is nothing to do for the worker. */
+static void work(struct worker *worker)
+{
+	struct listener *listener = worker->listener;
+
 	for (;;) {
 		struct seccomp_notif request = { 0 };
-		int r = ioctl(notify->config.listener, SECCOMP_IOCTL_NOTIF_RECV,
-			      &request);
+		int r = ioctl(listener->fd, SECCOMP_IOCTL_NOTIF_RECV, &request);
 
 		if (r < 0 && (errno == EINTR || errno == ENOENT)) {
-			struct pollfd ready = { notify->config.listener, POLLIN, 0 };
-
-			/* ENOENT also means that nobody is left to call. */
-			if (errno == ENOENT && poll(&ready, 1, 0) == 1 &&
-			    ready.revents & POLLHUP)
-				break;
+			/* Both also mean that nobody is left to call. */
+			if (has_hung_up(listener))
+				return;
 			continue;
 		}
 		if (r < 0) {
 			log_error("cannot receive calls: %m");
-			break;
+			return;
 		}
-		if (!serve_one(worker, &request) && !take_place(notify))
-			break;
+		if (!serve_one(worker, &request) && !take_place(worker))
+			return;
 	}
+}
+
+static void *worker_main(void *argument)
+{
+	struct worker *worker = argument;
+	struct listener *listener = worker->listener;
+
+	is_worker = true;
+	if (worker->joins)
+		join(worker->notify);
+	pthread_mutex_lock(&listener->lock);
+	listener->worker = worker;
+	pthread_mutex_unlock(&listener->lock);
+	work(worker);
 	target_close_all(worker);
+	retire(worker);
 	free(worker->buffer);
 	free(worker);
 	return NULL;
@@ -369,7 +426,7 @@ static void release(struct notify *notify)
 
 int notify_new(struct notify **ret, const struct notify_config *config)
 {
-	_cleanup_fd_ int listener = config->listener;
+	struct sigaction action = { .sa_handler = on_interrupt };
 	struct notify *notify = calloc(1, sizeof(*notify));
 	int r;
 
@@ -379,8 +436,6 @@ int notify_new(struct notify **ret, const struct notify_config *config)
 	policy_get_reach(config->policy, &notify->reach);
 	guess_init(notify);
 	pthread_mutex_init(&notify->blocked_lock, NULL);
-	pthread_mutex_init(&notify->worker_lock, NULL);
-	pthread_cond_init(&notify->worker_wanted, NULL);
 	notify->bound = bound_new();
 	notify->held = held_new(policy_n_endpoints(config->policy));
 	notify->named = named_new(config->policy);
@@ -395,23 +450,64 @@ int notify_new(struct notify **ret, const struct notify_config *config)
 		release(notify);
 		return r;
 	}
-	fd_steal(&listener);
+	sigaction(INTERRUPT_SIGNAL, &action, NULL);
 	*ret = notify;
 	return 0;
 }
 
-int notify_start(struct notify *notify)
+static void release_listener(struct listener *listener)
 {
-	struct sigaction action = { .sa_handler = on_interrupt };
+	pthread_cond_destroy(&listener->wanted);
+	pthread_mutex_destroy(&listener->lock);
+	fd_close(listener->fd);
+	free(listener);
+}
 
-	sigaction(INTERRUPT_SIGNAL, &action, NULL);
+int notify_listen(struct notify *notify, int fd, struct listener **ret)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+	int r;
+
+	if (!listener) {
+		fd_close(fd);
+		return -ENOMEM;
+	}
+	listener->notify = notify;
+	listener->fd = fd;
+	listener->is_received = true;
+	pthread_mutex_init(&listener->lock, NULL);
+	pthread_cond_init(&listener->wanted, NULL);
 	/* Kernels before 6.6 do without. */
-	if (ioctl(notify->config.listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
-		  SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) < 0)
+	if (ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) <
+	    0)
 		log_debug("no synchronous wake-up: %m");
-	notify->n_workers = 1;
-	notify->is_received = true;
-	return spawn_worker(notify);
+	pthread_mutex_lock(&listener->lock);
+	r = spawn_worker(listener);
+	pthread_mutex_unlock(&listener->lock);
+	if (r < 0) {
+		release_listener(listener);
+		return r;
+	}
+	if (ret)
+		*ret = listener;
+	return 0;
+}
+
+bool notify_leave(struct listener *listener)
+{
+	bool is_gone;
+
+	pthread_mutex_lock(&listener->lock);
+	listener->is_over = true;
+	pthread_cond_broadcast(&listener->wanted);
+	/* Kernels before 6.6 leave it waiting. */
+	if (listener->worker)
+		pthread_kill(listener->worker->thread, INTERRUPT_SIGNAL);
+	is_gone = listener->n_workers == 0;
+	pthread_mutex_unlock(&listener->lock);
+	if (is_gone)
+		release_listener(listener);
+	return is_gone;
 }
 
 void notify_get_counters(const struct notify *notify, struct notify_counters *ret)

@@ -1,0 +1,650 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Theory of operation
+ *
+ * For each call that cell.c knows, the profile's rules are read as runtimes and libseccomp
+ * read them:
+ *
+ *  - a rule with the action that is the default anyway is no rule;
+ *  - an unconditional rule beats all others for that call, the first such rule counts;
+ *  - several conditions on one argument are alternatives, on different ones all must hold.
+ *
+ * Then
+ *
+ *	unconditional, denies		stays
+ *	unconditional, lets		is replaced by the call's cells
+ *	conditional, lets		is replaced by what it has in common with each cell
+ *	conditional, denies		stays; the cells must not overlap with it
+ *	no rule, the default lets	gets the cells that do not pass
+ *	no rule, the default denies	nothing
+ *
+ * Where a condition and a cell have no common condition that can be written, the whole of
+ * what the profile allows is told of, which is slower and never less safe: the profile's
+ * condition stays on the rule.
+ *
+ * What cannot be told from what it denies is refused: a profile with a listener of its
+ * own, one that leaves calls to a tracer, and conditional denials that overlap.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "base/cleanup.h"
+#include "runtime/cell.h"
+#include "runtime/profile.h"
+
+#define ALLOW     "SCMP_ACT_ALLOW"
+#define LOG       "SCMP_ACT_LOG"
+#define NOTIFY    "SCMP_ACT_NOTIFY"
+#define TRACE     "SCMP_ACT_TRACE"
+#define ERRNO     "SCMP_ACT_ERRNO"
+#define WAITING   "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+#define RULES_MAX 256 /* of one call */
+
+static const char *const op_names[] = {
+	[CELL_EQ] = "SCMP_CMP_EQ",
+	[CELL_NE] = "SCMP_CMP_NE",
+	[CELL_LT] = "SCMP_CMP_LT",
+	[CELL_LE] = "SCMP_CMP_LE",
+	[CELL_GT] = "SCMP_CMP_GT",
+	[CELL_GE] = "SCMP_CMP_GE",
+	[CELL_MASKED] = "SCMP_CMP_MASKED_EQ",
+};
+_Static_assert(ARRAY_SIZE(op_names) == CELL_N_OPS, "an operator has no name");
+
+struct rule {
+	const char *action;
+	int error; /* with ERRNO */
+	bool lets;
+	unsigned int n;
+	struct cell_condition conditions[CELL_CONDITIONS_MAX];
+};
+
+/* What a profile says of one call. */
+struct said {
+	struct rule rules[RULES_MAX];
+	size_t n;
+	const struct rule *always; /* the unconditional one; or NULL */
+};
+
+struct work {
+	const struct profile_wish *wish;
+	const char *fallback; /* defaultAction */
+	bool fallback_lets;
+	int fallback_errno;
+	struct json_object *from, *to; /* syscalls */
+	struct json_object *first;     /* what is to stand in front of them */
+	char *why;
+};
+
+static int refuse(struct work *work, const char *format, const char *what)
+{
+	/* The format is one of this file's. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	snprintf(work->why, PROFILE_WHY_SIZE, format, what);
+#pragma GCC diagnostic pop
+	return -EINVAL;
+}
+
+static const char *text_of(struct json_object *object, const char *key)
+{
+	struct json_object *value = json_object_object_get(object, key);
+
+	return json_object_is_type(value, json_type_string)
+		       ? json_object_get_string(value)
+		       : "";
+}
+
+static int errno_of(struct json_object *object, const char *key)
+{
+	struct json_object *value = json_object_object_get(object, key);
+
+	return value ? json_object_get_int(value) : EPERM;
+}
+
+static bool action_lets(const char *action)
+{
+	return !strcmp(action, ALLOW) || !strcmp(action, LOG);
+}
+
+/* --- reading --- */
+
+static int read_condition(struct work *work, struct json_object *from,
+			  struct cell_condition *ret)
+{
+	const char *op = text_of(from, "op");
+
+	ret->index =
+		(unsigned int)json_object_get_int(json_object_object_get(from, "index"));
+	ret->value = json_object_get_uint64(json_object_object_get(from, "value"));
+	ret->value_two = json_object_get_uint64(json_object_object_get(from, "valueTwo"));
+	if (ret->index >= CELL_CONDITIONS_MAX)
+		return refuse(work, "a condition is on an argument that no call has", "");
+	for (ret->op = 0; ret->op < CELL_N_OPS; ret->op++)
+		if (!strcmp(op_names[ret->op], op))
+			return 0;
+	return refuse(work, "the operator '%s' is not known", op);
+}
+
+static int add_rule(struct work *work, struct said *said, const struct rule *rule)
+{
+	if (said->n == RULES_MAX)
+		return refuse(work, "there are too many rules for one call", "");
+	said->rules[said->n++] = *rule;
+	return 0;
+}
+
+/* Several conditions on one argument: each is a rule. */
+static int add_alternatives(struct work *work, struct said *said, const struct rule *rule)
+{
+	struct rule one = *rule;
+	int r = 0;
+
+	one.n = 1;
+	for (unsigned int i = 0; r == 0 && i < rule->n; i++) {
+		one.conditions[0] = rule->conditions[i];
+		r = add_rule(work, said, &one);
+	}
+	return r;
+}
+
+static int read_rule(struct work *work, struct said *said, struct json_object *entry,
+		     const char *action)
+{
+	struct json_object *args = json_object_object_get(entry, "args");
+	size_t n = json_object_is_type(args, json_type_array)
+			   ? json_object_array_length(args)
+			   : 0;
+	struct rule rule = { .action = action,
+			     .error = errno_of(entry, "errnoRet"),
+			     .lets = action_lets(action) };
+	unsigned int seen = 0;
+	bool repeats = false;
+
+	if (n > CELL_CONDITIONS_MAX)
+		return refuse(work,
+			      "a rule has more conditions than calls have arguments", "");
+	for (rule.n = 0; rule.n < n; rule.n++) {
+		struct cell_condition *c = &rule.conditions[rule.n];
+		int r = read_condition(work, json_object_array_get_idx(args, rule.n), c);
+
+		if (r < 0)
+			return r;
+		repeats |= (seen & 1u << c->index) != 0;
+		seen |= 1u << c->index;
+	}
+	return repeats ? add_alternatives(work, said, &rule)
+		       : add_rule(work, said, &rule);
+}
+
+static bool names_call(struct json_object *entry, const char *call)
+{
+	struct json_object *names = json_object_object_get(entry, "names");
+	size_t n = json_object_is_type(names, json_type_array)
+			   ? json_object_array_length(names)
+			   : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *name =
+			json_object_get_string(json_object_array_get_idx(names, i));
+
+		if (name && !strcmp(name, call))
+			return true;
+	}
+	return false;
+}
+
+static bool is_fallback(const struct work *work, struct json_object *entry,
+			const char *action)
+{
+	return !strcmp(action, work->fallback) &&
+	       (strcmp(action, ERRNO) != 0 ||
+		errno_of(entry, "errnoRet") == work->fallback_errno);
+}
+
+static int read_call(struct work *work, const char *call, struct said *ret)
+{
+	size_t n = json_object_array_length(work->from);
+	int r = 0;
+
+	ret->n = 0;
+	ret->always = NULL;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct json_object *entry = json_object_array_get_idx(work->from, i);
+		const char *action = text_of(entry, "action");
+
+		if (!names_call(entry, call) || is_fallback(work, entry, action))
+			continue;
+		if (!strcmp(action, TRACE))
+			return refuse(work, "it leaves %s() to a tracer", call);
+		r = read_rule(work, ret, entry, action);
+	}
+	for (size_t i = 0; i < ret->n && !ret->always; i++)
+		if (!ret->rules[i].n)
+			ret->always = &ret->rules[i];
+	return r;
+}
+
+/* --- writing --- */
+
+static int put(struct json_object *object, const char *key, struct json_object *value)
+{
+	if (value && json_object_object_add(object, key, value) == 0)
+		return 0;
+	json_object_put(value);
+	return -ENOMEM;
+}
+
+static int append(struct json_object *array, struct json_object *value)
+{
+	if (value && json_object_array_add(array, value) == 0)
+		return 0;
+	json_object_put(value);
+	return -ENOMEM;
+}
+
+static int write_condition(struct json_object *args, const struct cell_condition *c)
+{
+	struct json_object *arg = json_object_new_object();
+	int r = append(args, arg);
+
+	if (r == 0)
+		r = put(arg, "index", json_object_new_int((int)c->index));
+	if (r == 0)
+		r = put(arg, "value", json_object_new_uint64(c->value));
+	if (r == 0 && c->op == CELL_MASKED)
+		r = put(arg, "valueTwo", json_object_new_uint64(c->value_two));
+	return r < 0 ? r : put(arg, "op", json_object_new_string(op_names[c->op]));
+}
+
+/* @error is for ERRNO. */
+static int write_rule(struct work *work, const char *call, const char *action, int error,
+		      const struct cell_condition *conditions, unsigned int n)
+{
+	struct json_object *entry = json_object_new_object();
+	struct json_object *names, *args = NULL;
+	int r = append(work->to, entry);
+
+	if (r < 0)
+		return r;
+	names = json_object_new_array();
+	r = put(entry, "names", names);
+	if (r == 0)
+		r = append(names, json_object_new_string(call));
+	if (r == 0)
+		r = put(entry, "action", json_object_new_string(action));
+	if (r == 0 && !strcmp(action, ERRNO))
+		r = put(entry, "errnoRet", json_object_new_int(error));
+	if (r == 0 && n) {
+		args = json_object_new_array();
+		r = put(entry, "args", args);
+	}
+	for (unsigned int i = 0; r == 0 && i < n; i++)
+		r = write_condition(args, &conditions[i]);
+	return r;
+}
+
+static const char *cell_action(const struct cell *cell, const char *passing)
+{
+	switch (cell->kind) {
+	case CELL_PASSES:
+	case CELL_APART:
+		return passing;
+	case CELL_JUDGED:
+		return NOTIFY;
+	case CELL_ABSENT:
+		return ERRNO;
+	}
+	return NOTIFY;
+}
+
+/* What @rule and @cell have in common. */
+static enum cell_meet common(const struct rule *rule, const struct cell *cell,
+			     struct cell *ret)
+{
+	*ret = *cell;
+	for (unsigned int i = 0; i < rule->n; i++) {
+		const struct cell_condition *c = &rule->conditions[i];
+		enum cell_meet meet = CELL_MEETS;
+		unsigned int j = 0;
+
+		while (j < ret->n && ret->conditions[j].index != c->index)
+			j++;
+		if (j < ret->n)
+			meet = cell_meet(&ret->conditions[j], c, &ret->conditions[j]);
+		else
+			ret->conditions[ret->n++] = *c;
+		/* Stands apart to be left out: nothing else that is known is in it. */
+		if (meet == CELL_UNKNOWN && cell->kind == CELL_APART && c->op == CELL_NE)
+			return CELL_NEVER;
+		if (meet != CELL_MEETS)
+			return meet;
+	}
+	return CELL_MEETS;
+}
+
+static bool is_expressible(const struct rule *rule, const struct cells *cells)
+{
+	struct cell both;
+
+	for (size_t i = 0; i < cells->n; i++)
+		if (common(rule, &cells->at[i], &both) == CELL_UNKNOWN)
+			return false;
+	return true;
+}
+
+/* A rule that lets, as rules that exclude one another. */
+static int write_let(struct work *work, const char *call, const struct rule *rule,
+		     const struct cells *cells)
+{
+	struct cell both;
+	int r = 0;
+
+	if (!is_expressible(rule, cells))
+		return write_rule(work, call, NOTIFY, 0, rule->conditions, rule->n);
+	for (size_t i = 0; r == 0 && i < cells->n; i++)
+		if (common(rule, &cells->at[i], &both) == CELL_MEETS)
+			r = write_rule(work, call, cell_action(&both, rule->action),
+				       ENOSYS, both.conditions, both.n);
+	return r;
+}
+
+/* Where the default lets, and a passing cell needs no rule. */
+static int write_default(struct work *work, const char *call, const struct said *said,
+			 const struct cells *cells)
+{
+	struct cell both;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < cells->n; i++) {
+		const struct cell *cell = &cells->at[i];
+
+		if (cell->kind == CELL_PASSES || cell->kind == CELL_APART)
+			continue;
+		for (size_t j = 0; j < said->n; j++)
+			if (!said->rules[j].lets &&
+			    common(&said->rules[j], cell, &both) != CELL_NEVER)
+				return refuse(work,
+					      "what it denies of %s() overlaps with what "
+					      "is to be judged",
+					      call);
+		r = write_rule(work, call, cell_action(cell, work->fallback), ENOSYS,
+			       cell->conditions, cell->n);
+	}
+	return r;
+}
+
+static int write_denials(struct work *work, const char *call, const struct said *said)
+{
+	bool lets = false, denies = false;
+
+	for (size_t i = 0; i < said->n; i++) {
+		lets |= said->rules[i].lets;
+		denies |= !said->rules[i].lets;
+	}
+	if (lets && denies)
+		return refuse(work, "it both allows and denies %s(), by its arguments",
+			      call);
+	return 0;
+}
+
+/* A copy, without the names of calls whose rules were written anew. */
+static int copy_entry(struct work *work, struct json_object *entry,
+		      const bool *is_rewritten)
+{
+	struct json_object *names = json_object_object_get(entry, "names");
+	struct json_object *copy = NULL, *kept;
+	bool lets = action_lets(text_of(entry, "action"));
+	size_t n = json_object_is_type(names, json_type_array)
+			   ? json_object_array_length(names)
+			   : 0;
+
+	if (json_object_deep_copy(entry, &copy, NULL) < 0)
+		return -ENOMEM;
+	if (!lets || !n)
+		return append(work->to, copy);
+	kept = json_object_new_array();
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *name = json_object_array_get_idx(names, i);
+		const char *text = json_object_get_string(name);
+		bool drops = false;
+
+		for (size_t j = 0; text && cells_call(j); j++)
+			drops |= is_rewritten[j] && !strcmp(cells_call(j), text);
+		if (!drops && append(kept, json_object_get(name)) < 0) {
+			json_object_put(kept);
+			json_object_put(copy);
+			return -ENOMEM;
+		}
+	}
+	if (put(copy, "names", kept) < 0 || !json_object_array_length(kept)) {
+		json_object_put(copy);
+		return 0;
+	}
+	return append(work->to, copy);
+}
+
+/* The values that the rules of a call exclude, so that these get cells of their own. */
+static size_t excluded(const struct said *said, uint64_t *ret, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < said->n; i++)
+		for (unsigned int j = 0; j < said->rules[i].n && n < max; j++) {
+			const struct cell_condition *c = &said->rules[i].conditions[j];
+
+			if (c->index == 0 && (c->op == CELL_NE || c->op == CELL_EQ))
+				ret[n++] = c->value;
+		}
+	return n;
+}
+
+/* In front of all; with the profile's own denial, if there is one, as that is enough. */
+static int write_whole(struct work *work, const char *call, const struct said *said)
+{
+	struct json_object *to = work->to;
+	bool denies = said->always && !said->always->lets;
+	int r;
+
+	work->to = work->first;
+	if (denies)
+		r = write_rule(work, call, said->always->action, said->always->error,
+			       NULL, 0);
+	else
+		r = write_rule(work, call, NOTIFY, 0, NULL, 0);
+	work->to = to;
+	return r;
+}
+
+/* Writes what @call becomes. *ret_rewritten: its own rules that let are void. */
+static int extend_call(struct work *work, size_t index, bool *ret_rewritten)
+{
+	_cleanup_free_ struct said *said = calloc(1, sizeof(*said));
+	const char *call = cells_call(index);
+	struct cells cells;
+	uint64_t apart[8];
+	int r;
+
+	*ret_rewritten = false;
+	if (!said)
+		return -ENOMEM;
+	r = read_call(work, call, said);
+	if (r < 0 || !cells_of(index, work->wish->traps, apart,
+			       excluded(said, apart, ARRAY_SIZE(apart)), &cells))
+		return r;
+	if (cells.is_whole) {
+		*ret_rewritten = true;
+		return write_whole(work, call, said);
+	}
+	if (said->always && !said->always->lets)
+		return 0;
+	if (said->always) {
+		*ret_rewritten = true;
+		return write_let(work, call, said->always, &cells);
+	}
+	r = write_denials(work, call, said);
+	if (r == 0 && work->fallback_lets)
+		r = write_default(work, call, said, &cells);
+	for (size_t i = 0; r == 0 && i < said->n; i++)
+		if (said->rules[i].lets) {
+			*ret_rewritten = true;
+			r = write_let(work, call, &said->rules[i], &cells);
+		}
+	return r;
+}
+
+static int append_all(struct json_object *to, struct json_object *from)
+{
+	size_t n = json_object_array_length(from);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = append(to, json_object_get(json_object_array_get_idx(from, i)));
+	return r;
+}
+
+/* What is ours first, what stays of the profile's, what its rules became. */
+static int extend_calls(struct work *work, struct json_object *rules)
+{
+	struct json_object *ours = json_object_new_array();
+	bool is_rewritten[64] = { false };
+	size_t n = json_object_array_length(work->from);
+	int r = ours ? 0 : -ENOMEM;
+
+	work->first = rules;
+	work->to = ours;
+	for (size_t i = 0; r == 0 && cells_call(i); i++)
+		r = extend_call(work, i, &is_rewritten[i]);
+	work->to = rules;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = copy_entry(work, json_object_array_get_idx(work->from, i),
+			       is_rewritten);
+	if (r == 0)
+		r = append_all(rules, ours);
+	json_object_put(ours);
+	return r;
+}
+
+/* --- the profile around the rules --- */
+
+static int check(struct work *work, struct json_object *profile)
+{
+	size_t n = json_object_array_length(work->from);
+
+	if (*text_of(profile, "listenerPath"))
+		return refuse(work, "it has a listener of its own: %s",
+			      text_of(profile, "listenerPath"));
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(text_of(json_object_array_get_idx(work->from, i), "action"),
+			    NOTIFY))
+			return refuse(work, "it has rules with %s of its own", NOTIFY);
+	if (!strcmp(work->fallback, NOTIFY) || !strcmp(work->fallback, TRACE))
+		return refuse(work, "its default action is %s", work->fallback);
+	return *work->fallback ? 0 : refuse(work, "it has no default action", "");
+}
+
+/* Without a profile the other ABIs of the machine worked, and go on working. */
+static struct json_object *machine_abis(void)
+{
+	static const struct {
+		const char *machine, *abis[3];
+	} rows[] = {
+		{ "x86_64", { "SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32" } },
+		{ "aarch64", { "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM" } },
+	};
+	struct json_object *abis = json_object_new_array();
+	struct utsname name;
+
+	uname(&name);
+	for (size_t i = 0; abis && i < ARRAY_SIZE(rows); i++)
+		for (size_t j = 0; j < 3 && !strcmp(rows[i].machine, name.machine); j++)
+			if (rows[i].abis[j])
+				append(abis, json_object_new_string(rows[i].abis[j]));
+	return abis;
+}
+
+static int make_profile(struct json_object **ret)
+{
+	struct json_object *abis = machine_abis();
+	int r;
+
+	*ret = json_object_new_object();
+	if (!*ret || !abis) {
+		json_object_put(abis);
+		return -ENOMEM;
+	}
+	r = put(*ret, "defaultAction", json_object_new_string(ALLOW));
+	if (json_object_array_length(abis) == 0) {
+		json_object_put(abis);
+		return r;
+	}
+	return put(*ret, "architectures", abis) < 0 ? -ENOMEM : r;
+}
+
+static int add_flag(struct json_object *profile)
+{
+	struct json_object *flags = json_object_object_get(profile, "flags");
+
+	if (!json_object_is_type(flags, json_type_array)) {
+		flags = json_object_new_array();
+		if (put(profile, "flags", flags) < 0)
+			return -ENOMEM;
+	}
+	return append(flags, json_object_new_string(WAITING));
+}
+
+static int extend(struct work *work, struct json_object *profile)
+{
+	struct json_object *rules = json_object_new_array();
+	int r = rules ? 0 : -ENOMEM;
+
+	if (r == 0)
+		r = extend_calls(work, rules);
+	if (r < 0)
+		json_object_put(rules);
+	else
+		r = put(profile, "syscalls", rules);
+	if (r == 0)
+		r = put(profile, "listenerPath",
+			json_object_new_string(work->wish->listener));
+	if (r == 0)
+		r = put(profile, "listenerMetadata",
+			json_object_new_string(work->wish->metadata));
+	return r == 0 && work->wish->waits ? add_flag(profile) : r;
+}
+
+int profile_extend(struct json_object *profile, const struct profile_wish *wish,
+		   struct json_object **ret, char why[PROFILE_WHY_SIZE])
+{
+	struct work work = { .wish = wish, .why = why };
+	struct json_object *copy = NULL, *none = json_object_new_array();
+	int r;
+
+	if (profile)
+		r = json_object_deep_copy(profile, &copy, NULL) < 0 ? -ENOMEM : 0;
+	else
+		r = make_profile(&copy);
+	if (r == 0 && none) {
+		work.from = json_object_object_get(copy, "syscalls");
+		if (!json_object_is_type(work.from, json_type_array))
+			work.from = none;
+		json_object_get(work.from);
+		work.fallback = text_of(copy, "defaultAction");
+		work.fallback_lets = action_lets(work.fallback);
+		work.fallback_errno = errno_of(copy, "defaultErrnoRet");
+		r = check(&work, copy);
+		if (r == 0)
+			r = extend(&work, copy);
+		json_object_put(work.from);
+	}
+	json_object_put(none);
+	if (r < 0) {
+		json_object_put(copy);
+		return r;
+	}
+	*ret = copy;
+	return 0;
+}
