@@ -12,16 +12,14 @@
  * Threads: this one runs an event loop (signals, front, DNS, control socket, ticks); the
  * notify engine has its own. Before the first of those is started, the helpers of
  * namespace stacks are forked and everything we can do without is given up:
- * capabilities (as root: all but those named in drop_privileges), being dumped or
+ * capabilities (as root: all but those named in settle.c), being dumped or
  * traced, and new privileges.
  */
-#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -43,6 +41,7 @@
 #include "run/module.h"
 #include "run/registry.h"
 #include "run/run.h"
+#include "run/settle.h"
 #include "run/stacks.h"
 #include "run/tree.h"
 #include "stack/stack.h"
@@ -319,61 +318,6 @@ static size_t read_resolv(const struct run *run, struct dns_server *servers)
 	return n < 0 ? 0 : dns_parse_resolv(text, (size_t)n, servers);
 }
 
-/*
- * As root, what the work needs: taking descriptors of processes of any user (PTRACE,
- * DAC_READ_SEARCH for their /proc/PID/fd), low ports, UNIX endpoints whose directories
- * are not root's and removing a cgroup (DAC_OVERRIDE), killing the run. An ordinary user
- * has none of these and needs none: owning the program's user namespace is enough.
- */
-static void drop_privileges(bool overrides)
-{
-	static const int kept[] = { CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH,
-				    CAP_NET_BIND_SERVICE, CAP_KILL };
-
-	capng_get_caps_process();
-	struct {
-		unsigned int cap;
-		bool keep;
-	} rows[ARRAY_SIZE(kept) + 1];
-	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
-		rows[i].cap = (unsigned int)kept[i];
-		rows[i].keep = capng_have_capability(CAPNG_PERMITTED, rows[i].cap);
-	}
-	rows[ARRAY_SIZE(kept)].cap = CAP_DAC_OVERRIDE;
-	rows[ARRAY_SIZE(kept)].keep =
-		overrides && capng_have_capability(CAPNG_PERMITTED, CAP_DAC_OVERRIDE);
-	capng_clear(CAPNG_SELECT_BOTH);
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if (rows[i].keep)
-			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
-				     rows[i].cap);
-	if (capng_apply(CAPNG_SELECT_CAPS) < 0)
-		log_warning("cannot give up capabilities");
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	prctl(PR_SET_DUMPABLE, 0);
-}
-
-static void settle(void)
-{
-	struct rlimit limit;
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sig != SIGCHLD)
-			signal(sig, SIG_IGN);
-	if (null >= 0) {
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		fd_close(null);
-	}
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	if (chdir("/") < 0)
-		log_debug("chdir: %m");
-}
-
 static int start_engine(struct supervisor *self)
 {
 	struct notify_config config = {
@@ -528,7 +472,7 @@ static int set_up(struct supervisor *self)
 	r = launch_prepare(&self->launch, &request);
 	if (r < 0)
 		return r;
-	settle();
+	settle_process();
 	if (request.has_module)
 		r = run_module_new(&self->module, &self->stacks, self->run->policy,
 				   self->launch.pid);
@@ -539,7 +483,7 @@ static int set_up(struct supervisor *self)
 		r = join_scope(self);
 	if (r < 0)
 		return r;
-	drop_privileges(reach.has_unix || self->scope.cgroup >= 0);
+	settle_privileges(reach.has_unix || self->scope.cgroup >= 0);
 	if (request.is_judged)
 		run_judged_dns(&self->scope, servers, &n_servers, self->launch.dns);
 	if (request.traps && !self->launch.fenced)

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * In the order of judgement:
+ *
+ *	annotations graft.rule*		a line of policy each, in the order of their names
+ *	annotation graft.policy		the file of that name in the policies' directory;
+ *					it has to be there
+ *	else a file named as the container is, if there is one: by its id, then by the
+ *	names that engines leave in annotations
+ *	annotations graft.publish*	as -p of graft run, with blanks between
+ *	GRAFT_CONV_PAIRS		of the first process's environment, if the
+ *					administrator lets it be heard
+ *
+ * Annotations come from whoever starts the container; its environment comes from the
+ * image, too.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "policy/policy.h"
+#include "run/options.h"
+#include "runtime/complain.h"
+#include "runtime/find.h"
+#include "runtime/settings.h"
+
+#define RULE_PREFIX     "graft.rule"
+#define POLICY_KEY      "graft.policy"
+#define PUBLISH_PREFIX  "graft.publish"
+#define VARIABLE        "GRAFT_CONV_PAIRS="
+#define ANNOTATIONS_MAX 256
+
+/* What engines call the container by, where they say so. */
+static const char *const name_keys[] = {
+	"nerdctl/name",                     /* nerdctl */
+	"io.kubernetes.cri.container-name", /* containerd's CRI */
+	"io.kubernetes.container.name",     /* CRI-O */
+	"io.podman.annotations.name",       /* where somebody sets it */
+};
+
+static struct json_object *member(struct json_object *object, const char *key)
+{
+	return json_object_is_type(object, json_type_object)
+		       ? json_object_object_get(object, key)
+		       : NULL;
+}
+
+static const char *text_of(struct json_object *object, const char *key)
+{
+	struct json_object *value = member(object, key);
+
+	return json_object_is_type(value, json_type_string)
+		       ? json_object_get_string(value)
+		       : NULL;
+}
+
+static int refuse(const struct policy_error *error)
+{
+	complain("the container's policy: %s", error->text);
+	return -EINVAL;
+}
+
+static void note(struct found *found, const char *what, const char *value)
+{
+	size_t used = strlen(found->summary);
+
+	snprintf(found->summary + used, sizeof(found->summary) - used, "%s%s%s",
+		 used ? ", " : "", what, value);
+}
+
+/* --- annotations --- */
+
+static int by_name(const void *a, const void *b)
+{
+	return strverscmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int add_rule(struct policy *policy, const char *key, const char *value)
+{
+	struct policy_error error;
+
+	return policy_add_text(policy, key, value, strlen(value), &error) < 0
+		       ? refuse(&error)
+		       : 0;
+}
+
+static int add_publish(struct policy *policy, const char *key, const char *value)
+{
+	_cleanup_free_ char *words = strdup(value);
+	struct policy_error error;
+	char *rest = NULL;
+
+	if (!words)
+		return -ENOMEM;
+	for (char *word = strtok_r(words, " \t\n,", &rest); word;
+	     word = strtok_r(NULL, " \t\n,", &rest))
+		if (policy_add_publish(policy, word, &error) < 0)
+			return refuse(&error);
+	return 0;
+}
+
+/* Those whose names begin with @prefix, in the order of their names. */
+static int add_all(struct found *found, struct json_object *annotations,
+		   const char *prefix,
+		   int (*add)(struct policy *, const char *, const char *))
+{
+	const char *keys[ANNOTATIONS_MAX];
+	size_t n = 0;
+	int r = 0;
+
+	if (!json_object_is_type(annotations, json_type_object))
+		return 0;
+	json_object_object_foreach(annotations, key, value)
+	{
+		(void)value;
+		if (strncmp(key, prefix, strlen(prefix)) != 0)
+			continue;
+		if (n == ANNOTATIONS_MAX) {
+			complain("too many annotations %s*", prefix);
+			return -E2BIG;
+		}
+		keys[n++] = key;
+	}
+	qsort(keys, n, sizeof(keys[0]), by_name);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const char *text = text_of(annotations, keys[i]);
+
+		r = add(found->policy, keys[i], text ? text : "");
+		note(found, keys[i], "");
+	}
+	return r;
+}
+
+/* --- files --- */
+
+static bool is_file_name(const char *name)
+{
+	return name && *name && *name != '.' && !strchr(name, '/') &&
+	       strlen(name) <= NAME_MAX;
+}
+
+/* Return: 0; -ENOENT without a line. */
+static int add_file(struct found *found, const struct settings *settings,
+		    const char *name)
+{
+	_cleanup_free_ char *text = NULL;
+	struct policy_error error;
+	char path[PATH_MAX];
+	size_t size;
+	int r;
+
+	if (snprintf(path, sizeof(path), "%s/%s", settings->policies, name) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	r = policy_file_read(path, &text, &size);
+	if (r == -ENOENT)
+		return r;
+	if (r < 0) {
+		complain("%s: %s", path, policy_file_error(r));
+		return r;
+	}
+	note(found, "file ", name);
+	return policy_add_text(found->policy, path, text, size, &error) < 0
+		       ? refuse(&error)
+		       : 0;
+}
+
+static int add_files(struct found *found, struct json_object *annotations, const char *id,
+		     const struct settings *settings)
+{
+	const char *told = text_of(annotations, POLICY_KEY);
+	int r = -ENOENT;
+
+	if (told) {
+		if (is_file_name(told))
+			r = add_file(found, settings, told);
+		if (r == -ENOENT)
+			complain("there is no policy '%s' in %s", told,
+				 settings->policies);
+		return r;
+	}
+	if (is_file_name(id))
+		r = add_file(found, settings, id);
+	for (size_t i = 0; r == -ENOENT && i < ARRAY_SIZE(name_keys); i++) {
+		const char *name = text_of(annotations, name_keys[i]);
+
+		if (is_file_name(name))
+			r = add_file(found, settings, name);
+	}
+	return r == -ENOENT ? 0 : r;
+}
+
+/* --- the environment --- */
+
+static int add_environment(struct found *found, struct json_object *config)
+{
+	struct json_object *env = member(member(config, "process"), "env");
+	size_t n = json_object_is_type(env, json_type_array)
+			   ? json_object_array_length(env)
+			   : 0;
+	const char *value = NULL;
+	struct policy_error error;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *text =
+			json_object_get_string(json_object_array_get_idx(env, i));
+
+		if (text && !strncmp(text, VARIABLE, strlen(VARIABLE)))
+			value = text + strlen(VARIABLE);
+	}
+	if (!value || !*value)
+		return 0;
+	note(found, "GRAFT_CONV_PAIRS", "");
+	return policy_add_variable(found->policy, POLICY_CONV_PAIRS, value, &error) < 0
+		       ? refuse(&error)
+		       : 0;
+}
+
+int find_policy(struct json_object *config, const char *id,
+		const struct settings *settings, struct found *ret)
+{
+	struct json_object *annotations = member(config, "annotations");
+	struct policy_error error;
+	struct found found = { .policy = policy_new() };
+	int r = found.policy ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		policy_allow_named(found.policy);
+		r = add_all(&found, annotations, RULE_PREFIX, add_rule);
+	}
+	if (r == 0)
+		r = add_files(&found, annotations, id, settings);
+	if (r == 0)
+		r = add_all(&found, annotations, PUBLISH_PREFIX, add_publish);
+	if (r == 0 && settings->has_environment)
+		r = add_environment(&found, config);
+	if (r == 0 && *found.summary && policy_seal(found.policy, &error) < 0)
+		r = refuse(&error);
+	if (r < 0 || !*found.summary)
+		found.policy = policy_free(found.policy);
+	if (r == 0)
+		*ret = found;
+	return r;
+}
+
+/* --- what must not be --- */
+
+static bool has_user_namespace(struct json_object *config)
+{
+	struct json_object *list = member(member(config, "linux"), "namespaces");
+	size_t n = json_object_is_type(list, json_type_array)
+			   ? json_object_array_length(list)
+			   : 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *type = text_of(json_object_array_get_idx(list, i), "type");
+
+		if (type && !strcmp(type, "user"))
+			return true;
+	}
+	return false;
+}
+
+static bool has_capability(struct json_object *config, const char *wanted)
+{
+	struct json_object *sets = member(member(config, "process"), "capabilities");
+
+	if (!json_object_is_type(sets, json_type_object))
+		return false;
+	json_object_object_foreach(sets, name, set)
+	{
+		size_t n = json_object_is_type(set, json_type_array)
+				   ? json_object_array_length(set)
+				   : 0;
+
+		(void)name;
+		for (size_t i = 0; i < n; i++) {
+			const char *text =
+				json_object_get_string(json_object_array_get_idx(set, i));
+
+			if (text && !strcmp(text, wanted))
+				return true;
+		}
+	}
+	return false;
+}
+
+const char *find_danger(struct json_object *config)
+{
+	if (has_user_namespace(config))
+		return NULL;
+	if (has_capability(config, "CAP_NET_ADMIN"))
+		return "CAP_NET_ADMIN, which a grafted socket would make one over the "
+		       "host's network";
+	if (has_capability(config, "CAP_SYS_ADMIN"))
+		return "CAP_SYS_ADMIN, with which a container enters any namespace";
+	return NULL;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * graft-runtime: an OCI runtime around another one.
+ *
+ *	create, run		policy? no: exec the backend
+ *				yes: listener into the profile, supervisor, exec the backend
+ *	checkpoint, restore	refused for a container with a policy
+ *	delete			sweeps, and as everything else: exec the backend
+ *
+ * The backend gets our arguments, descriptors, directory and process id, so that its
+ * status, its output and the children it leaves are those of whom the engine called.
+ */
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "config.h"
+#include "intercept/notify/filter.h"
+#include "policy/policy.h"
+#include "runtime/backend.h"
+#include "runtime/bundle.h"
+#include "runtime/command.h"
+#include "runtime/complain.h"
+#include "runtime/door.h"
+#include "runtime/find.h"
+#include "runtime/profile.h"
+#include "runtime/settings.h"
+#include "runtime/supervise.h"
+
+#define METADATA "graft"
+
+static const char usage[] =
+	"Usage: graft-runtime [GLOBAL-OPTION...] COMMAND [ARGUMENT...]\n"
+	"An OCI runtime: runc or crun, whose containers are grafted by a policy.\n"
+	"\n"
+	"Commands and options are those of the runtime it wraps, which gets all of them.\n"
+	"`create` and `run` look for the container's policy: annotations graft.policy,\n"
+	"graft.rule*, graft.publish*, a file of its name in /etc/graft/containers,\n"
+	"GRAFT_CONV_PAIRS in its environment. Without one nothing is changed.\n"
+	"\n"
+	"  -h, --help       show this and exit\n"
+	"      --version    show both versions and exit\n"
+	"\n"
+	"/etc/graft/runtime.conf says which runtime, and where policies are. See\n"
+	"graft-runtime(8).\n";
+
+static _Noreturn void become(const struct settings *settings, char **argv)
+{
+	argv[0] = settings->backend;
+	execv(settings->backend, argv);
+	complain("cannot execute %s: %s", settings->backend, strerror(errno));
+	exit(EXIT_FAILURE);
+}
+
+/* In the host's user namespace, where a container's capabilities count. */
+static bool is_real_root(void)
+{
+	_cleanup_fclose_ FILE *map = fopen("/proc/self/uid_map", "re");
+	unsigned long inside, outside, count;
+
+	return geteuid() == 0 && map &&
+	       fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3 &&
+	       inside == 0 && outside == 0 && count == 0xffffffff;
+}
+
+static int check(const struct bundle *bundle)
+{
+	const char *danger = is_real_root() ? find_danger(bundle->config) : NULL;
+
+	if (!danger)
+		return 0;
+	complain("a container with a policy must not have %s; without --cap-add and "
+		 "--privileged, or with a user namespace of its own, it has not",
+		 danger);
+	return -EPERM;
+}
+
+/* Where a policy traps nothing there is nothing to do. */
+static unsigned int traps_of(const struct policy *policy)
+{
+	struct policy_reach reach;
+
+	policy_get_reach(policy, &reach);
+	return filter_plan(&reach);
+}
+
+static int extend(const struct bundle *bundle, const struct profile_wish *wish,
+		  char **ret_text, size_t *ret_size)
+{
+	struct json_object *profile, *extended = NULL;
+	char why[PROFILE_WHY_SIZE] = "";
+	int r;
+
+	profile = json_object_object_get(json_object_object_get(bundle->config, "linux"),
+					 "seccomp");
+	r = profile_extend(profile, wish, &extended, why);
+	if (r < 0) {
+		complain("cannot put a listener into the seccomp profile: %s",
+			 *why ? why : strerror(-r));
+		return r;
+	}
+	r = bundle_edit(bundle, extended, ret_text, ret_size);
+	json_object_put(extended);
+	if (r < 0)
+		complain("cannot put a listener into config.json: %s",
+			 r == -EINVAL ? "there is no one place for it" : strerror(-r));
+	return r;
+}
+
+static const char *program_of(const struct bundle *bundle)
+{
+	struct json_object *args =
+		json_object_object_get(json_object_object_get(bundle->config, "process"),
+				       "args");
+
+	return json_object_is_type(args, json_type_array)
+		       ? json_object_get_string(json_object_array_get_idx(args, 0))
+		       : NULL;
+}
+
+/* With a door open. */
+static int set_up(const struct settings *settings, const struct command *command,
+		  const struct bundle *bundle, const struct found *found,
+		  struct door *door)
+{
+	const struct profile_wish wish = {
+		.traps = traps_of(found->policy),
+		.listener = door->path,
+		.metadata = METADATA,
+		.waits = backend_waits(settings->backend, settings->state),
+	};
+	const struct supervise supervise = {
+		.settings = settings,
+		.bundle = bundle,
+		.door = door,
+		.policy = found->policy,
+		.id = command->id,
+		.command = program_of(bundle),
+		.summary = found->summary,
+		.metadata = METADATA,
+		.traps = wish.traps,
+	};
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	int r;
+
+	r = extend(bundle, &wish, &text, &size);
+	if (r == 0)
+		r = bundle_swap(bundle, text, size);
+	if (r < 0)
+		return r;
+	r = supervise_start(&supervise);
+	if (r < 0) {
+		complain("cannot start a supervisor: %s", strerror(-r));
+		bundle_put_back(bundle);
+	}
+	return r;
+}
+
+static int graft(const struct settings *settings, const struct command *command,
+		 const struct bundle *bundle, const struct found *found)
+{
+	struct door door = { .fd = -1 };
+	int r = check(bundle);
+
+	if (r == 0 && command->kind == COMMAND_RESTORE) {
+		complain("a container with a policy cannot be restored: its sockets were "
+			 "the host's");
+		r = -EOPNOTSUPP;
+	}
+	if (r == 0)
+		r = door_open(&door, settings->state, command->id);
+	if (r == 0)
+		r = set_up(settings, command, bundle, found, &door);
+	if (r < 0)
+		door_close(&door);
+	return r;
+}
+
+/* create, run, restore. */
+static int begin(const struct settings *settings, const struct command *command)
+{
+	struct found found = { .policy = NULL };
+	struct bundle bundle;
+	int r;
+
+	/* Whoever has forgotten the id hears so from the backend. */
+	if (command->has_help || !command->id)
+		return 0;
+	r = bundle_open(&bundle, command->bundle, command->config);
+	if (r < 0)
+		return r;
+	r = find_policy(bundle.config, command->id, settings, &found);
+	if (r == 0 && found.policy && traps_of(found.policy))
+		r = graft(settings, command, &bundle, &found);
+	bundle_release(&bundle);
+	policy_free(found.policy);
+	return r;
+}
+
+static int refuse_checkpoint(const struct settings *settings,
+			     const struct command *command)
+{
+	for (char **word = command->rest; *word; word++)
+		if (**word != '-' && door_is_open(settings->state, *word)) {
+			complain("container %s has a policy and cannot be checkpointed: "
+				 "its sockets are the host's",
+				 *word);
+			return -EOPNOTSUPP;
+		}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings settings;
+	struct command command;
+	int r;
+
+	(void)argc;
+	log_init(STDERR_FILENO, LOG_LEVEL_WARNING, "graft-runtime");
+	command_parse(argv, &command);
+	if (command.kind == COMMAND_HELP) {
+		fputs(usage, stdout);
+		return EXIT_SUCCESS;
+	}
+	complain_to(command.log, command.log_is_json);
+	r = settings_read(&settings);
+	if (command.kind == COMMAND_VERSION) {
+		printf("graft-runtime %s\n", GRAFT_VERSION);
+		fflush(stdout);
+	}
+	if (r == 0 && (command.kind == COMMAND_CREATE || command.kind == COMMAND_RUN ||
+		       command.kind == COMMAND_RESTORE))
+		r = begin(&settings, &command);
+	if (r == 0 && command.kind == COMMAND_CHECKPOINT)
+		r = refuse_checkpoint(&settings, &command);
+	if (r == 0 && command.kind == COMMAND_DELETE)
+		door_sweep(settings.state);
+	if (r == 0)
+		become(&settings, argv);
+	settings_release(&settings);
+	return EXIT_FAILURE;
+}

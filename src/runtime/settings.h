@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the administrator told graft-runtime: lines of a file, "#" starts a comment.
+ *
+ *	backend PATH		the runtime to wrap; else runc, then crun, from PATH
+ *	policies DIR		policy files by name
+ *	environment yes|no	is GRAFT_CONV_PAIRS of a container's environment heard?
+ *	log FILE		where supervisors say what they say
+ *	verbose yes|no		and what became of each call
+ *
+ * GRAFT_RUNTIME_CONFIG names another file, GRAFT_RUNTIME_BACKEND the backend; sockets
+ * and notes are in GRAFT_RUNTIME_STATE. All of these are the engine's environment, never the
+ * container's.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#define SETTINGS_PATH     "/etc/graft/runtime.conf"
+#define SETTINGS_POLICIES "/etc/graft/containers"
+#define SETTINGS_STATE    "/run/graft/containers"
+
+struct settings {
+	char *backend; /* a path that can be executed */
+	char *policies;
+	char *state; /* a directory; made when needed */
+	char *log;   /* NULL: none */
+	bool has_environment;
+	bool is_verbose;
+};
+
+/* Return: 0 or -errno, after one line. settings_release() in either case. */
+int settings_read(struct settings *ret);
+void settings_release(struct settings *settings);

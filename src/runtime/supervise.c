@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Theory of operation
+ *
+ *	runtime (becomes runc)		supervisor
+ *	  fork ------------------------>  waits at the door
+ *	  exec				  |
+ *	  ... reads config.json		  |
+ *	  ... first process, filter	  |
+ *	  connects, sends state, fd --->  puts config.json back; stacks, engine
+ *					  answers
+ *	runc exec: the same -------------> one more guest
+ *	runc start, delete, ...		  (not heard of)
+ *					  the last listener hangs up: ends
+ *
+ * It lives in the namespaces of whoever called the runtime: the host's, which is where
+ * sockets lead and where container processes have the numbers it knows them by. It is a
+ * child of nobody who cares, in a session of its own, with none of the descriptors of the
+ * runtime: a pipe of the container that stayed open here would keep its reader waiting.
+ *
+ *	the runtime ends, and nobody came	no container: ends
+ *	the last of the container ends		ends, and removes its socket
+ *	somebody kills it			calls get ENOSYS; the next runtime command
+ *						removes its socket
+ *
+ * Until the first guest comes it is as privileged as the runtime: a helper has to enter the
+ * container's namespaces. Then it gives up what it can.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/event.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "intercept/notify/filter.h"
+#include "intercept/notify/notify.h"
+#include "policy/policy.h"
+#include "run/census.h"
+#include "run/control.h"
+#include "run/grafts.h"
+#include "run/registry.h"
+#include "run/settle.h"
+#include "run/stacks.h"
+#include "runtime/arrival.h"
+#include "runtime/bundle.h"
+#include "runtime/door.h"
+#include "runtime/guest.h"
+#include "runtime/settings.h"
+#include "runtime/supervise.h"
+#include "stack/stack.h"
+
+#define VISITORS_MAX 16
+
+struct visitor {
+	struct supervisor *self;
+	struct event_source on_ready;
+	struct arrival arrival;
+	int fd; /* -1: free */
+};
+
+struct supervisor {
+	struct supervise with;
+	struct event_loop loop;
+	struct event_source on_door, on_runtime, on_tick;
+	struct event_timer tick;
+	struct visitor visitors[VISITORS_MAX];
+	struct guests guests;
+	struct stacks stacks;
+	struct sock_filter *gate;
+	struct notify *notify; /* NULL: nobody has come yet */
+	struct registry *registry;
+	struct control *control;
+	struct grafts *grafts;
+	pid_t first; /* the container's first process */
+	uint64_t started_ns;
+	int runtime;  /* pidfd; -1: it has ended */
+	bool is_back; /* config.json was put back */
+	bool is_over;
+};
+
+/* --- what the engine and `graft ps` ask --- */
+
+static void note_graft(void *context, uint64_t cookie, const struct rule *rule)
+{
+	struct supervisor *self = context;
+
+	grafts_note(self->grafts, cookie, rule ? rule->index : GRAFTS_NO_RULE,
+		    event_now_ns());
+}
+
+static int ask_registry(void *context, const struct wire_ask *ask, int socket, int whom,
+			struct wire_grant *ret)
+{
+	struct supervisor *self = context;
+
+	return registry_ask(self->registry, ask, socket, whom, ret);
+}
+
+static uint64_t registry_now(void *context)
+{
+	struct supervisor *self = context;
+
+	return registry_generation(self->registry);
+}
+
+static const struct notify_ops notify_ops = {
+	.grafted = note_graft,
+	.ask = ask_registry,
+	.generation = registry_now,
+};
+
+static size_t rule_text(void *context, uint32_t rule, char *text, size_t size)
+{
+	struct supervisor *self = context;
+
+	if (rule >= policy_n_rules(self->with.policy)) {
+		text[0] = '\0';
+		return 0;
+	}
+	return policy_print_rule(policy_rule(self->with.policy, rule), text, size);
+}
+
+static void describe(void *context, struct run_info *ret)
+{
+	struct supervisor *self = context;
+	struct notify_counters counters;
+
+	notify_get_counters(self->notify, &counters);
+	*ret = (struct run_info){
+		.pid = getpid(),
+		.supervisor = getpid(),
+		.program = self->first,
+		.uid = getuid(),
+		.name = self->with.id,
+		.command = self->with.command,
+		.engine = "notify",
+		.policy = self->with.summary,
+		.started_ns = self->started_ns,
+		.n_traps = counters.n_calls,
+		.n_grafts = counters.n_grafts,
+		.n_swaps = counters.n_swaps,
+		.n_refused = counters.n_refused,
+	};
+}
+
+static int walk_grafts(void *context, control_emit *emit, void *emit_context)
+{
+	struct supervisor *self = context;
+	struct census census = {
+		.root = getpid(),
+		.program = self->first,
+		.host_cookie = self->stacks.host->cookie,
+		.grafts = self->grafts,
+		.rule_text = rule_text,
+		.context = self,
+	};
+
+	return census_walk(&census, emit, emit_context);
+}
+
+static const struct control_ops control_ops = {
+	.run = describe,
+	.grafts = walk_grafts,
+};
+
+/* --- the engine --- */
+
+static void on_tick_asked(struct event_source *source, uint32_t events)
+{
+	struct supervisor *self = container_of(source, struct supervisor, on_tick);
+	uint64_t n;
+
+	(void)events;
+	if (read(notify_tick_fd(self->notify), &n, sizeof(n)) == sizeof(n))
+		self->tick.deadline_ns = event_now_ns() + NOTIFY_TICK_MS * 1000000ULL;
+}
+
+static void on_tick(struct event_timer *timer, uint64_t now_ns)
+{
+	struct supervisor *self = container_of(timer, struct supervisor, tick);
+
+	if (notify_tick(self->notify))
+		timer->deadline_ns = now_ns + NOTIFY_TICK_MS * 1000000ULL;
+}
+
+static int start_engine(struct supervisor *self, pid_t pid)
+{
+	struct notify_config config = {
+		.policy = self->with.policy,
+		.host = self->stacks.host,
+		.own = self->stacks.own,
+		.endpoint_stacks = self->stacks.by_endpoint,
+		.others = self->stacks.others,
+		.n_others = self->stacks.n_others,
+		.ops = &notify_ops,
+		.context = self,
+	};
+	struct stat st;
+	char path[40];
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	if (stat(path, &st) < 0)
+		return -errno;
+	config.own_dev = st.st_dev;
+	config.own_ino = st.st_ino;
+	r = filter_compile(self->with.traps, &self->gate, &config.n_gate);
+	config.gate = self->gate;
+	if (r == 0)
+		r = registry_new(&self->registry);
+	if (r == 0)
+		r = notify_new(&self->notify, &config);
+	if (r < 0)
+		return r;
+	self->on_tick.ready = on_tick_asked;
+	self->tick.deadline_ns = EVENT_NEVER;
+	self->tick.expired = on_tick;
+	event_loop_add_timer(&self->loop, &self->tick);
+	return event_loop_add(&self->loop, notify_tick_fd(self->notify), EPOLLIN,
+			      &self->on_tick);
+}
+
+/* With the first guest. */
+static int begin(struct supervisor *self, pid_t pid)
+{
+	struct policy_reach reach;
+	int r;
+
+	policy_get_reach(self->with.policy, &reach);
+	r = stacks_new(&self->stacks, self->with.policy, pid, true);
+	if (r < 0)
+		return r;
+	settle_privileges(reach.has_unix);
+	self->first = pid;
+	self->grafts = grafts_new();
+	r = self->grafts ? start_engine(self, pid) : -ENOMEM;
+	if (r < 0)
+		return r;
+	r = control_new(&self->control, &self->loop, getpid(), &control_ops, self);
+	/* A container works without it. */
+	if (r < 0)
+		log_warning("`graft ps` will not see this container: %s", strerror(-r));
+	return 0;
+}
+
+/* --- arrivals --- */
+
+static void put_back(struct supervisor *self)
+{
+	if (!self->is_back)
+		bundle_put_back(self->with.bundle);
+	self->is_back = true;
+}
+
+static void welcome(struct supervisor *self, const struct arrived *arrived)
+{
+	_cleanup_fd_ int listener = arrived->listener;
+	int r = 0;
+
+	put_back(self);
+	if (!self->notify)
+		r = begin(self, arrived->pid);
+	if (r == 0)
+		r = guests_add(&self->guests, self->notify, arrived->pid,
+			       fd_steal(&listener));
+	/* The listener is closed: calls fail, and nothing is let through. */
+	if (r < 0)
+		log_error("cannot serve process %d: %s", (int)arrived->pid, strerror(-r));
+}
+
+static void visitor_end(struct visitor *visitor)
+{
+	event_loop_del(&visitor->self->loop, visitor->fd, &visitor->on_ready);
+	visitor->fd = fd_close(visitor->fd);
+	arrival_deinit(&visitor->arrival);
+}
+
+static void check_over(struct supervisor *self);
+
+static void on_visitor(struct event_source *source, uint32_t events)
+{
+	struct visitor *visitor = container_of(source, struct visitor, on_ready);
+	struct supervisor *self = visitor->self;
+	struct arrived arrived;
+	int r = arrival_read(&visitor->arrival, visitor->fd);
+
+	(void)events;
+	if (r == 0)
+		return;
+	/* Who looks whether somebody is here says nothing. */
+	if (r > 0 && visitor->arrival.size) {
+		r = arrival_parse(&visitor->arrival, self->with.metadata, &arrived);
+		if (r == 0)
+			welcome(self, &arrived);
+	}
+	if (r < 0)
+		log_warning("a visitor was turned away: %s", strerror(-r));
+	visitor_end(visitor);
+	check_over(self);
+}
+
+static bool is_trusted(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	       peer.uid == geteuid();
+}
+
+static struct visitor *free_visitor(struct supervisor *self)
+{
+	for (size_t i = 0; i < VISITORS_MAX; i++)
+		if (self->visitors[i].fd < 0)
+			return &self->visitors[i];
+	return NULL;
+}
+
+/* Return: whether somebody came. */
+static bool open_door(struct supervisor *self)
+{
+	_cleanup_fd_ int fd =
+		accept4(self->with.door->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct visitor *visitor = free_visitor(self);
+
+	if (fd < 0)
+		return false;
+	if (!visitor || !is_trusted(fd))
+		return true;
+	if (event_loop_add(&self->loop, fd, EPOLLIN, &visitor->on_ready) == 0)
+		visitor->fd = fd_steal(&fd);
+	return true;
+}
+
+static void on_door(struct event_source *source, uint32_t events)
+{
+	struct supervisor *self = container_of(source, struct supervisor, on_door);
+
+	(void)events;
+	open_door(self);
+}
+
+/* --- the end --- */
+
+static bool has_visitors(const struct supervisor *self)
+{
+	for (size_t i = 0; i < VISITORS_MAX; i++)
+		if (self->visitors[i].fd >= 0)
+			return true;
+	return false;
+}
+
+static void check_over(struct supervisor *self)
+{
+	if (self->guests.n || (!self->notify && self->runtime >= 0))
+		return;
+	while (open_door(self))
+		continue;
+	self->is_over = !has_visitors(self);
+}
+
+static void on_runtime(struct event_source *source, uint32_t events)
+{
+	struct supervisor *self = container_of(source, struct supervisor, on_runtime);
+
+	(void)events;
+	event_loop_del(&self->loop, self->runtime, &self->on_runtime);
+	self->runtime = fd_close(self->runtime);
+	check_over(self);
+}
+
+static void on_left(struct guests *guests)
+{
+	check_over(container_of(guests, struct supervisor, guests));
+}
+
+/* --- the start --- */
+
+static int compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Closes everything but @fds, which are sorted then, and the standard ones. */
+static void close_others(int *fds, size_t n)
+{
+	unsigned int next = STDERR_FILENO + 1;
+
+	qsort(fds, n, sizeof(*fds), compare);
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] < (int)next)
+			continue;
+		if (fds[i] > (int)next)
+			close_range(next, (unsigned int)fds[i] - 1, 0);
+		next = (unsigned int)fds[i] + 1;
+	}
+	close_range(next, ~0U, 0);
+}
+
+/* Nobody reads what a container's supervisor writes but who asked for it. */
+static void go_quiet(const struct settings *settings)
+{
+	int fd = -1;
+
+	if (settings->log)
+		fd = open(settings->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		dup2(fd, STDERR_FILENO);
+	fd_close(fd);
+	log_init(STDERR_FILENO, settings->is_verbose ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+		 "graft-runtime");
+}
+
+static int watch(struct supervisor *self)
+{
+	int r = event_loop_init(&self->loop);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < VISITORS_MAX; i++)
+		self->visitors[i] = (struct visitor){ .self = self,
+						      .on_ready.ready = on_visitor,
+						      .fd = -1 };
+	guests_init(&self->guests, &self->loop, on_left);
+	self->on_door.ready = on_door;
+	self->on_runtime.ready = on_runtime;
+	r = fcntl(self->with.door->fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+	if (r == 0)
+		r = event_loop_add(&self->loop, self->with.door->fd, EPOLLIN,
+				   &self->on_door);
+	return r < 0 ? r
+		     : event_loop_add(&self->loop, self->runtime, EPOLLIN,
+				      &self->on_runtime);
+}
+
+static _Noreturn void supervisor_main(const struct supervise *supervise, int runtime)
+{
+	int kept[] = { supervise->door->fd, supervise->bundle->directory, runtime };
+	static struct supervisor self;
+	int r;
+
+	self.with = *supervise;
+	self.runtime = runtime;
+	self.started_ns = event_now_ns();
+	prctl(PR_SET_NAME, "graft-container");
+	close_others(kept, ARRAY_SIZE(kept));
+	settle_process();
+	go_quiet(supervise->settings);
+	r = watch(&self);
+	while (r >= 0 && !self.is_over)
+		r = event_loop_run_once(&self.loop, -1);
+	if (r < 0)
+		log_error("the supervisor of container %s ends: %s", supervise->id,
+			  strerror(-r));
+	door_close(supervise->door);
+	put_back(&self);
+	_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+}
+
+int supervise_start(const struct supervise *supervise)
+{
+	_cleanup_fd_ int runtime = process_open(getpid());
+	pid_t between;
+	int status;
+
+	if (runtime < 0)
+		return runtime;
+	between = fork();
+	if (between < 0)
+		return -errno;
+	if (between == 0) {
+		pid_t pid;
+
+		setsid();
+		pid = fork();
+		if (pid == 0)
+			supervisor_main(supervise, runtime);
+		_exit(pid < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	}
+	while (waitpid(between, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The supervisor of one container.
+ */
+#pragma once
+
+struct bundle;
+struct door;
+struct policy;
+struct settings;
+
+struct supervise {
+	const struct settings *settings;
+	const struct bundle *bundle; /* swapped: to be put back */
+	struct door *door;
+	const struct policy *policy;
+	const char *id, *command, *summary, *metadata;
+	unsigned int traps;
+};
+
+/*
+ * Starts it, beside the caller, who goes on to become the runtime. Return: 0: all of the
+ * above is the supervisor's affair from now on, the door's path included, and the
+ * caller's descriptors are for exec to close; or -errno.
+ */
+int supervise_start(const struct supervise *supervise);

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# What the scripts of tests/runtime share, on top of lib.sh: bundles, and containers of
+# graft-runtime over BACKEND (runc or crun) in "the host" of the test.
+#
+#	root's network
+#	+-- "the host"			enter_host's: $HOST4, /run with runtimes' state in it
+#	    |   graft-runtime, supervisors
+#	    +-- container		namespaces of its own; its root holds `inside` alone
+#
+# Cgroups are in the real hierarchies, by names of their own, and go with `delete`.
+#
+# Environment: RUNTIME, INSIDE: the binaries under test.
+
+need_containers()
+{
+	[ "$GRAFT_TEST_CAPABLE" = root ] || skip "containers take root"
+	need "$BACKEND" python3
+	RUNTIME=${RUNTIME-$SOURCE_DIR/build/src/runtime/graft-runtime}
+	INSIDE=${INSIDE-$SOURCE_DIR/build/tests/runtime/inside}
+	PROFILE=$SOURCE_DIR/tests/runtime/docker_profile.json
+	STATE=$T/state
+	MARK=grt$RANDOM$RANDOM
+	CONTAINERS=()
+	mkdir -p "$T/root" "$T/policies"
+	echo "policies $T/policies
+log $T/runtime.log
+verbose yes" >"$T/runtime.conf"
+	export GRAFT_RUNTIME_CONFIG=$T/runtime.conf GRAFT_RUNTIME_STATE=$STATE
+	export GRAFT_RUNTIME_BACKEND=$BACKEND
+	trap leave_containers EXIT
+	# crun does not know what to do where both versions have controllers.
+	[ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] ||
+		mount -t cgroup2 graft-test /sys/fs/cgroup || skip "no cgroup v2 here"
+}
+
+leave_containers()
+{
+	local status=$? id
+	for id in "${CONTAINERS[@]}"; do
+		"$BACKEND" --root "$T/root" delete -f "$id" >/dev/null 2>&1
+	done
+	(exit "$status")
+	leave_host
+}
+
+# bundle ID [OPTION...] -- PROGRAM...: options are those of bundle.py
+bundle()
+{
+	local id=$1
+	shift
+	mkdir -p "$T/$id/rootfs/proc" "$T/$id/rootfs/tmp"
+	cp "$INSIDE" "$T/$id/rootfs/inside"
+	chmod 755 "$T/$id/rootfs/inside"
+	"$PYTHON" "$SOURCE_DIR/tests/runtime/bundle.py" "$T/$id" --cgroup "/$MARK-$id" "$@" ||
+		die "cannot make a bundle"
+	cp -p "$T/$id/config.json" "$T/$id/was.json"
+	CONTAINERS+=("$id")
+}
+
+runtime()
+{
+	"$RUNTIME" --root "$T/root" "$@"
+}
+
+# up ID: creates and starts it, output in $T/ID.log
+up()
+{
+	: >"$T/$1.log"
+	runtime create --bundle "$T/$1" --pid-file "$T/$1.pid" "$1" </dev/null \
+		>>"$T/$1.log" 2>&1 || return 1
+	runtime start "$1" >>"$T/$1.log" 2>&1 || return 1
+}
+
+# The first process of container ID, as the host numbers it.
+first_of()
+{
+	cat "$T/$1.pid"
+}
+
+# Supervisors that are there.
+supervisors()
+{
+	pgrep -x graft-container
+}
+
+helpers()
+{
+	pgrep -x graft-netns
+}
+
+# Of one container: it listens at the socket whose name begins with the id.
+supervisor_of()
+{
+	supervisors
+}
+
+nothing_left() # ID...: no process, no socket, no name beside config.json
+{
+	local id
+	[ -z "$(supervisors)$(helpers)" ] || return 1
+	[ -z "$(find "$STATE" -type s 2>/dev/null)" ] || return 1
+	for id; do
+		[ ! -e "$T/$id/.config.json.graft" ] || return 1
+		[ ! -e "$T/root/$id" ] || return 1
+	done
+}
+
+is_unchanged() # ID: config.json is the very file it was
+{
+	cmp "$T/$1/config.json" "$T/$1/was.json"
+}
+
+down() # ID: deletes it
+{
+	runtime delete -f "$1"
+}
+
+log_has() # ID TEXT
+{
+	grep -q -- "$2" "$T/$1.log"
+}
+
+# A server of the host's that says one line to each.
+host_server() # NAME PORT [ADDRESS]
+{
+	spawn "$1" "$PYTHON" -c '
+import socket, sys
+server = socket.create_server((sys.argv[2], int(sys.argv[1])))
+while True:
+    client, _ = server.accept()
+    client.sendall(b"the host says hello\n")
+    client.close()
+' "$2" "${3-$HOST4}"
+	wait_for_listener "$1" "$2"
+}
+
+get() # ADDRESS PORT: from the host's side
+{
+	timeout 10 "$PYTHON" -c '
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as s:
+    print(s.recv(100).decode(), end="")
+' "$1" "$2"
+}
