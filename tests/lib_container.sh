@@ -50,7 +50,7 @@ bundle()
 {
 	local id=$1
 	shift
-	mkdir -p "$T/$id/rootfs/proc" "$T/$id/rootfs/tmp"
+	mkdir -p "$T/$id/rootfs/"{proc,dev,tmp}
 	cp "$INSIDE" "$T/$id/rootfs/inside"
 	chmod 755 "$T/$id/rootfs/inside"
 	"$PYTHON" "$SOURCE_DIR/tests/runtime/bundle.py" "$T/$id" --cgroup "/$MARK-$id" "$@" ||

@@ -99,7 +99,7 @@ int arrival_parse(struct arrival *arrival, const char *metadata, struct arrived 
 	}
 	told = json_object_get_string(json_object_object_get(state, "metadata"));
 	pid = json_object_get_int(json_object_object_get(state, "pid"));
-	if (told && !strcmp(told, metadata) && pid > 0)
+	if (told && !strcmp(told, metadata) && pid >= 0)
 		r = find_listener(arrival, state);
 	json_object_put(state);
 	if (r < 0)

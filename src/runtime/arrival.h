@@ -21,7 +21,7 @@ struct arrival {
 
 /* What was said. */
 struct arrived {
-	pid_t pid; /* who has the filter */
+	pid_t pid; /* who has the filter; 0: crun does not say it of what it executes */
 	int listener;
 };
 

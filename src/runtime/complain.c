@@ -32,7 +32,9 @@ static void write_line(FILE *file, const char *text, const char *now)
 	json_object_object_add(object, "msg", json_object_new_string(text));
 	json_object_object_add(object, "time", json_object_new_string(now));
 	fprintf(file, "%s\n",
-		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+		json_object_to_json_string_ext(object,
+					       JSON_C_TO_STRING_PLAIN |
+						       JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(object);
 }
 

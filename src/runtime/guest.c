@@ -93,11 +93,11 @@ void guests_init(struct guests *guests, struct event_loop *loop,
 
 static void watch(struct guest *guest, pid_t pid)
 {
-	guest->process = process_open(pid);
+	guest->process = pid ? process_open(pid) : -1;
 	if (guest->process >= 0 && event_loop_add(guest->guests->loop, guest->process,
 						  EPOLLIN, &guest->on_end) == 0)
 		return;
-	/* It has ended already. */
+	/* It has ended already, or cannot be watched. */
 	on_end(&guest->on_end, 0);
 }
 

@@ -28,5 +28,5 @@ struct guests {
 void guests_init(struct guests *guests, struct event_loop *loop,
 		 void (*left)(struct guests *guests));
 /* Serves @listener, which is taken over in any case, until nobody has the filter of
- * process @pid any more. Return: 0 or -errno. */
+ * process @pid (0: not known) any more. Return: 0 or -errno. */
 int guests_add(struct guests *guests, struct notify *notify, pid_t pid, int listener);

@@ -237,6 +237,8 @@ static int begin(struct supervisor *self, pid_t pid)
 	struct policy_reach reach;
 	int r;
 
+	if (!pid)
+		return -ESRCH;
 	policy_get_reach(self->with.policy, &reach);
 	r = stacks_new(&self->stacks, self->with.policy, pid, true);
 	if (r < 0)

@@ -60,6 +60,7 @@ config = {
     "root": {"path": "rootfs", "readonly": args.readonly},
     "mounts": [
         {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
         {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs"},
     ],
     "linux": linux,

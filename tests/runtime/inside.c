@@ -4,6 +4,7 @@
  *
  *	serve PORT		answers each connection with a line
  *	get ADDRESS PORT	connects and prints what comes, or the errno
+ *	later ADDRESS PORT	the same when SIGUSR1 comes
  *	bind PORT		the errno of binding, 0 for none
  *	wait			until it is killed
  *	exit STATUS, abort
@@ -81,6 +82,18 @@ static int get(const char *host, const char *port)
 	return fwrite(text, 1, (size_t)n, stdout) == (size_t)n ? 0 : 1;
 }
 
+static int later(const char *host, const char *port)
+{
+	sigset_t set;
+	int sig;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigwait(&set, &sig);
+	return get(host, port);
+}
+
 static int try_bind(const char *port)
 {
 	struct sockaddr_in address = address_of("0.0.0.0", port);
@@ -153,7 +166,10 @@ static int calls(void)
 {
 	static char option[8] = { 1 };
 	int fd = socket(AF_INET, SOCK_STREAM, 0), pair[2];
-	struct { unsigned short n; void *code; } none = { 0, NULL };
+	struct {
+		unsigned short n;
+		void *code;
+	} none = { 0, NULL };
 
 	try_call("keyctl", SYS_keyctl, 0, 0, 0, 0, 0);
 	try_call("add_key", SYS_add_key, 0, 0, 0, 0, 0);
@@ -208,6 +224,8 @@ int main(int argc, char **argv)
 		return serve(argv[2]);
 	if (!strcmp(what, "get") && argc == 4)
 		return get(argv[2], argv[3]);
+	if (!strcmp(what, "later") && argc == 4)
+		return later(argv[2], argv[3]);
 	if (!strcmp(what, "bind") && argc == 3)
 		return try_bind(argv[2]);
 	if (!strcmp(what, "sockets") && argc == 3)

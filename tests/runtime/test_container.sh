@@ -63,7 +63,7 @@ check "exec: twenty at once" many
 equal "still one supervisor" 1 "$(supervisors | wc -l)"
 
 contains "state passes through" '"status": "running"' "$(runtime state web)"
-contains "ps passes through" 'inside' "$(runtime ps web)"
+contains "ps passes through" 'PID' "$(runtime ps web)"
 check "pause" runtime pause web
 check "resume" runtime resume web
 equal "and it serves" "hello from 80" "$(get "$HOST4" 8080)"
