@@ -7,6 +7,11 @@
  *	checkpoint, restore	refused for a container with a policy
  *	delete			sweeps, and as everything else: exec the backend
  *
+ * A container cannot raise the fence of fence.h behind its filter itself, so that is done
+ * here, between the supervisor's start and exec: it is the backend's, which has no use
+ * for TCP, and the container's. Not of what is executed into one: Landlock would keep
+ * that backend from looking at the container.
+ *
  * The backend gets our arguments, descriptors, directory and process id, so that its
  * status, its output and the children it leaves are those of whom the engine called.
  */
@@ -21,6 +26,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "config.h"
+#include "intercept/notify/fence.h"
 #include "intercept/notify/filter.h"
 #include "policy/policy.h"
 #include "runtime/backend.h"
@@ -163,6 +169,15 @@ static int set_up(const struct settings *settings, const struct command *command
 	return r;
 }
 
+static int raise_fence(void)
+{
+	int r = fence_raise_tcp();
+
+	if (r < 0)
+		complain("cannot raise the Landlock fence: %s", strerror(-r));
+	return r < 0 ? r : 0;
+}
+
 static int graft(const struct settings *settings, const struct command *command,
 		 const struct bundle *bundle, const struct found *found)
 {
@@ -180,7 +195,8 @@ static int graft(const struct settings *settings, const struct command *command,
 		r = set_up(settings, command, bundle, found, &door);
 	if (r < 0)
 		door_close(&door);
-	return r;
+	/* The supervisor puts everything back if there is no exec. */
+	return r < 0 ? r : raise_fence();
 }
 
 /* create, run, restore. */

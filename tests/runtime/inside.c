@@ -5,6 +5,8 @@
  *	serve PORT		answers each connection with a line
  *	get ADDRESS PORT	connects and prints what comes, or the errno
  *	later ADDRESS PORT	the same when SIGUSR1 comes
+ *	race ADDRESS PORT	tries to have the kernel connect there by changing descriptor and
+ *				address while a call is looked at: "held" or "reached"
  *	bind PORT		the errno of binding, 0 for none
  *	wait			until it is killed
  *	exit STATUS, abort
@@ -16,8 +18,10 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,6 +98,55 @@ static int later(const char *host, const char *port)
 	return get(host, port);
 }
 
+/* A UNIX socket and a TCP one take turns under one number, and so do their addresses. */
+static struct {
+	int number, tcp, local;
+	volatile int is_over;
+	struct sockaddr_in there;
+	union {
+		struct sockaddr_in v4;
+		struct sockaddr_un un;
+	} name;
+} swap;
+
+static void *swapper(void *argument)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX, .sun_path = "/tmp/none" };
+
+	while (!swap.is_over) {
+		dup2(swap.local, swap.number);
+		memcpy(&swap.name, &un, 16);
+		sched_yield();
+		memcpy(&swap.name, &swap.there, 16);
+		dup2(swap.tcp, swap.number);
+		sched_yield();
+	}
+	return argument;
+}
+
+static int race(const char *host, const char *port)
+{
+	struct sockaddr_in peer;
+	socklen_t size = sizeof(peer);
+	bool reached = false;
+	pthread_t thread;
+
+	swap.there = address_of(host, port);
+	swap.tcp = socket(AF_INET, SOCK_STREAM, 0);
+	swap.local = socket(AF_UNIX, SOCK_STREAM, 0);
+	swap.number = dup(swap.local);
+	pthread_create(&thread, NULL, swapper, NULL);
+	for (int i = 0; i < 20000 && !reached; i++) {
+		connect(swap.number, (struct sockaddr *)&swap.name, sizeof(swap.name.un));
+		reached = getpeername(swap.tcp, (struct sockaddr *)&peer, &size) == 0;
+		size = sizeof(peer);
+	}
+	swap.is_over = 1;
+	pthread_join(thread, NULL);
+	puts(reached ? "reached" : "held");
+	return 0;
+}
+
 static int try_bind(const char *port)
 {
 	struct sockaddr_in address = address_of("0.0.0.0", port);
@@ -153,7 +206,12 @@ static void try_call(const char *name, long nr, long a, long b, long c, long d, 
 	int status;
 
 	if (pid == 0) {
-		say_call(name, syscall(nr, a, b, c, d, e));
+		pid_t self = getpid();
+		long result = syscall(nr, a, b, c, d, e);
+
+		/* Not in one that the call made. */
+		if (getpid() == self)
+			say_call(name, result);
 		_exit(0);
 	}
 	waitpid(pid, &status, 0);
@@ -226,6 +284,8 @@ int main(int argc, char **argv)
 		return get(argv[2], argv[3]);
 	if (!strcmp(what, "later") && argc == 4)
 		return later(argv[2], argv[3]);
+	if (!strcmp(what, "race") && argc == 4)
+		return race(argv[2], argv[3]);
 	if (!strcmp(what, "bind") && argc == 3)
 		return try_bind(argv[2]);
 	if (!strcmp(what, "sockets") && argc == 3)

@@ -72,4 +72,18 @@ graft:seccomp-listener EBUSY" \
 done
 contains "the profile denied something at all" 'keyctl EPERM' "$(cat "$T/plain.calls")"
 check "nothing is left" within 10 nothing_left plain grafted
+
+# The container's default is the host's stack, so that there is a TCP socket of the host's
+# to put in the place of a UNIX one while that is looked at.
+name="a descriptor and an address that change do not lead to a denied one"
+host_server raced 9003
+bundle race --annotation "graft.rule.1=connect any $HOST4:9003 = deny" \
+	--annotation 'graft.rule.2=connect any 0.0.0.0/0 = host' --seccomp "$PROFILE" -- \
+	/inside race "$HOST4" 9003
+if "$GRAFT" doctor | grep -q 'fences TCP in'; then
+	equal "$name" held "$(runtime run --bundle "$T/race" race)"
+else
+	skip_point "$name" "this kernel has no Landlock network rules"
+fi
+check "nothing is left" within 10 nothing_left race
 finish

@@ -29,9 +29,9 @@ stays() # NAME PORT ID OPTION...: has no policy
 {
 	local name=$1 port=$2 id=$3
 	shift 3
-	bundle "$id" "$@" -- /inside serve 80
+	bundle "$id" --cap CAP_NET_BIND_SERVICE "$@" -- /inside serve 80
 	check "$name: it starts" up "$id" || return
-	within 10 log_has "$id" listening
+	check "$name: it listens" within 10 log_has "$id" listening
 	check "$name: it is not reached" bash -c "! exec 3<>/dev/tcp/$HOST4/$port"
 	check "$name: it has no supervisor" nothing_left
 	down "$id"

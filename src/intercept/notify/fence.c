@@ -31,6 +31,8 @@
 #define LANDLOCK_ABI_NETWORK 4
 #define LANDLOCK_ABI_SCOPES  6
 
+#define TCP_NAMES (LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP)
+
 /* struct landlock_ruleset_attr as of ABI 6; older headers lack the last members. */
 struct fence_ruleset {
 	uint64_t handled_access_fs;
@@ -46,28 +48,35 @@ int fence_abi(void)
 	return abi < 0 ? 0 : (int)abi;
 }
 
-int fence_raise(bool may_name)
+static int restrict_self(uint64_t access, uint64_t scopes)
 {
-	struct fence_ruleset rules = {
-		.handled_access_net =
-			LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP,
-	};
-	size_t size = offsetof(struct fence_ruleset, scoped);
+	const struct fence_ruleset rules = { .handled_access_net = access,
+					     .scoped = scopes };
+	size_t size = scopes ? sizeof(rules) : offsetof(struct fence_ruleset, scoped);
 	_cleanup_fd_ int ruleset = -1;
-	int abi = fence_abi();
 
-	if (abi < (may_name ? LANDLOCK_ABI_SCOPES : LANDLOCK_ABI_NETWORK))
-		return FENCE_E_UNAVAILABLE;
-	if (may_name)
-		rules.handled_access_net = 0;
-	if (abi >= LANDLOCK_ABI_SCOPES) {
-		rules.scoped = LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET;
-		size = sizeof(rules);
-	}
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &rules, size, 0);
 	if (ruleset < 0)
 		return -errno;
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return -errno;
 	return 0;
+}
+
+int fence_raise(bool may_name)
+{
+	int abi = fence_abi();
+
+	if (abi < (may_name ? LANDLOCK_ABI_SCOPES : LANDLOCK_ABI_NETWORK))
+		return FENCE_E_UNAVAILABLE;
+	return restrict_self(may_name ? 0 : TCP_NAMES,
+			     abi >= LANDLOCK_ABI_SCOPES
+				     ? LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+				     : 0);
+}
+
+int fence_raise_tcp(void)
+{
+	return fence_abi() < LANDLOCK_ABI_NETWORK ? FENCE_E_UNAVAILABLE
+						  : restrict_self(TCP_NAMES, 0);
 }

@@ -13,5 +13,8 @@
 #define FENCE_E_UNAVAILABLE 1
 int fence_raise(bool may_name);
 
+/* The same for TCP alone, for a process that has CAP_SYS_ADMIN, or no_new_privs set. */
+int fence_raise_tcp(void);
+
 /* The Landlock ABI of this kernel; 0 when there is none. */
 int fence_abi(void);
