@@ -27,8 +27,8 @@ struct arrived {
 
 void arrival_init(struct arrival *arrival);
 void arrival_deinit(struct arrival *arrival);
-/* Reads what has come over @via, which does not block. Return: 1: that was all, 0: more is
- * to come, -errno. */
+/* Reads what has come over @via, which does not block. Return: 1: that was all, 0: more
+ * is to come, -errno. */
 int arrival_read(struct arrival *arrival, int via);
 /* Return: 0, ret->listener is the caller's; -EPROTO: it is not what it should be, or not
  * for @metadata. */

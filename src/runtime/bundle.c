@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Engines and hooks read the file that they wrote, and tools compare it, so everything
- * but the profile stays byte for byte: the place of linux.seccomp is looked for in the text,
- * which json-c has found to be JSON before, and the result is read once more and compared.
+ * but the profile stays byte for byte: the place of linux.seccomp is looked for in the
+ * text, which json-c has found to be JSON before, and the result is read once more and
+ * compared.
  *
  * Runtimes read the file once, when they create the container, and keep what they need.
  * Then it is put back: the very file, with its times and owner, for it was only given

@@ -32,8 +32,8 @@ int bundle_edit(const struct bundle *bundle, struct json_object *profile, char *
 		size_t *ret_size);
 
 /*
- * Puts @text in the place of the file, which is kept beside it with whatever it has besides
- * its text. Return: 0, or -errno after one line.
+ * Puts @text in the place of the file, which is kept beside it with whatever it has
+ * besides its text. Return: 0, or -errno after one line.
  */
 int bundle_swap(const struct bundle *bundle, const char *text, size_t size);
 /* Puts the file kept by bundle_swap() back, if there is one. */

@@ -12,10 +12,10 @@
  *	allow connect	->	notify connect, length >= 16
  *				allow  connect, length < 16
  *
- * There is no "not equal under a mask", and arguments that the kernel takes as int have an
- * upper half that is the program's to fill. So where single values are looked for, the
- * argument is cut by bits, as few as tell the values looked for from those that should
- * pass untrapped:
+ * There is no "not equal under a mask", and arguments that the kernel takes as int have
+ * an upper half that is the program's to fill. So where single values are looked for,
+ * the argument is cut by bits, as few as tell the values looked for from those that
+ * should pass untrapped:
  *
  *	socket(AF_INET = 00010, AF_GRAFT = 00100, AF_INET6 = 01010; AF_UNIX = 00001)
  *		...0 notify	...1 allow
@@ -202,9 +202,10 @@ static void cells_listen(struct cells *cells, unsigned int traps,
 
 /*
  * A name shorter than an AF_INET address is none to the sockets we look after. By the
- * pointer it cannot be told, of which libseccomp compares but a half where it compiles for
- * x32. Without datagrams to look after: those that open a connection, and those whose name
- * has the length of a struct sockaddr_gr (18 = 10010, where others have 16, 28 or 110).
+ * pointer it cannot be told, of which libseccomp compares but a half where it compiles
+ * for x32. Without datagrams to look after: those that open a connection, and those
+ * whose name has the length of a struct sockaddr_gr (18 = 10010, where others have 16,
+ * 28 or 110).
  */
 static void cells_sendto(struct cells *cells, unsigned int traps,
 			 const struct values *apart)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What runc 1.1 and crun 1.8 accept, and what engines pass: `--root DIR --log FILE
- * --log-format json create --bundle DIR --pid-file FILE ID`. An option that is not known is
- * taken for one without a value; those with one that come after the command do no harm
- * if so, for the id is the last word.
+ * --log-format json create --bundle DIR --pid-file FILE ID`. An option that is not
+ * known is taken for one without a value; those with one that come after the command do
+ * no harm if so, for the id is the last word.
  */
 #include <stddef.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The policy of a container, from what its config.json says and the administrator's files.
- * docs/containers.md says what engines put there.
+ * The policy of a container, from what its config.json says and the administrator's
+ * files. docs/containers.md says what engines put there.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  *	arrives	     ->	its first process is watched (pidfd)
- *	that ends    ->	the listener is watched for its hang-up: others may have the filter
- *	it hangs up  ->	notify_leave(), again every NOTIFY_TICK_MS until its threads are gone
+ *	that ends    ->	the listener is watched for its hang-up: others may have it
+ *	it hangs up  ->	notify_leave(), again every NOTIFY_TICK_MS until it is gone
  *
  * Not the listener from the first: each look of epoll at it costs every call a little.
  */

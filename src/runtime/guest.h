@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Inside the supervisor: those of the container whose calls it answers. Its first process
- * is one, with all that descend from it; each process executed into it is another. A guest
- * is a seccomp listener; it is over when the listener hangs up.
+ * Inside the supervisor: those of the container whose calls it answers. Its first
+ * process is one, with all that descend from it; each process executed into it is
+ * another. A guest is a seccomp listener; it is over when the listener hangs up.
  */
 #pragma once
 

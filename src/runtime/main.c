@@ -3,7 +3,7 @@
  * graft-runtime: an OCI runtime around another one.
  *
  *	create, run		policy? no: exec the backend
- *				yes: listener into the profile, supervisor, exec the backend
+ *				yes: a listener, a supervisor, exec the backend
  *	checkpoint, restore	refused for a container with a policy
  *	delete			sweeps, and as everything else: exec the backend
  *

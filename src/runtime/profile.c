@@ -2,18 +2,19 @@
 /*
  * Theory of operation
  *
- * For each call that cell.c knows, the profile's rules are read as runtimes and libseccomp
- * read them:
+ * For each call that cell.c knows, the profile's rules are read as runtimes and
+ * libseccomp read them:
  *
  *  - a rule with the action that is the default anyway is no rule;
  *  - an unconditional rule beats all others for that call, the first such rule counts;
- *  - several conditions on one argument are alternatives, on different ones all must hold.
+ *  - several conditions on one argument are alternatives, on different ones all must
+ *    hold.
  *
  * Then
  *
  *	unconditional, denies		stays
  *	unconditional, lets		is replaced by the call's cells
- *	conditional, lets		is replaced by what it has in common with each cell
+ *	conditional, lets		is replaced by what each cell shares with it
  *	conditional, denies		stays; the cells must not overlap with it
  *	no rule, the default lets	gets the cells that do not pass
  *	no rule, the default denies	nothing
@@ -27,206 +28,15 @@
  */
 #include <errno.h>
 #include <json-c/json.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
 #include "base/cleanup.h"
 #include "runtime/cell.h"
 #include "runtime/profile.h"
+#include "runtime/profile_rules.h"
 
-#define ALLOW     "SCMP_ACT_ALLOW"
-#define LOG       "SCMP_ACT_LOG"
-#define NOTIFY    "SCMP_ACT_NOTIFY"
-#define TRACE     "SCMP_ACT_TRACE"
-#define ERRNO     "SCMP_ACT_ERRNO"
-#define WAITING   "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
-#define RULES_MAX 256 /* of one call */
-
-static const char *const op_names[] = {
-	[CELL_EQ] = "SCMP_CMP_EQ",
-	[CELL_NE] = "SCMP_CMP_NE",
-	[CELL_LT] = "SCMP_CMP_LT",
-	[CELL_LE] = "SCMP_CMP_LE",
-	[CELL_GT] = "SCMP_CMP_GT",
-	[CELL_GE] = "SCMP_CMP_GE",
-	[CELL_MASKED] = "SCMP_CMP_MASKED_EQ",
-};
-_Static_assert(ARRAY_SIZE(op_names) == CELL_N_OPS, "an operator has no name");
-
-struct rule {
-	const char *action;
-	int error; /* with ERRNO */
-	bool lets;
-	unsigned int n;
-	struct cell_condition conditions[CELL_CONDITIONS_MAX];
-};
-
-/* What a profile says of one call. */
-struct said {
-	struct rule rules[RULES_MAX];
-	size_t n;
-	const struct rule *always; /* the unconditional one; or NULL */
-};
-
-struct work {
-	const struct profile_wish *wish;
-	const char *fallback; /* defaultAction */
-	bool fallback_lets;
-	int fallback_errno;
-	struct json_object *from, *to; /* syscalls */
-	struct json_object *first;     /* what is to stand in front of them */
-	char *why;
-};
-
-static int refuse(struct work *work, const char *format, const char *what)
-{
-	/* The format is one of this file's. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	snprintf(work->why, PROFILE_WHY_SIZE, format, what);
-#pragma GCC diagnostic pop
-	return -EINVAL;
-}
-
-static const char *text_of(struct json_object *object, const char *key)
-{
-	struct json_object *value = json_object_object_get(object, key);
-
-	return json_object_is_type(value, json_type_string)
-		       ? json_object_get_string(value)
-		       : "";
-}
-
-static int errno_of(struct json_object *object, const char *key)
-{
-	struct json_object *value = json_object_object_get(object, key);
-
-	return value ? json_object_get_int(value) : EPERM;
-}
-
-static bool action_lets(const char *action)
-{
-	return !strcmp(action, ALLOW) || !strcmp(action, LOG);
-}
-
-/* --- reading --- */
-
-static int read_condition(struct work *work, struct json_object *from,
-			  struct cell_condition *ret)
-{
-	const char *op = text_of(from, "op");
-
-	ret->index =
-		(unsigned int)json_object_get_int(json_object_object_get(from, "index"));
-	ret->value = json_object_get_uint64(json_object_object_get(from, "value"));
-	ret->value_two = json_object_get_uint64(json_object_object_get(from, "valueTwo"));
-	if (ret->index >= CELL_CONDITIONS_MAX)
-		return refuse(work, "a condition is on an argument that no call has", "");
-	for (ret->op = 0; ret->op < CELL_N_OPS; ret->op++)
-		if (!strcmp(op_names[ret->op], op))
-			return 0;
-	return refuse(work, "the operator '%s' is not known", op);
-}
-
-static int add_rule(struct work *work, struct said *said, const struct rule *rule)
-{
-	if (said->n == RULES_MAX)
-		return refuse(work, "there are too many rules for one call", "");
-	said->rules[said->n++] = *rule;
-	return 0;
-}
-
-/* Several conditions on one argument: each is a rule. */
-static int add_alternatives(struct work *work, struct said *said, const struct rule *rule)
-{
-	struct rule one = *rule;
-	int r = 0;
-
-	one.n = 1;
-	for (unsigned int i = 0; r == 0 && i < rule->n; i++) {
-		one.conditions[0] = rule->conditions[i];
-		r = add_rule(work, said, &one);
-	}
-	return r;
-}
-
-static int read_rule(struct work *work, struct said *said, struct json_object *entry,
-		     const char *action)
-{
-	struct json_object *args = json_object_object_get(entry, "args");
-	size_t n = json_object_is_type(args, json_type_array)
-			   ? json_object_array_length(args)
-			   : 0;
-	struct rule rule = { .action = action,
-			     .error = errno_of(entry, "errnoRet"),
-			     .lets = action_lets(action) };
-	unsigned int seen = 0;
-	bool repeats = false;
-
-	if (n > CELL_CONDITIONS_MAX)
-		return refuse(work,
-			      "a rule has more conditions than calls have arguments", "");
-	for (rule.n = 0; rule.n < n; rule.n++) {
-		struct cell_condition *c = &rule.conditions[rule.n];
-		int r = read_condition(work, json_object_array_get_idx(args, rule.n), c);
-
-		if (r < 0)
-			return r;
-		repeats |= (seen & 1u << c->index) != 0;
-		seen |= 1u << c->index;
-	}
-	return repeats ? add_alternatives(work, said, &rule)
-		       : add_rule(work, said, &rule);
-}
-
-static bool names_call(struct json_object *entry, const char *call)
-{
-	struct json_object *names = json_object_object_get(entry, "names");
-	size_t n = json_object_is_type(names, json_type_array)
-			   ? json_object_array_length(names)
-			   : 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const char *name =
-			json_object_get_string(json_object_array_get_idx(names, i));
-
-		if (name && !strcmp(name, call))
-			return true;
-	}
-	return false;
-}
-
-static bool is_fallback(const struct work *work, struct json_object *entry,
-			const char *action)
-{
-	return !strcmp(action, work->fallback) &&
-	       (strcmp(action, ERRNO) != 0 ||
-		errno_of(entry, "errnoRet") == work->fallback_errno);
-}
-
-static int read_call(struct work *work, const char *call, struct said *ret)
-{
-	size_t n = json_object_array_length(work->from);
-	int r = 0;
-
-	ret->n = 0;
-	ret->always = NULL;
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		struct json_object *entry = json_object_array_get_idx(work->from, i);
-		const char *action = text_of(entry, "action");
-
-		if (!names_call(entry, call) || is_fallback(work, entry, action))
-			continue;
-		if (!strcmp(action, TRACE))
-			return refuse(work, "it leaves %s() to a tracer", call);
-		r = read_rule(work, ret, entry, action);
-	}
-	for (size_t i = 0; i < ret->n && !ret->always; i++)
-		if (!ret->rules[i].n)
-			ret->always = &ret->rules[i];
-	return r;
-}
+#define WAITING "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
 
 /* --- writing --- */
 
@@ -257,7 +67,7 @@ static int write_condition(struct json_object *args, const struct cell_condition
 		r = put(arg, "value", json_object_new_uint64(c->value));
 	if (r == 0 && c->op == CELL_MASKED)
 		r = put(arg, "valueTwo", json_object_new_uint64(c->value_two));
-	return r < 0 ? r : put(arg, "op", json_object_new_string(op_names[c->op]));
+	return r < 0 ? r : put(arg, "op", json_object_new_string(profile_op_name(c->op)));
 }
 
 /* @error is for ERRNO. */
@@ -367,10 +177,11 @@ static int write_default(struct work *work, const char *call, const struct said 
 		for (size_t j = 0; j < said->n; j++)
 			if (!said->rules[j].lets &&
 			    common(&said->rules[j], cell, &both) != CELL_NEVER)
-				return refuse(work,
-					      "what it denies of %s() overlaps with what "
-					      "is to be judged",
-					      call);
+				return profile_refuse(
+					work,
+					"what it denies of %s() overlaps with what "
+					"is to be judged",
+					call);
 		r = write_rule(work, call, cell_action(cell, work->fallback), ENOSYS,
 			       cell->conditions, cell->n);
 	}
@@ -386,8 +197,9 @@ static int write_denials(struct work *work, const char *call, const struct said 
 		denies |= !said->rules[i].lets;
 	}
 	if (lets && denies)
-		return refuse(work, "it both allows and denies %s(), by its arguments",
-			      call);
+		return profile_refuse(work,
+				      "it both allows and denies %s(), by its arguments",
+				      call);
 	return 0;
 }
 
@@ -397,7 +209,7 @@ static int copy_entry(struct work *work, struct json_object *entry,
 {
 	struct json_object *names = json_object_object_get(entry, "names");
 	struct json_object *copy = NULL, *kept;
-	bool lets = action_lets(text_of(entry, "action"));
+	bool lets = profile_lets(profile_text(entry, "action"));
 	size_t n = json_object_is_type(names, json_type_array)
 			   ? json_object_array_length(names)
 			   : 0;
@@ -471,7 +283,7 @@ static int extend_call(struct work *work, size_t index, bool *ret_rewritten)
 	*ret_rewritten = false;
 	if (!said)
 		return -ENOMEM;
-	r = read_call(work, call, said);
+	r = profile_read_call(work, call, said);
 	if (r < 0 || !cells_of(index, work->wish->traps, apart,
 			       excluded(said, apart, ARRAY_SIZE(apart)), &cells))
 		return r;
@@ -534,16 +346,18 @@ static int check(struct work *work, struct json_object *profile)
 {
 	size_t n = json_object_array_length(work->from);
 
-	if (*text_of(profile, "listenerPath"))
-		return refuse(work, "it has a listener of its own: %s",
-			      text_of(profile, "listenerPath"));
+	if (*profile_text(profile, "listenerPath"))
+		return profile_refuse(work, "it has a listener of its own: %s",
+				      profile_text(profile, "listenerPath"));
 	for (size_t i = 0; i < n; i++)
-		if (!strcmp(text_of(json_object_array_get_idx(work->from, i), "action"),
+		if (!strcmp(profile_text(json_object_array_get_idx(work->from, i),
+					 "action"),
 			    NOTIFY))
-			return refuse(work, "it has rules with %s of its own", NOTIFY);
+			return profile_refuse(work, "it has rules with %s of its own",
+					      NOTIFY);
 	if (!strcmp(work->fallback, NOTIFY) || !strcmp(work->fallback, TRACE))
-		return refuse(work, "its default action is %s", work->fallback);
-	return *work->fallback ? 0 : refuse(work, "it has no default action", "");
+		return profile_refuse(work, "its default action is %s", work->fallback);
+	return *work->fallback ? 0 : profile_refuse(work, "it has no default action", "");
 }
 
 /* Without a profile the other ABIs of the machine worked, and go on working. */
@@ -632,9 +446,9 @@ int profile_extend(struct json_object *profile, const struct profile_wish *wish,
 		if (!json_object_is_type(work.from, json_type_array))
 			work.from = none;
 		json_object_get(work.from);
-		work.fallback = text_of(copy, "defaultAction");
-		work.fallback_lets = action_lets(work.fallback);
-		work.fallback_errno = errno_of(copy, "defaultErrnoRet");
+		work.fallback = profile_text(copy, "defaultAction");
+		work.fallback_lets = profile_lets(work.fallback);
+		work.fallback_errno = profile_errno(copy, "defaultErrnoRet");
 		r = check(&work, copy);
 		if (r == 0)
 			r = extend(&work, copy);

@@ -9,8 +9,8 @@
  *	verbose yes|no		and what became of each call
  *
  * GRAFT_RUNTIME_CONFIG names another file, GRAFT_RUNTIME_BACKEND the backend; sockets
- * and notes are in GRAFT_RUNTIME_STATE. All of these are the engine's environment, never the
- * container's.
+ * and notes are in GRAFT_RUNTIME_STATE. All of these are the engine's environment,
+ * never the container's.
  */
 #pragma once
 

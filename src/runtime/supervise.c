@@ -23,8 +23,8 @@
  *	somebody kills it			calls get ENOSYS; the next runtime command
  *						removes its socket
  *
- * Until the first guest comes it is as privileged as the runtime: a helper has to enter the
- * container's namespaces. Then it gives up what it can.
+ * Until the first guest comes it is as privileged as the runtime: a helper has to enter
+ * the container's namespaces. Then it gives up what it can.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,7 @@
 # drivers and what works on any socket, stack/{stack,bound,carry,diag,held}.h; ctl/ asks
 # the broker through broker/client.h, the kernel module by broker/{genl,module_write}.h, and
 # reads the counters of intercept/cgroup/cgroup.h, and what traced.h beside it tells.
-# run/ is where hops are put together, ctl/ the command line above it. A mechanism
+# run/ is where hops are put together, ctl/ and runtime/ the command lines above it. A mechanism
 # (intercept/notify) never sees its sibling.
 set -eu
 . "$(dirname "$0")/lib.sh"
@@ -20,6 +20,7 @@ broker:    broker stack wire policy base
 intercept: uapi intercept stack/stack.h stack/bound.h stack/carry.h stack/diag.h stack/held.h wire policy base
 lib:       lib stack wire policy base graft
 run:       run uapi broker intercept stack wire policy base
+runtime:   runtime run intercept/notify/fence.h intercept/notify/filter.h intercept/notify/notify.h stack wire policy base
 ctl:       ctl broker/client.h broker/genl.h broker/module_write.h intercept/cgroup/cgroup.h intercept/cgroup/traced.h run wire policy base graft
 '
 

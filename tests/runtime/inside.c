@@ -5,12 +5,14 @@
  *	serve PORT		answers each connection with a line
  *	get ADDRESS PORT	connects and prints what comes, or the errno
  *	later ADDRESS PORT	the same when SIGUSR1 comes
- *	race ADDRESS PORT	tries to have the kernel connect there by changing descriptor and
- *				address while a call is looked at: "held" or "reached"
+ *	race ADDRESS PORT	tries to have the kernel connect there by changing the
+ *				descriptor and the address of a call that is looked at:
+ *				"held" or "reached"
  *	bind PORT		the errno of binding, 0 for none
  *	wait			until it is killed
  *	exit STATUS, abort
- *	sockets PATH		a UNIX server and its client, by that path and an abstract name
+ *	sockets PATH		a UNIX server and its client, by that path and by an
+ *				abstract name
  *	calls			one line for each of some system calls: name, errno
  *	echo			standard input to standard output
  */

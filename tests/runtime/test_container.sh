@@ -52,11 +52,12 @@ equal "exec: the status is passed on" 37 $?
 equal "exec: input and output" "over" "$(echo over | runtime exec web /inside echo)"
 many()
 {
-	local i
+	local i pids=()
 	for i in {1..20}; do
-		runtime exec web /inside get "$HOST4" 9000 &
-	done >"$T/many"
-	wait $(jobs -p | grep -vx -e "${PID_OF[told]}" -e "${PID_OF[denied]}" -e "${PID_OF[inner]}")
+		runtime exec web /inside get "$HOST4" 9000 >>"$T/many" &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
 	[ "$(grep -c 'the host says' "$T/many")" = 20 ]
 }
 check "exec: twenty at once" many

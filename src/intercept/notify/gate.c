@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Our filter, run by us: what it would have said of a call that another filter told us of.
+ * Our filter, run by us: what it would have said of a call that another filter told us
+ * of.
  *
  * The code is filter_compile()'s own, and libseccomp makes it of the few instructions
- * below. One that is not among them ends in ENOSYS, as does a program without an end: what
- * is not understood is refused.
+ * below. One that is not among them ends in ENOSYS, as does a program without an end:
+ * what is not understood is refused.
  */
 #include <errno.h>
 #include <linux/filter.h>

@@ -82,8 +82,8 @@ struct listener;
 
 /* Return: 0 or -errno. */
 int notify_new(struct notify **ret, const struct notify_config *config);
-/* Starts answering the calls @fd tells of, which is taken over in either case. @ret, which
- * may be NULL, is for notify_leave(). Return: 0 or -errno. */
+/* Starts answering the calls @fd tells of, which is taken over in either case. @ret,
+ * which may be NULL, is for notify_leave(). Return: 0 or -errno. */
 int notify_listen(struct notify *notify, int fd, struct listener **ret);
 /*
  * Ends a listener that hung up. Return: true when it is gone, its descriptor with it;
