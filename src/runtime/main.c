@@ -8,9 +8,10 @@
  *	delete			sweeps, and as everything else: exec the backend
  *
  * A container cannot raise the fence of fence.h behind its filter itself, so that is done
- * here, between the supervisor's start and exec: it is the backend's, which has no use
- * for TCP, and the container's. Not of what is executed into one: Landlock would keep
- * that backend from looking at the container.
+ * here, between the supervisor's start and exec: it is the backend's, which has no use for
+ * TCP, and the container's. It cannot be raised where Landlock's other half is in the way,
+ * which keeps who is fenced in from looking at processes outside: of what is executed
+ * into a container, and of containers with hooks (Docker's is /proc/PID/exe of dockerd).
  *
  * The backend gets our arguments, descriptors, directory and process id, so that its
  * status, its output and the children it leaves are those of whom the engine called.
@@ -169,10 +170,15 @@ static int set_up(const struct settings *settings, const struct command *command
 	return r;
 }
 
-static int raise_fence(void)
+static int raise_fence(const struct bundle *bundle)
 {
-	int r = fence_raise_tcp();
+	struct json_object *hooks = json_object_object_get(bundle->config, "hooks");
+	int r;
 
+	if (json_object_is_type(hooks, json_type_object) &&
+	    json_object_object_length(hooks))
+		return 0;
+	r = fence_raise_tcp();
 	if (r < 0)
 		complain("cannot raise the Landlock fence: %s", strerror(-r));
 	return r < 0 ? r : 0;
@@ -196,7 +202,7 @@ static int graft(const struct settings *settings, const struct command *command,
 	if (r < 0)
 		door_close(&door);
 	/* The supervisor puts everything back if there is no exec. */
-	return r < 0 ? r : raise_fence();
+	return r < 0 ? r : raise_fence(bundle);
 }
 
 /* create, run, restore. */

@@ -1,0 +1,103 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# docker run --runtime=graft, with a dockerd of the test's own: its data, sockets and
+# networks are "the host's" of lib.sh and go with it.
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib_container.sh"
+BACKEND=${BACKEND-runc}
+DOCKER=${DOCKER-/usr/bin/docker}
+enter_host "$@"
+need dockerd containerd
+[ -x "$DOCKER" ] || skip "no docker at $DOCKER"
+need_containers
+LIMIT=60
+
+GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
+echo "{\"runtimes\": {\"graft\": {\"path\": \"$RUNTIME\"}}}" >"$T/daemon.json"
+export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
+spawn dockerd dockerd --config-file "$T/daemon.json" --host "$DOCKER_HOST" \
+	--data-root "$T/data" --exec-root "$T/exec" --pidfile "$T/dockerd.pid" \
+	--iptables=false --ip6tables=false --bridge=none --storage-driver=vfs \
+	--default-ulimit nofile=1024:1024
+await dockerd "$DOCKER" version || finish
+mkdir -p /run/graft "$T/graftd"
+spawn graftd "$GRAFTD" --foreground --socket /run/graft/graftd.sock --state "$T/graftd"
+await graftd test -S /run/graft/graftd.sock || finish
+"$GRAFT" add ep-web type ipv4 addr "$HOST4" port 8080
+"$GRAFT" add ep-told type ipv4 addr "$HOST4" port 9000
+
+mkdir -p "$T/image/tmp"
+cp "$INSIDE" "$T/image/inside"
+tar -C "$T/image" -c . | "$DOCKER" import - graft-test >/dev/null || die "no image"
+host_server told 9000
+host_server denied 9001
+
+graft_run() # OPTION... -- ARGUMENT...
+{
+	"$DOCKER" run --runtime=graft --net none "$@"
+}
+
+quiet() # no container's supervisor is there
+{
+	[ -z "$(supervisors)$(helpers)" ] && [ -z "$(find "$STATE" -type s 2>/dev/null)" ]
+}
+
+PAIRS=(-e "GRAFT_CONV_PAIRS=0.0.0.0:80=ep-web $HOST4:9000=ep-told")
+check "docker run --runtime=graft" graft_run -d --name web "${PAIRS[@]}" graft-test \
+	/inside serve 80
+log_says() { "$DOCKER" logs "$1" 2>&1 | grep -q "$2"; }
+check "docker logs" within 20 log_says web listening
+equal "it is reached at the endpoint's address" "hello from 80" "$(get "$HOST4" 8080)"
+contains "graft ps knows it" "$("$DOCKER" inspect -f '{{.Id}}' web | cut -c1-8)" "$("$GRAFT" ps)"
+equal "docker exec: a host server by name" "the host says hello" \
+	"$("$DOCKER" exec web /inside get "$HOST4" 9000)"
+equal "docker exec: an address without a rule" "connect: ENETUNREACH" \
+	"$("$DOCKER" exec web /inside get "$HOST4" 9001)"
+check "docker restart" "$DOCKER" restart -t 1 web
+check "docker logs" within 20 log_says web listening
+check "it is reached again" within 20 get "$HOST4" 8080
+equal "one supervisor" 1 "$(supervisors | wc -l)"
+check "docker pause" "$DOCKER" pause web
+check "docker unpause" "$DOCKER" unpause web
+check "docker stop" "$DOCKER" stop -t 1 web
+check "nothing is left" within 10 quiet
+check "docker start" "$DOCKER" start web
+check "it is reached again" within 20 get "$HOST4" 8080
+kill -KILL "$("$DOCKER" inspect -f '{{.State.Pid}}' web)"
+check "container killed: nothing is left" within 10 quiet
+check "docker start" "$DOCKER" start web
+check "it is reached again" within 20 get "$HOST4" 8080
+kill -KILL "$(supervisors)"
+equal "supervisor killed: the socket it has works on" "hello from 80" "$(get "$HOST4" 8080)"
+check "docker rm -f" "$DOCKER" rm -f web
+check "nothing is left" within 10 quiet
+
+equal "run: status" 37 "$(graft_run --rm "${PAIRS[@]}" graft-test /inside exit 37; echo $?)"
+equal "run: output" "the host says hello" \
+	"$(graft_run --rm "${PAIRS[@]}" graft-test /inside get "$HOST4" 9000)"
+equal "run: no capability, read-only, no new privileges" "the host says hello" \
+	"$(graft_run --rm "${PAIRS[@]}" --cap-drop ALL --read-only \
+		--security-opt no-new-privileges graft-test /inside get "$HOST4" 9000)"
+equal "run: seccomp=unconfined" "the host says hello" \
+	"$(graft_run --rm "${PAIRS[@]}" --security-opt seccomp=unconfined graft-test \
+		/inside get "$HOST4" 9000)"
+output=$(graft_run --rm "${PAIRS[@]}" --cap-add NET_ADMIN graft-test /inside exit 0 2>&1)
+equal "run: CAP_NET_ADMIN is refused" 125 $?
+contains "and docker says why" 'must not have CAP_NET_ADMIN' "$output"
+equal "run: no policy" "connect: ENETUNREACH" \
+	"$(graft_run --rm graft-test /inside get "$HOST4" 9000)"
+
+# Docker's own default profile, from its own hand.
+calls()
+{
+	"$DOCKER" run --rm --net none "$@" /inside calls
+}
+calls graft-test >"$T/plain.calls"
+calls --runtime=graft "${PAIRS[@]}" graft-test >"$T/grafted.calls"
+contains "the profile denies something" 'keyctl EPERM' "$(cat "$T/plain.calls")"
+equal "its default profile denies what it denied" "$(grep -v '^graft:\|^clone3' "$T/plain.calls")" \
+	"$(grep -v '^graft:\|^clone3' "$T/grafted.calls")"
+check "nothing is left" within 10 quiet
+check "no container is left" test -z "$("$DOCKER" ps -aq)"
+finish
