@@ -31,4 +31,7 @@ int command_detach(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_trace(int argc, char **argv);
 int command_revoke(int argc, char **argv);
+int command_install(int argc, char **argv);
+int command_uninstall(int argc, char **argv);
+int command_status(int argc, char **argv);
 int command_help(int argc, char **argv);

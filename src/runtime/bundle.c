@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "base/json_text.h"
 #include "runtime/bundle.h"
 #include "runtime/complain.h"
 
@@ -135,96 +136,7 @@ void bundle_release(struct bundle *bundle)
 	bundle->directory = fd_close(bundle->directory);
 }
 
-/* --- the place in the text --- */
-
-/* The text is JSON, so strings end and brackets match. */
-static const char *skip_blanks(const char *at)
-{
-	return at + strspn(at, " \t\r\n");
-}
-
-static const char *skip_string(const char *at)
-{
-	for (at++; *at && *at != '"'; at++)
-		if (*at == '\\' && at[1])
-			at++;
-	return *at ? at + 1 : at;
-}
-
-static const char *skip_value(const char *at)
-{
-	int depth = 0;
-
-	if (*at == '"')
-		return skip_string(at);
-	if (*at != '{' && *at != '[')
-		return at + strcspn(at, ",]} \t\r\n");
-	while (*at) {
-		if (*at == '"') {
-			at = skip_string(at);
-			continue;
-		}
-		if (*at == '{' || *at == '[')
-			depth++;
-		else if ((*at == '}' || *at == ']') && --depth == 0)
-			return at + 1;
-		at++;
-	}
-	return at;
-}
-
-struct span {
-	const char *start, *end; /* NULL: there is none */
-};
-
-/* The value of member @key of the object at @at; of several the last, as parsers do. */
-static struct span find_member(const char *at, const char *key)
-{
-	struct span found = { NULL, NULL };
-	size_t size = strlen(key);
-
-	at = skip_blanks(at + 1);
-	while (*at == '"') {
-		const char *name = at + 1, *name_end = skip_string(at), *value;
-
-		value = skip_blanks(name_end);
-		if (*value != ':')
-			break;
-		value = skip_blanks(value + 1);
-		at = skip_value(value);
-		if ((size_t)(name_end - 1 - name) == size && !memcmp(name, key, size))
-			found = (struct span){ value, at };
-		at = skip_blanks(at);
-		if (*at == ',')
-			at = skip_blanks(at + 1);
-	}
-	return found;
-}
-
-static int put_text(const struct bundle *bundle, struct span place, const char *before,
-		    const char *json, const char *after, char **ret)
-{
-	int n = asprintf(ret, "%.*s%s%s%s%s", (int)(place.start - bundle->text),
-			 bundle->text, before, json, after, place.end);
-
-	return n < 0 ? -ENOMEM : n;
-}
-
-static int edit(const struct bundle *bundle, const char *json, char **ret)
-{
-	const char *top = skip_blanks(bundle->text);
-	struct span linux_span = find_member(top, "linux"), place;
-	const char *after;
-
-	if (!linux_span.start || *linux_span.start != '{')
-		return -EINVAL;
-	place = find_member(linux_span.start, "seccomp");
-	if (place.start)
-		return put_text(bundle, place, "", json, "", ret);
-	place.start = place.end = linux_span.start + 1;
-	after = *skip_blanks(place.start) == '}' ? "" : ",";
-	return put_text(bundle, place, "\"seccomp\":", json, after, ret);
-}
+/* --- the text --- */
 
 /* Is the text what was wanted, and nothing else? */
 static bool is_right(const struct bundle *bundle, struct json_object *profile,
@@ -256,19 +168,20 @@ int bundle_edit(const struct bundle *bundle, struct json_object *profile, char *
 		json_object_to_json_string_ext(profile,
 					       JSON_C_TO_STRING_PLAIN |
 						       JSON_C_TO_STRING_NOSLASHESCAPE);
-	int n;
+	static const char *const place[] = { "linux", "seccomp" };
+	int r;
 
 	if (!json)
 		return -ENOMEM;
 	if (strlen(bundle->text) != bundle->size)
 		return -EINVAL;
-	n = edit(bundle, json, &text);
-	if (n < 0)
-		return n;
-	if (!is_right(bundle, profile, text, (size_t)n))
+	r = json_text_set(bundle->text, place, ARRAY_SIZE(place), json, &text);
+	if (r < 0)
+		return r;
+	if (!is_right(bundle, profile, text, strlen(text)))
 		return -EINVAL;
+	*ret_size = strlen(text);
 	*ret_text = steal_pointer(text);
-	*ret_size = (size_t)n;
 	return 0;
 }
 

@@ -7,11 +7,12 @@
  *	checkpoint, restore	refused for a container with a policy
  *	delete			sweeps, and as everything else: exec the backend
  *
- * A container cannot raise the fence of fence.h behind its filter itself, so that is done
- * here, between the supervisor's start and exec: it is the backend's, which has no use for
- * TCP, and the container's. It cannot be raised where Landlock's other half is in the way,
- * which keeps who is fenced in from looking at processes outside: of what is executed
- * into a container, and of containers with hooks (Docker's is /proc/PID/exe of dockerd).
+ * A container cannot raise the fence of fence.h behind its filter itself, so that is
+ * done here, between the supervisor's start and exec: it is the backend's, which has no
+ * use for TCP, and the container's. It cannot be raised where Landlock's other half is
+ * in the way, which keeps who is fenced in from looking at processes outside: of what
+ * is executed into a container, and of containers with hooks (Docker's is /proc/PID/exe
+ * of dockerd).
  *
  * The backend gets our arguments, descriptors, directory and process id, so that its
  * status, its output and the children it leaves are those of whom the engine called.

@@ -14,7 +14,8 @@ need_containers
 LIMIT=60
 
 GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
-echo "{\"runtimes\": {\"graft\": {\"path\": \"$RUNTIME\"}}}" >"$T/daemon.json"
+printf '{\n  "labels": ["of=somebody"]\n}\n' >"$T/daemon.json"
+cp "$T/daemon.json" "$T/daemon.was"
 export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
 spawn dockerd dockerd --config-file "$T/daemon.json" --host "$DOCKER_HOST" \
 	--data-root "$T/data" --exec-root "$T/exec" --pidfile "$T/dockerd.pid" \
@@ -26,6 +27,15 @@ spawn graftd "$GRAFTD" --foreground --socket /run/graft/graftd.sock --state "$T/
 await graftd test -S /run/graft/graftd.sock || finish
 "$GRAFT" add ep-web type ipv4 addr "$HOST4" port 8080
 "$GRAFT" add ep-told type ipv4 addr "$HOST4" port 9000
+
+# As root would, with a dockerd that is running.
+has_runtime() { "$DOCKER" info -f '{{json .Runtimes}}' 2>/dev/null | grep -q '"graft"'; }
+has_no_runtime() { "$DOCKER" info >/dev/null 2>&1 && ! has_runtime; }
+check "before: not registered" has_no_runtime
+check "graft install docker" "$GRAFT" install -c "$T/daemon.json" -r "$RUNTIME" docker
+kill -HUP "${PID_OF[dockerd]}"
+check "dockerd knows it" within 10 has_runtime
+check "graft status" "$GRAFT" status -c "$T/daemon.json"
 
 mkdir -p "$T/image/tmp"
 cp "$INSIDE" "$T/image/inside"
@@ -99,5 +109,7 @@ contains "the profile denies something" 'keyctl EPERM' "$(cat "$T/plain.calls")"
 equal "its default profile denies what it denied" "$(grep -v '^graft:\|^clone3' "$T/plain.calls")" \
 	"$(grep -v '^graft:\|^clone3' "$T/grafted.calls")"
 check "nothing is left" within 10 quiet
+check "graft uninstall docker" "$GRAFT" uninstall -c "$T/daemon.json" docker
+check "daemon.json is what it was" cmp "$T/daemon.json" "$T/daemon.was"
 check "no container is left" test -z "$("$DOCKER" ps -aq)"
 finish

@@ -13,6 +13,7 @@ export DESTDIR="$dir/to"
 wanted()
 {
 	echo bin/graft
+	echo bin/graft-runtime
 	echo sbin/graftd
 	echo libexec/graft/ip
 	echo lib/systemd/system/graftd.service
