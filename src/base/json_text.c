@@ -154,7 +154,7 @@ static int take_out(const char *text, const struct member *member, char **ret)
 
 int json_text_remove(const char *text, const char *const *keys, size_t n, char **ret)
 {
-	struct member member = { .start = NULL }, outermost = { .start = NULL };
+	struct member member, outermost = { .start = NULL };
 	const char *object = skip_blanks(text);
 
 	for (size_t i = 0; i < n; i++) {
@@ -168,5 +168,5 @@ int json_text_remove(const char *text, const char *const *keys, size_t n, char *
 			outermost = member;
 		object = member.value;
 	}
-	return take_out(text, &outermost, ret);
+	return outermost.start ? take_out(text, &outermost, ret) : -ENOENT;
 }

@@ -21,6 +21,7 @@
 
 #define DAEMON_JSON "/etc/docker/daemon.json"
 #define FILE_MAX    (1u << 20)
+#define EMPTY       "{}\n"
 
 static const char *const place[] = { "runtimes", "graft" };
 
@@ -49,7 +50,7 @@ static int read_file(const char *path, char **ret)
 		return -ENOMEM;
 	*ret = text;
 	if (fd < 0 && errno == ENOENT) {
-		strcpy(text, "{}\n");
+		memcpy(text, EMPTY, sizeof(EMPTY));
 		return 0;
 	}
 	n = fd < 0 ? -errno : fd_read_all(fd, text, FILE_MAX + 1);
@@ -57,7 +58,7 @@ static int read_file(const char *path, char **ret)
 		return -EFBIG;
 	/* dockerd takes an empty file for an empty object. */
 	if (n >= 0 && !text[strspn(text, " \t\r\n")])
-		strcpy(text, "{}\n");
+		memcpy(text, EMPTY, sizeof(EMPTY));
 	return n < 0 ? (int)n : 0;
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/number.h"
 #include "runtime/backend.h"
 
 #define FLAG       "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
@@ -23,11 +24,17 @@
 
 static bool kernel_waits(void)
 {
+	const char *at;
 	struct utsname name;
-	unsigned int major, minor;
+	uint64_t major, minor;
 
-	return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
-	       (major > 5 || (major == 5 && minor >= 19));
+	if (uname(&name) < 0)
+		return false;
+	at = name.release;
+	if (!number_take(&at, 10, &major) || *at++ != '.' ||
+	    !number_take(&at, 10, &minor))
+		return false;
+	return major > 5 || (major == 5 && minor >= 19);
 }
 
 /* What `@path features` prints; NULL: nothing. */

@@ -27,6 +27,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/number.h"
 #include "config.h"
 #include "intercept/notify/fence.h"
 #include "intercept/notify/filter.h"
@@ -70,11 +71,14 @@ static _Noreturn void become(const struct settings *settings, char **argv)
 static bool is_real_root(void)
 {
 	_cleanup_fclose_ FILE *map = fopen("/proc/self/uid_map", "re");
-	unsigned long inside, outside, count;
+	uint64_t inside, outside, count;
+	char line[128];
+	const char *at = line;
 
-	return geteuid() == 0 && map &&
-	       fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3 &&
-	       inside == 0 && outside == 0 && count == 0xffffffff;
+	return geteuid() == 0 && map && fgets(line, sizeof(line), map) &&
+	       number_take(&at, 10, &inside) && number_take(&at, 10, &outside) &&
+	       number_take(&at, 10, &count) && inside == 0 && outside == 0 &&
+	       count == 0xffffffff;
 }
 
 static int check(const struct bundle *bundle)

@@ -155,7 +155,7 @@ static const char *random_call(void)
 
 	while (cells_call(n))
 		n++;
-	if (random_number() % 8 == 0)
+	if (!n || random_number() % 8 == 0)
 		return others[random_number() % ARRAY_SIZE(others)];
 	return cells_call(random_number() % n);
 }
