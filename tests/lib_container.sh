@@ -31,8 +31,10 @@ verbose yes" >"$T/runtime.conf"
 	export GRAFT_RUNTIME_BACKEND=$BACKEND
 	trap leave_containers EXIT
 	# crun does not know what to do where both versions have controllers.
-	[ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] ||
+	if [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ]; then
+		umount -R /sys/fs/cgroup
 		mount -t cgroup2 graft-test /sys/fs/cgroup || skip "no cgroup v2 here"
+	fi
 }
 
 leave_containers()
@@ -94,6 +96,18 @@ helpers()
 supervisor_of()
 {
 	supervisors
+}
+
+# Remembers the cgroup of the supervisor that is there.
+note_pen()
+{
+	PEN=/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$(supervisors)/cgroup")
+	PEN_INODE=$(stat -c %i "$PEN")
+}
+
+pen_is_gone()
+{
+	[ "$(stat -c %i "$PEN" 2>/dev/null)" != "$PEN_INODE" ]
 }
 
 nothing_left() # ID...: no process, no socket, no name beside config.json

@@ -145,6 +145,14 @@ static void remove_left(int parent)
 	closedir(directory);
 }
 
+void scope_sweep(void)
+{
+	_cleanup_fd_ int parent = open_own();
+
+	if (parent >= 0)
+		remove_left(parent);
+}
+
 /* Return: 0; -EAGAIN: somebody took it for one that was left, before it was locked. */
 static int make_named(struct scope *scope)
 {

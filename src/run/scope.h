@@ -25,6 +25,8 @@ int scope_new(struct scope *ret, pid_t run);
 int scope_add_sockets(struct scope *scope);
 /* The calling thread moves there; its process is in @scope. Return: 0 or -errno. */
 int scope_join_sockets(const struct scope *scope);
+/* Removes those that were left behind below the caller's cgroup. */
+void scope_sweep(void);
 /* Once nobody is left in it, but for the calling process, which goes to the parent. */
 void scope_remove(struct scope *scope);
 /* The calling process moves there. Return: 0 or -errno. */

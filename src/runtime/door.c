@@ -79,18 +79,20 @@ static bool is_name(const char *name, const char *id)
 	return !strncmp(name, prefix, strlen(prefix));
 }
 
-/* Removes the dead. Return: whether @id, which may be NULL, is among the living. */
-static bool sweep(const char *directory, int locked, const char *id)
+/* Removes the dead. *ret_dead: there were some. Return: whether @id, which may be NULL, is
+ * among the living. */
+static bool sweep(const char *directory, int locked, const char *id, bool *ret_dead)
 {
 	DIR *dir = opendir(directory);
 	struct dirent *entry;
 	bool lives = false;
 
+	*ret_dead = false;
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_type != DT_SOCK)
 			continue;
 		if (is_left_over(directory, entry->d_name))
-			unlinkat(locked, entry->d_name, 0);
+			*ret_dead |= unlinkat(locked, entry->d_name, 0) == 0;
 		else
 			lives |= id && is_name(entry->d_name, id);
 	}
@@ -137,11 +139,12 @@ int door_open(struct door *ret, const char *directory, const char *id)
 {
 	_cleanup_fd_ int locked = -1;
 	int r = make_path(directory);
+	bool has_dead;
 
 	if (r == 0)
 		r = locked = open_locked(directory);
 	if (r >= 0) {
-		sweep(directory, locked, NULL);
+		sweep(directory, locked, NULL, &has_dead);
 		r = listen_there(ret, directory, id);
 	}
 	if (r < 0)
@@ -157,17 +160,20 @@ void door_close(struct door *door)
 	door->fd = fd_close(door->fd);
 }
 
-void door_sweep(const char *directory)
+bool door_sweep(const char *directory)
 {
 	_cleanup_fd_ int locked = open_locked(directory);
+	bool has_dead = false;
 
 	if (locked >= 0)
-		sweep(directory, locked, NULL);
+		sweep(directory, locked, NULL, &has_dead);
+	return has_dead;
 }
 
 bool door_is_open(const char *directory, const char *id)
 {
 	_cleanup_fd_ int locked = open_locked(directory);
+	bool has_dead;
 
-	return locked >= 0 && sweep(directory, locked, id);
+	return locked >= 0 && sweep(directory, locked, id, &has_dead);
 }

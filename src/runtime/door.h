@@ -24,7 +24,7 @@ struct door {
 int door_open(struct door *ret, const char *directory, const char *id);
 /* Leaves the directory as it would be without it. */
 void door_close(struct door *door);
-/* Removes what killed supervisors left. */
-void door_sweep(const char *directory);
+/* Removes what killed supervisors left. Return: whether there was anything. */
+bool door_sweep(const char *directory);
 /* Does container @id have a supervisor? */
 bool door_is_open(const char *directory, const char *id);

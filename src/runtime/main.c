@@ -32,6 +32,7 @@
 #include "intercept/notify/fence.h"
 #include "intercept/notify/filter.h"
 #include "policy/policy.h"
+#include "run/scope.h"
 #include "runtime/backend.h"
 #include "runtime/bundle.h"
 #include "runtime/command.h"
@@ -268,8 +269,8 @@ int main(int argc, char **argv)
 		r = begin(&settings, &command);
 	if (r == 0 && command.kind == COMMAND_CHECKPOINT)
 		r = refuse_checkpoint(&settings, &command);
-	if (r == 0 && command.kind == COMMAND_DELETE)
-		door_sweep(settings.state);
+	if (r == 0 && command.kind == COMMAND_DELETE && door_sweep(settings.state))
+		scope_sweep();
 	if (r == 0)
 		become(&settings, argv);
 	settings_release(&settings);

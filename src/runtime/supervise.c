@@ -56,6 +56,7 @@
 #include "runtime/bundle.h"
 #include "runtime/door.h"
 #include "runtime/guest.h"
+#include "runtime/pen.h"
 #include "runtime/settings.h"
 #include "runtime/supervise.h"
 #include "stack/stack.h"
@@ -243,7 +244,10 @@ static int begin(struct supervisor *self, pid_t pid)
 	r = stacks_new(&self->stacks, self->with.policy, pid, true);
 	if (r < 0)
 		return r;
-	settle_privileges(reach.has_unix);
+	r = geteuid() == 0 ? pen_enter() : -EPERM;
+	if (r < 0)
+		log_info("sockets are named by whoever has them: %s", strerror(-r));
+	settle_privileges(reach.has_unix || r == 0);
 	self->first = pid;
 	self->grafts = grafts_new();
 	r = self->grafts ? start_engine(self, pid) : -ENOMEM;
@@ -469,6 +473,7 @@ static _Noreturn void supervisor_main(const struct supervise *supervise, int run
 			  strerror(-r));
 	door_close(supervise->door);
 	put_back(&self);
+	pen_leave();
 	_exit(r < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 

@@ -86,4 +86,15 @@ else
 	skip_point "$name" "this kernel has no Landlock network rules"
 fi
 check "nothing is left" within 10 nothing_left race
+# Nor from what is executed, where Landlock cannot be raised.
+bundle raced --annotation "graft.rule.1=connect any $HOST4:9003 = deny" \
+	--annotation 'graft.rule.2=connect any 0.0.0.0/0 = host' --seccomp "$PROFILE" -- \
+	/inside wait
+check "raced: it starts" up raced
+note_pen
+contains "raced: its supervisor has a cgroup of its own" 'graft-run-' "$PEN"
+equal "$name, exec" held "$(runtime exec raced /inside race "$HOST4" 9003)"
+down raced
+check "nothing is left" within 10 nothing_left raced
+check "no cgroup is left" pen_is_gone
 finish

@@ -40,6 +40,7 @@ down executed
 check "nothing is left" nothing_left executed
 
 server supervisor
+note_pen
 kill -KILL "$(supervisors)"
 check "supervisor killed: it is gone, with its helper" within 10 bash -c \
 	"! pgrep -x graft-container && ! pgrep -x graft-netns"
@@ -49,6 +50,7 @@ check "supervisor killed: nobody is executed into it unserved" test $? != 0
 check "supervisor killed: it is still running" kill -0 "$(first_of supervisor)"
 check "supervisor killed: delete" down supervisor
 check "supervisor killed: nothing is left" within 5 nothing_left supervisor
+check "supervisor killed: no cgroup is left" pen_is_gone
 server supervisor-again
 down supervisor-again
 check "nothing is left" within 10 nothing_left supervisor-again

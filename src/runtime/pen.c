@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A program that shares its descriptor table can put a grafted socket in the place of a
+ * UNIX one after the supervisor has looked and let the call continue (SECURITY.md, (a)).
+ * The kernel then names the address on the grafted socket, unjudged. Landlock closes that
+ * for TCP where it can be raised; this closes it wherever the supervisor may load BPF:
+ *
+ *	a socket is judged by the cgroup of the task that made it, whoever has it
+ *	the supervisor, and nobody else, is in a cgroup of its own
+ *	programs there let bind, connect and sends with a name be made by tasks that are
+ *	in that same cgroup: the supervisor's threads
+ *
+ * Data, accepting and sends without a name are not looked at. The programs stay as long as
+ * a socket does, also without the supervisor and its cgroup. Sockets that graftd hands out
+ * are made elsewhere.
+ */
+#include <errno.h>
+#include <linux/bpf.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "run/scope.h"
+#include "runtime/pen.h"
+
+#define LICENCE "GPL"
+#define NAME    "graft_pen"
+
+static struct scope pen = { .cgroup = -1, .sockets = -1, .parent = -1 };
+
+static long bpf(int command, union bpf_attr *attr)
+{
+	return syscall(SYS_bpf, command, attr, sizeof(*attr));
+}
+
+/* return bpf_get_current_cgroup_id() == @id; */
+static int load(uint64_t id, enum bpf_attach_type type)
+{
+	const struct bpf_insn code[] = {
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_cgroup_id },
+		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .imm = (int)id },
+		{ .imm = (int)(id >> 32) },
+		{ .code = BPF_JMP | BPF_JEQ | BPF_X, .src_reg = 1, .off = 2 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr attr;
+	long fd;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_CGROUP_SOCK_ADDR;
+	attr.expected_attach_type = type;
+	attr.insns = (uintptr_t)code;
+	attr.insn_cnt = ARRAY_SIZE(code);
+	attr.license = (uintptr_t)LICENCE;
+	memcpy(attr.prog_name, NAME, sizeof(NAME));
+	fd = bpf(BPF_PROG_LOAD, &attr);
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int attach(int cgroup, uint64_t id, enum bpf_attach_type type)
+{
+	_cleanup_fd_ int program = load(id, type);
+	union bpf_attr attr;
+
+	if (program < 0)
+		return program;
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = (uint32_t)cgroup;
+	attr.attach_bpf_fd = (uint32_t)program;
+	attr.attach_type = type;
+	attr.attach_flags = BPF_F_ALLOW_MULTI;
+	return bpf(BPF_PROG_ATTACH, &attr) < 0 ? -errno : 0;
+}
+
+static int attach_all(int cgroup)
+{
+	static const enum bpf_attach_type types[] = {
+		BPF_CGROUP_INET4_BIND,    BPF_CGROUP_INET6_BIND,
+		BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT,
+		BPF_CGROUP_UDP4_SENDMSG,  BPF_CGROUP_UDP6_SENDMSG,
+	};
+	struct stat st;
+	int r = fstat(cgroup, &st) < 0 ? -errno : 0;
+
+	/* The number of a cgroup's directory is its id. */
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(types); i++)
+		r = attach(cgroup, st.st_ino, types[i]);
+	return r;
+}
+
+int pen_enter(void)
+{
+	int r = scope_new(&pen, getpid());
+
+	if (r < 0)
+		return r;
+	r = attach_all(pen.cgroup);
+	if (r == 0)
+		r = scope_join(pen.cgroup);
+	if (r < 0)
+		pen_leave();
+	return r;
+}
+
+void pen_leave(void)
+{
+	if (pen.cgroup < 0)
+		return;
+	scope_join(pen.parent);
+	scope_remove(&pen);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A cgroup of the supervisor's own, so that nobody else may name an address on the
+ * sockets that it makes; see pen.c.
+ */
+#pragma once
+
+/* After the helpers were forked, before threads are started and privileges dropped: the
+ * calling process moves into it. Return: 0 or -errno; nothing has changed then. */
+int pen_enter(void);
+/* The calling process leaves, and the cgroup goes. Without pen_enter(): nothing. */
+void pen_leave(void);
