@@ -79,8 +79,8 @@ static bool is_name(const char *name, const char *id)
 	return !strncmp(name, prefix, strlen(prefix));
 }
 
-/* Removes the dead. *ret_dead: there were some. Return: whether @id, which may be NULL, is
- * among the living. */
+/* Removes the dead. *ret_dead: there were some. Return: whether @id, which may be NULL,
+ * is among the living. */
 static bool sweep(const char *directory, int locked, const char *id, bool *ret_dead)
 {
 	DIR *dir = opendir(directory);

@@ -6,16 +6,20 @@
  * for TCP where it can be raised; this closes it wherever the supervisor may load BPF:
  *
  *	a socket is judged by the cgroup of the task that made it, whoever has it
- *	the supervisor, and nobody else, is in a cgroup of its own
+ *	the supervisor, and nobody else, is in a cgroup of its own, having gone on in a
+ *	child that was started there
  *	programs there let bind, connect and sends with a name be made by tasks that are
  *	in that same cgroup: the supervisor's threads
  *
- * Data, accepting and sends without a name are not looked at. The programs stay as long as
- * a socket does, also without the supervisor and its cgroup. Sockets that graftd hands out
- * are made elsewhere.
+ * Data, accepting and sends without a name are not looked at. The programs stay as long
+ * as a socket does, also without the supervisor and its cgroup. Sockets that graftd
+ * hands out are made elsewhere.
  */
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -93,6 +97,24 @@ static int attach_all(int cgroup)
 	return r;
 }
 
+/*
+ * Moving a process between cgroups keeps every other from being started meanwhile, the
+ * container's among them, for milliseconds. Starting one in a cgroup does not.
+ */
+static int go_on_in(int cgroup)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP,
+		.exit_signal = SIGCHLD,
+		.cgroup = (uint64_t)cgroup,
+	};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid > 0)
+		_exit(EXIT_SUCCESS);
+	return pid < 0 ? -errno : 0;
+}
+
 int pen_enter(void)
 {
 	int r = scope_new(&pen, getpid());
@@ -101,7 +123,7 @@ int pen_enter(void)
 		return r;
 	r = attach_all(pen.cgroup);
 	if (r == 0)
-		r = scope_join(pen.cgroup);
+		r = go_on_in(pen.cgroup);
 	if (r < 0)
 		pen_leave();
 	return r;

@@ -5,8 +5,11 @@
  */
 #pragma once
 
-/* After the helpers were forked, before threads are started and privileges dropped: the
- * calling process moves into it. Return: 0 or -errno; nothing has changed then. */
+/*
+ * After the helpers were forked, before threads are started and privileges dropped: the
+ * calling process ends, and goes on in a child of its own in that cgroup. Return: 0
+ * there, or -errno; nothing has changed then.
+ */
 int pen_enter(void);
 /* The calling process leaves, and the cgroup goes. Without pen_enter(): nothing. */
 void pen_leave(void);
