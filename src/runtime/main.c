@@ -27,6 +27,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/number.h"
 #include "config.h"
 #include "intercept/notify/fence.h"
@@ -68,23 +69,9 @@ static _Noreturn void become(const struct settings *settings, char **argv)
 	exit(EXIT_FAILURE);
 }
 
-/* In the host's user namespace, where a container's capabilities count. */
-static bool is_real_root(void)
-{
-	_cleanup_fclose_ FILE *map = fopen("/proc/self/uid_map", "re");
-	uint64_t inside, outside, count;
-	char line[128];
-	const char *at = line;
-
-	return geteuid() == 0 && map && fgets(line, sizeof(line), map) &&
-	       number_take(&at, 10, &inside) && number_take(&at, 10, &outside) &&
-	       number_take(&at, 10, &count) && inside == 0 && outside == 0 &&
-	       count == 0xffffffff;
-}
-
 static int check(const struct bundle *bundle)
 {
-	const char *danger = is_real_root() ? find_danger(bundle->config) : NULL;
+	const char *danger = process_is_real_root() ? find_danger(bundle->config) : NULL;
 
 	if (!danger)
 		return 0;
