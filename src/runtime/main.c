@@ -27,8 +27,8 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/process.h"
 #include "base/number.h"
+#include "base/process.h"
 #include "config.h"
 #include "intercept/notify/fence.h"
 #include "intercept/notify/filter.h"
