@@ -43,6 +43,9 @@ leave_containers()
 	for id in "${CONTAINERS[@]}"; do
 		"$BACKEND" --root "$T/root" delete -f "$id" >/dev/null 2>&1
 	done
+	# A dockerd's, and those of creates that were killed.
+	find /sys/fs/cgroup -maxdepth 2 -depth -type d -path "*/$MARK*" \
+		-exec rmdir {} + 2>/dev/null
 	(exit "$status")
 	leave_host
 }

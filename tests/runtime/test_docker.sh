@@ -20,7 +20,7 @@ export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
 spawn dockerd dockerd --config-file "$T/daemon.json" --host "$DOCKER_HOST" \
 	--data-root "$T/data" --exec-root "$T/exec" --pidfile "$T/dockerd.pid" \
 	--iptables=false --ip6tables=false --bridge=none --storage-driver=vfs \
-	--default-ulimit nofile=1024:1024
+	--default-ulimit nofile=1024:1024 --cgroup-parent "/$MARK"
 await dockerd "$DOCKER" version || finish
 mkdir -p /run/graft "$T/graftd"
 spawn graftd "$GRAFTD" --foreground --socket /run/graft/graftd.sock --state "$T/graftd"
