@@ -195,12 +195,29 @@ static int add_files(struct found *found, struct json_object *annotations, const
 
 /* --- the environment --- */
 
-static int add_environment(struct found *found, struct json_object *config)
+/* What an image says may lead to endpoints that somebody else has defined, with graftd or
+ * in a file: it is they who say for whom those are. */
+static int check_names(const struct policy *policy, size_t from)
+{
+	for (size_t i = from; i < policy_n_rules(policy); i++)
+		if (policy_rule(policy, i)->target == POLICY_HOST) {
+			complain(
+				"GRAFT_CONV_PAIRS of a container may name endpoints, and "
+				"not host; `environment yes` in the configuration lets "
+				"it");
+			return -EPERM;
+		}
+	return 0;
+}
+
+static int add_environment(struct found *found, struct json_object *config,
+			   enum environment environment)
 {
 	struct json_object *env = member(member(config, "process"), "env");
 	size_t n = json_object_is_type(env, json_type_array)
 			   ? json_object_array_length(env)
 			   : 0;
+	size_t n_before = policy_n_rules(found->policy);
 	const char *value = NULL;
 	struct policy_error error;
 
@@ -214,9 +231,9 @@ static int add_environment(struct found *found, struct json_object *config)
 	if (!value || !*value)
 		return 0;
 	note(found, "GRAFT_CONV_PAIRS", "");
-	return policy_add_variable(found->policy, POLICY_CONV_PAIRS, value, &error) < 0
-		       ? refuse(&error)
-		       : 0;
+	if (policy_add_variable(found->policy, POLICY_CONV_PAIRS, value, &error) < 0)
+		return refuse(&error);
+	return environment == ENVIRONMENT_YES ? 0 : check_names(found->policy, n_before);
 }
 
 int find_policy(struct json_object *config, const char *id,
@@ -235,8 +252,8 @@ int find_policy(struct json_object *config, const char *id,
 		r = add_files(&found, annotations, id, settings);
 	if (r == 0)
 		r = add_all(&found, annotations, PUBLISH_PREFIX, add_publish);
-	if (r == 0 && settings->has_environment)
-		r = add_environment(&found, config);
+	if (r == 0 && settings->environment != ENVIRONMENT_NO)
+		r = add_environment(&found, config, settings->environment);
 	if (r == 0 && *found.summary && policy_seal(found.policy, &error) < 0)
 		r = refuse(&error);
 	if (r < 0 || !*found.summary)

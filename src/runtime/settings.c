@@ -32,6 +32,22 @@ static int set_bool(bool *at, const char *value)
 	return 0;
 }
 
+static int set_environment(enum environment *at, const char *value)
+{
+	static const char *const words[] = {
+		[ENVIRONMENT_NO] = "no",
+		[ENVIRONMENT_NAMES] = "names",
+		[ENVIRONMENT_YES] = "yes",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strcmp(value, words[i])) {
+			*at = (enum environment)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int set(struct settings *settings, const char *key, const char *value)
 {
 	if (!strcmp(key, "backend"))
@@ -41,7 +57,7 @@ static int set(struct settings *settings, const char *key, const char *value)
 	if (!strcmp(key, "log"))
 		return set_text(&settings->log, value);
 	if (!strcmp(key, "environment"))
-		return set_bool(&settings->has_environment, value);
+		return set_environment(&settings->environment, value);
 	if (!strcmp(key, "verbose"))
 		return set_bool(&settings->is_verbose, value);
 	return -EINVAL;
@@ -156,7 +172,7 @@ int settings_read(struct settings *ret)
 {
 	int r;
 
-	*ret = (struct settings){ .has_environment = true };
+	*ret = (struct settings){ .environment = ENVIRONMENT_NAMES };
 	r = set_text(&ret->policies, SETTINGS_POLICIES);
 	if (r == 0)
 		r = read_file(ret);

@@ -4,7 +4,7 @@
  *
  *	backend PATH		the runtime to wrap; else runc, then crun, from PATH
  *	policies DIR		policy files by name
- *	environment yes|no	is GRAFT_CONV_PAIRS of a container's environment heard?
+ *	environment yes|names|no	is GRAFT_CONV_PAIRS of a container's environment heard?
  *	log FILE		where supervisors say what they say
  *	verbose yes|no		and what became of each call
  *
@@ -20,12 +20,19 @@
 #define SETTINGS_POLICIES "/etc/graft/containers"
 #define SETTINGS_STATE    "/run/graft/containers"
 
+/* GRAFT_CONV_PAIRS of a container's environment, which is its image's, too. */
+enum environment {
+	ENVIRONMENT_NO,
+	ENVIRONMENT_NAMES, /* may name endpoints, and nothing else */
+	ENVIRONMENT_YES,   /* may say whatever a policy may */
+};
+
 struct settings {
 	char *backend; /* a path that can be executed */
 	char *policies;
 	char *state; /* a directory; made when needed */
 	char *log;   /* NULL: none */
-	bool has_environment;
+	enum environment environment;
 	bool is_verbose;
 };
 

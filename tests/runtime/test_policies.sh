@@ -55,6 +55,8 @@ serves "rules in the order of their numbers" 8086 seven \
 stays "a name with a slash is no file" 8080 eight --annotation nerdctl/name=../policies/web
 echo "environment no" >>"$T/runtime.conf"
 stays "the environment, not heard" 80 nine --env 'GRAFT_CONV_PAIRS=0.0.0.0:80=host'
+sed -i 's/^environment.*/environment yes/' "$T/runtime.conf"
+serves "the environment, all of it" 80 ten --env 'GRAFT_CONV_PAIRS=0.0.0.0:80=host'
 sed -i '/^environment/d' "$T/runtime.conf"
 
 # refused NAME SENTENCE ID OPTION...
@@ -78,6 +80,8 @@ refused "a policy that is not there" "there is no policy 'none'" r1 \
 	--annotation graft.policy=none
 refused "a policy elsewhere" "there is no policy '../policies/web'" r2 \
 	--annotation graft.policy=../policies/web
+refused "an environment that leads to the host" 'may name endpoints, and not host' r0 \
+	--env 'GRAFT_CONV_PAIRS=0.0.0.0:80=host'
 refused "a rule that is none" "the container's policy" r3 --annotation 'graft.rule=bind what'
 refused "CAP_NET_ADMIN" 'must not have CAP_NET_ADMIN' r4 "${rule[@]}" --cap CAP_NET_ADMIN
 refused "CAP_SYS_ADMIN" 'must not have CAP_SYS_ADMIN' r5 "${rule[@]}" --cap CAP_SYS_ADMIN
