@@ -73,9 +73,10 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 },
 	};
-	int option;
+	int option, r = 0;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
+	while (r == 0 &&
+	       (option = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
 		if (option == 'r')
 			options->reverse = true;
 		else if (option == 'p')
@@ -88,12 +89,12 @@ static int parse_options(int argc, char **argv, struct options *options)
 			options->sinks = true;
 		else if (option == 'k')
 			options->kind = optarg;
-		else if (option == 'l' && add_place(options, optarg) < 0)
-			return -EINVAL;
-		else if (option != 'j' && option != 'l')
-			return -EINVAL;
+		else if (option == 'l')
+			r = add_place(options, optarg);
+		else if (option != 'j')
+			r = -EINVAL;
 	}
-	return 0;
+	return r;
 }
 
 static int await(int argc, char **argv, struct options *options)

@@ -12,7 +12,8 @@ struct entry;
 struct graftd;
 struct places;
 
-/* @pins: the directory of wire/places.h; it stays. Return: NULL when there is no memory. */
+/* @pins: the directory of wire/places.h; it stays. Return: NULL when there is no
+ * memory. */
 struct places *places_new(const char *pins);
 struct places *places_free(struct places *places);
 

@@ -31,6 +31,8 @@
 
 #define LICENCE "GPL"
 #define NAME    "graft_pen"
+/* BPF_LD | BPF_DW | BPF_IMM, two of which are 0. Half of the number is in the next. */
+#define LOAD_NUMBER BPF_DW
 
 static struct scope pen = { .cgroup = -1, .sockets = -1, .parent = -1 };
 
@@ -44,7 +46,7 @@ static int load(uint64_t id, enum bpf_attach_type type)
 {
 	const struct bpf_insn code[] = {
 		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_get_current_cgroup_id },
-		{ .code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = 1, .imm = (int)id },
+		{ .code = LOAD_NUMBER, .dst_reg = 1, .imm = (int)id },
 		{ .imm = (int)(id >> 32) },
 		{ .code = BPF_JMP | BPF_JEQ | BPF_X, .src_reg = 1, .off = 2 },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 0 },

@@ -4,7 +4,8 @@
  *
  *	backend PATH		the runtime to wrap; else runc, then crun, from PATH
  *	policies DIR		policy files by name
- *	environment yes|names|no	is GRAFT_CONV_PAIRS of a container's environment heard?
+ *	environment WORD	what GRAFT_CONV_PAIRS of a container's may say: yes,
+ *				names, no
  *	log FILE		where supervisors say what they say
  *	verbose yes|no		and what became of each call
  *

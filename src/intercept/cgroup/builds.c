@@ -20,7 +20,8 @@
 #include "base/log.h"
 #include "intercept/cgroup/internal.h"
 
-/* Another build's map may be of another shape, or missing: then there is nothing in it. */
+/* Another build's map may be of another shape, or missing: then there is nothing in
+ * it. */
 static int open_map(int directory, enum map map, struct bpf_map_info *ret)
 {
 	uint32_t size = sizeof(*ret);

@@ -338,7 +338,8 @@ static int find_or_load(struct cgroup_programs *programs)
 	return r < 0 ? r : find_pinned(programs);
 }
 
-/* The directory may have gone before it was locked, by who thought that nobody needs it. */
+/* The directory may have gone before it was locked, by who thought that nobody needs
+ * it. */
 static int open_locked(struct cgroup_programs *programs, const char *bpffs)
 {
 	struct stat st;
