@@ -61,7 +61,7 @@
 #include "runtime/supervise.h"
 #include "stack/stack.h"
 
-#define VISITORS_MAX 16
+#define VISITORS_MAX 256
 
 struct visitor {
 	struct supervisor *self;
