@@ -39,7 +39,7 @@
 #include "run/judged.h"
 #include "run/launch.h"
 #include "run/module.h"
-#include "run/registry.h"
+#include "run/notify.h"
 #include "run/run.h"
 #include "run/settle.h"
 #include "run/stacks.h"
@@ -57,15 +57,12 @@ struct supervisor {
 	struct cgroup_programs *judge; /* where the kernel judges the notify engine's */
 	struct stacks stacks;
 	struct event_loop loop;
-	struct event_source on_front, on_signal, on_listener, on_tick;
-	struct event_timer tick;
-	struct notify *notify;
+	struct event_source on_front, on_signal, on_listener;
+	struct run_notify engine;
 	struct run_broker *broker;
 	struct run_module *module; /* NULL but with RUN_AF_GRAFT */
-	struct registry *registry;
 	struct dns *dns;
 	struct control *control;
-	struct grafts *grafts;
 	uint64_t started_ns;
 	int front, signals;
 	bool has_exited;  /* the program's status was reported */
@@ -144,7 +141,7 @@ static void on_signal(struct event_source *source, uint32_t events)
 			watch_listener(self);
 		}
 	/* Without a filter there is no listener to tell that all are gone. */
-	if (pid < 0 && errno == ECHILD && !self->notify)
+	if (pid < 0 && errno == ECHILD && !self->engine.notify)
 		self->is_deserted = true;
 }
 
@@ -158,59 +155,18 @@ static void on_listener(struct event_source *source, uint32_t events)
 	event_loop_del(&self->loop, self->launch.listener, &self->on_listener);
 }
 
-static void on_tick_asked(struct event_source *source, uint32_t events)
-{
-	struct supervisor *self = container_of(source, struct supervisor, on_tick);
-	uint64_t n;
-
-	(void)events;
-	if (read(notify_tick_fd(self->notify), &n, sizeof(n)) == sizeof(n))
-		self->tick.deadline_ns = event_now_ns() + NOTIFY_TICK_MS * 1000000ULL;
-}
-
-static void on_tick(struct event_timer *timer, uint64_t now_ns)
-{
-	struct supervisor *self = container_of(timer, struct supervisor, tick);
-
-	if (notify_tick(self->notify))
-		timer->deadline_ns = now_ns + NOTIFY_TICK_MS * 1000000ULL;
-}
-
 /* --- what others ask --- */
-
-static void note_graft(void *context, uint64_t cookie, const struct rule *rule)
-{
-	struct supervisor *self = context;
-
-	grafts_note(self->grafts, cookie, rule ? rule->index : GRAFTS_NO_RULE,
-		    event_now_ns());
-}
-
-static int ask_registry(void *context, const struct wire_ask *ask, int socket, int whom,
-			struct wire_grant *ret)
-{
-	struct supervisor *self = context;
-
-	return registry_ask(self->registry, ask, socket, whom, ret);
-}
-
-static uint64_t registry_now(void *context)
-{
-	struct supervisor *self = context;
-
-	return registry_generation(self->registry);
-}
 
 static int join_judged(void *context)
 {
-	const struct supervisor *self = context;
+	const struct supervisor *self = container_of(context, struct supervisor, engine);
 
 	return scope_join_sockets(&self->scope);
 }
 
 static bool is_own(void *context, int socket)
 {
-	const struct supervisor *self = context;
+	const struct supervisor *self = container_of(context, struct supervisor, engine);
 
 	return cgroup_is_own(self->judge, socket);
 }
@@ -218,32 +174,15 @@ static bool is_own(void *context, int socket)
 static const struct notify_ops notify_ops = {
 	.join = join_judged,
 	.is_own = is_own,
-	.grafted = note_graft,
-	.ask = ask_registry,
-	.generation = registry_now,
+	.grafted = run_notify_grafted,
+	.ask = run_notify_ask,
+	.generation = run_notify_generation,
 };
-
-static size_t rule_text(void *context, uint32_t rule, char *text, size_t size)
-{
-	struct supervisor *self = context;
-
-	if (rule >= policy_n_rules(self->run->policy)) {
-		text[0] = '\0';
-		return 0;
-	}
-	return policy_print_rule(policy_rule(self->run->policy, rule), text, size);
-}
 
 static void count(const struct supervisor *self, struct run_info *ret)
 {
-	if (self->notify) {
-		struct notify_counters counters;
-
-		notify_get_counters(self->notify, &counters);
-		ret->n_traps = counters.n_calls;
-		ret->n_grafts = counters.n_grafts;
-		ret->n_swaps = counters.n_swaps;
-		ret->n_refused = counters.n_refused;
+	if (self->engine.notify) {
+		run_notify_count(&self->engine, ret);
 	} else if (self->module) {
 		run_module_count(self->module, ret);
 	} else if (self->broker) {
@@ -268,7 +207,7 @@ static void describe_run(void *context, struct run_info *ret)
 		.uid = getuid(),
 		.name = self->run->name,
 		.command = self->run->argv[0],
-		.engine = self->notify              ? "notify"
+		.engine = self->engine.notify       ? "notify"
 			  : self->scope.cgroup >= 0 ? "cgroup"
 			  : self->module            ? "af_graft"
 			  : self->broker            ? "preload"
@@ -287,9 +226,9 @@ static int walk_grafts(void *context, control_emit *emit, void *emit_context)
 		.program = self->has_exited ? 0 : self->launch.pid,
 		.host_cookie = self->stacks.host->cookie,
 		.own_cookie = self->module ? self->stacks.own->cookie : 0,
-		.grafts = self->grafts,
-		.rule_text = rule_text,
-		.context = self,
+		.grafts = self->engine.grafts,
+		.rule_text = run_notify_rule_text,
+		.context = &self->engine,
 	};
 
 	return census_walk(&census, emit, emit_context);
@@ -321,7 +260,6 @@ static size_t read_resolv(const struct run *run, struct dns_server *servers)
 static int start_engine(struct supervisor *self)
 {
 	struct notify_config config = {
-		.policy = self->run->policy,
 		.is_judged = self->judge != NULL,
 		.host = self->stacks.host,
 		.own = self->stacks.own,
@@ -331,14 +269,11 @@ static int start_engine(struct supervisor *self)
 		.own_dev = self->launch.netns_dev,
 		.own_ino = self->launch.netns_ino,
 		.ops = &notify_ops,
-		.context = self,
 	};
-	int r = registry_new(&self->registry);
+	int r = run_notify_start(&self->engine, &config);
 
 	if (r == 0)
-		r = notify_new(&self->notify, &config);
-	if (r == 0)
-		r = notify_listen(self->notify,
+		r = notify_listen(self->engine.notify,
 				  fcntl(self->launch.listener, F_DUPFD_CLOEXEC, 3), NULL);
 	if (r < 0)
 		log_error("cannot start the engine: %s", strerror(-r));
@@ -351,7 +286,7 @@ static int start_broker(struct supervisor *self)
 		.loop = &self->loop,
 		.policy = self->run->policy,
 		.stacks = &self->stacks,
-		.grafts = self->grafts,
+		.grafts = self->engine.grafts,
 		.gives_policy_only = self->module != NULL,
 	};
 	int r = run_broker_new(&self->broker, &config, self->launch.broker);
@@ -396,17 +331,9 @@ static int watch(struct supervisor *self)
 	self->on_front.ready = on_front;
 	self->on_signal.ready = on_signal;
 	self->on_listener.ready = on_listener;
-	self->on_tick.ready = on_tick_asked;
 	r = event_loop_add(&self->loop, self->front, EPOLLIN, &self->on_front);
 	if (r == 0)
 		r = event_loop_add(&self->loop, self->signals, EPOLLIN, &self->on_signal);
-	if (r < 0 || self->launch.listener < 0)
-		return r;
-	r = event_loop_add(&self->loop, notify_tick_fd(self->notify), EPOLLIN,
-			   &self->on_tick);
-	self->tick.deadline_ns = EVENT_NEVER;
-	self->tick.expired = on_tick;
-	event_loop_add_timer(&self->loop, &self->tick);
 	return r;
 }
 
@@ -488,8 +415,10 @@ static int set_up(struct supervisor *self)
 		run_judged_dns(&self->scope, servers, &n_servers, self->launch.dns);
 	if (request.traps && !self->launch.fenced)
 		log_info("this kernel has no Landlock network rules: see SECURITY.md");
-	self->grafts = grafts_new();
-	r = self->grafts ? event_loop_init(&self->loop) : -ENOMEM;
+	self->engine.policy = self->run->policy;
+	self->engine.loop = &self->loop;
+	self->engine.grafts = grafts_new();
+	r = self->engine.grafts ? event_loop_init(&self->loop) : -ENOMEM;
 	if (r == 0 && request.traps)
 		r = start_engine(self);
 	if (r == 0 && request.library)

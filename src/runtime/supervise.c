@@ -49,7 +49,7 @@
 #include "run/census.h"
 #include "run/control.h"
 #include "run/grafts.h"
-#include "run/registry.h"
+#include "run/notify.h"
 #include "run/settle.h"
 #include "run/stacks.h"
 #include "runtime/arrival.h"
@@ -73,16 +73,13 @@ struct visitor {
 struct supervisor {
 	struct supervise with;
 	struct event_loop loop;
-	struct event_source on_door, on_runtime, on_tick;
-	struct event_timer tick;
+	struct event_source on_door, on_runtime;
 	struct visitor visitors[VISITORS_MAX];
 	struct guests guests;
 	struct stacks stacks;
 	struct sock_filter *gate;
-	struct notify *notify; /* NULL: nobody has come yet */
-	struct registry *registry;
+	struct run_notify engine; /* not started: nobody has come yet */
 	struct control *control;
-	struct grafts *grafts;
 	pid_t first; /* the container's first process */
 	uint64_t started_ns;
 	int runtime;  /* pidfd; -1: it has ended */
@@ -92,52 +89,16 @@ struct supervisor {
 
 /* --- what the engine and `graft ps` ask --- */
 
-static void note_graft(void *context, uint64_t cookie, const struct rule *rule)
-{
-	struct supervisor *self = context;
-
-	grafts_note(self->grafts, cookie, rule ? rule->index : GRAFTS_NO_RULE,
-		    event_now_ns());
-}
-
-static int ask_registry(void *context, const struct wire_ask *ask, int socket, int whom,
-			struct wire_grant *ret)
-{
-	struct supervisor *self = context;
-
-	return registry_ask(self->registry, ask, socket, whom, ret);
-}
-
-static uint64_t registry_now(void *context)
-{
-	struct supervisor *self = context;
-
-	return registry_generation(self->registry);
-}
-
 static const struct notify_ops notify_ops = {
-	.grafted = note_graft,
-	.ask = ask_registry,
-	.generation = registry_now,
+	.grafted = run_notify_grafted,
+	.ask = run_notify_ask,
+	.generation = run_notify_generation,
 };
-
-static size_t rule_text(void *context, uint32_t rule, char *text, size_t size)
-{
-	struct supervisor *self = context;
-
-	if (rule >= policy_n_rules(self->with.policy)) {
-		text[0] = '\0';
-		return 0;
-	}
-	return policy_print_rule(policy_rule(self->with.policy, rule), text, size);
-}
 
 static void describe(void *context, struct run_info *ret)
 {
 	struct supervisor *self = context;
-	struct notify_counters counters;
 
-	notify_get_counters(self->notify, &counters);
 	*ret = (struct run_info){
 		.pid = getpid(),
 		.supervisor = getpid(),
@@ -148,11 +109,8 @@ static void describe(void *context, struct run_info *ret)
 		.engine = "notify",
 		.policy = self->with.summary,
 		.started_ns = self->started_ns,
-		.n_traps = counters.n_calls,
-		.n_grafts = counters.n_grafts,
-		.n_swaps = counters.n_swaps,
-		.n_refused = counters.n_refused,
 	};
+	run_notify_count(&self->engine, ret);
 }
 
 static int walk_grafts(void *context, control_emit *emit, void *emit_context)
@@ -162,9 +120,9 @@ static int walk_grafts(void *context, control_emit *emit, void *emit_context)
 		.root = getpid(),
 		.program = self->first,
 		.host_cookie = self->stacks.host->cookie,
-		.grafts = self->grafts,
-		.rule_text = rule_text,
-		.context = self,
+		.grafts = self->engine.grafts,
+		.rule_text = run_notify_rule_text,
+		.context = &self->engine,
 	};
 
 	return census_walk(&census, emit, emit_context);
@@ -177,35 +135,15 @@ static const struct control_ops control_ops = {
 
 /* --- the engine --- */
 
-static void on_tick_asked(struct event_source *source, uint32_t events)
-{
-	struct supervisor *self = container_of(source, struct supervisor, on_tick);
-	uint64_t n;
-
-	(void)events;
-	if (read(notify_tick_fd(self->notify), &n, sizeof(n)) == sizeof(n))
-		self->tick.deadline_ns = event_now_ns() + NOTIFY_TICK_MS * 1000000ULL;
-}
-
-static void on_tick(struct event_timer *timer, uint64_t now_ns)
-{
-	struct supervisor *self = container_of(timer, struct supervisor, tick);
-
-	if (notify_tick(self->notify))
-		timer->deadline_ns = now_ns + NOTIFY_TICK_MS * 1000000ULL;
-}
-
 static int start_engine(struct supervisor *self, pid_t pid)
 {
 	struct notify_config config = {
-		.policy = self->with.policy,
 		.host = self->stacks.host,
 		.own = self->stacks.own,
 		.endpoint_stacks = self->stacks.by_endpoint,
 		.others = self->stacks.others,
 		.n_others = self->stacks.n_others,
 		.ops = &notify_ops,
-		.context = self,
 	};
 	struct stat st;
 	char path[40];
@@ -218,18 +156,7 @@ static int start_engine(struct supervisor *self, pid_t pid)
 	config.own_ino = st.st_ino;
 	r = filter_compile(self->with.traps, &self->gate, &config.n_gate);
 	config.gate = self->gate;
-	if (r == 0)
-		r = registry_new(&self->registry);
-	if (r == 0)
-		r = notify_new(&self->notify, &config);
-	if (r < 0)
-		return r;
-	self->on_tick.ready = on_tick_asked;
-	self->tick.deadline_ns = EVENT_NEVER;
-	self->tick.expired = on_tick;
-	event_loop_add_timer(&self->loop, &self->tick);
-	return event_loop_add(&self->loop, notify_tick_fd(self->notify), EPOLLIN,
-			      &self->on_tick);
+	return r < 0 ? r : run_notify_start(&self->engine, &config);
 }
 
 /* With the first guest. */
@@ -249,8 +176,10 @@ static int begin(struct supervisor *self, pid_t pid)
 		log_info("sockets are named by whoever has them: %s", strerror(-r));
 	settle_privileges(reach.has_unix || r == 0);
 	self->first = pid;
-	self->grafts = grafts_new();
-	r = self->grafts ? start_engine(self, pid) : -ENOMEM;
+	self->engine.policy = self->with.policy;
+	self->engine.loop = &self->loop;
+	self->engine.grafts = grafts_new();
+	r = self->engine.grafts ? start_engine(self, pid) : -ENOMEM;
 	if (r < 0)
 		return r;
 	r = control_new(&self->control, &self->loop, getpid(), &control_ops, self);
@@ -275,10 +204,10 @@ static void welcome(struct supervisor *self, const struct arrived *arrived)
 	int r = 0;
 
 	put_back(self);
-	if (!self->notify)
+	if (!self->engine.notify)
 		r = begin(self, arrived->pid);
 	if (r == 0)
-		r = guests_add(&self->guests, self->notify, arrived->pid,
+		r = guests_add(&self->guests, self->engine.notify, arrived->pid,
 			       fd_steal(&listener));
 	/* The listener is closed: calls fail, and nothing is let through. */
 	if (r < 0)
@@ -369,7 +298,7 @@ static bool has_visitors(const struct supervisor *self)
 
 static void check_over(struct supervisor *self)
 {
-	if (self->guests.n || (!self->notify && self->runtime >= 0))
+	if (self->guests.n || (!self->engine.notify && self->runtime >= 0))
 		return;
 	while (open_door(self))
 		continue;
