@@ -20,7 +20,7 @@ struct session {
 	char cc[32]; /* what connections really use */
 };
 
-static int fail(const char *what, int r)
+int client_fail(const char *what, int r)
 {
 	fprintf(stderr, "load: %s: %s\n", what, strerror(-r));
 	return 1;
@@ -151,7 +151,7 @@ int client_bulk(const struct options *options)
 
 	fd = converse(options, &session, options->reverse ? WISH_REVERSE : WISH_BULK);
 	if (fd < 0)
-		return fail("bulk", fd);
+		return client_fail("bulk", fd);
 	other = options->reverse ? 0 : background();
 	cpu_read(&before);
 	start = now_ns();
@@ -162,7 +162,7 @@ int client_bulk(const struct options *options)
 	cpu_read(&after);
 	close(fd);
 	if (r < 0)
-		return fail("bulk", r);
+		return client_fail("bulk", r);
 	printf("{\"bits_per_second\": %.0f, \"seconds\": %.4f, \"bytes\": %llu, "
 	       "\"cpu_user\": %.4f, \"cpu_system\": %.4f, \"machine_busy\": %.4f, "
 	       "\"machine_background\": %.4f, \"congestion_control\": \"%s\"}\n",
@@ -190,7 +190,7 @@ int client_rr(const struct options *options)
 
 	fd = converse(options, &session, WISH_RR);
 	if (fd < 0)
-		return fail("rr", fd);
+		return client_fail("rr", fd);
 	for (int i = 0; i < 500 && r == 0; i++) { /* not counted: caches, wake-up paths */
 		r = socket_all(fd, message, sizeof(message), true);
 		if (r == 0)
@@ -211,7 +211,7 @@ int client_rr(const struct options *options)
 	}
 	close(fd);
 	if (r < 0)
-		return fail("rr", r);
+		return client_fail("rr", r);
 	print_rate(&samples, (double)(before - start) / 1e9, session.cc);
 	free(samples.ns);
 	return 0;
@@ -238,7 +238,7 @@ int client_crr(const struct options *options)
 		before = after;
 	}
 	if (r < 0)
-		return fail("crr", r);
+		return client_fail("crr", r);
 	print_rate(&samples, (double)(before - start) / 1e9, session.cc);
 	free(samples.ns);
 	return 0;
@@ -252,10 +252,10 @@ int client_await(const struct options *options, char **program)
 
 	while ((fd = socket_connect(options, false)) < 0) {
 		if (now_ns() > deadline)
-			return fail("await", fd);
+			return client_fail("await", fd);
 		nanosleep(&pause, NULL);
 	}
 	close(fd);
 	execvp(program[0], program);
-	return fail(program[0], -errno);
+	return client_fail(program[0], -errno);
 }

@@ -30,17 +30,24 @@ int datagram_sink(const struct options *options)
 	return fd;
 }
 
-/* Return: 0 or -errno. */
-static int send_batch(int fd, const struct options *options)
+int datagram_send(int fd, const struct options *options)
 {
 	char message[RR_SIZE] = "";
 
-	for (int i = 0; i < BATCH; i++)
-		if (sendto(fd, message, sizeof(message), 0,
-			   (const struct sockaddr *)&options->address,
-			   options->address_size) != sizeof(message))
-			return -errno;
-	return 0;
+	return sendto(fd, message, sizeof(message), 0,
+		      (const struct sockaddr *)&options->address,
+		      options->address_size) == sizeof(message)
+		       ? 0
+		       : -errno;
+}
+
+static int send_batch(int fd, const struct options *options)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < BATCH; i++)
+		r = datagram_send(fd, options);
+	return r;
 }
 
 int client_sendto(const struct options *options)
@@ -60,10 +67,8 @@ int client_sendto(const struct options *options)
 	}
 	if (fd >= 0)
 		close(fd);
-	if (r < 0) {
-		fprintf(stderr, "load: sendto: %s\n", strerror(-r));
-		return 1;
-	}
+	if (r < 0)
+		return client_fail("sendto", r);
 	printf("{\"per_second\": %.1f, \"datagrams\": %llu, \"seconds\": %.4f}\n",
 	       (double)n / ((double)(now - start) / 1e9), (unsigned long long)n,
 	       (double)(now - start) / 1e9);

@@ -76,6 +76,8 @@ int socket_set_cc(int fd, const char *name);
 
 /* load/datagram.c: a socket that nobody reads, or -errno. */
 int datagram_sink(const struct options *options);
+/* RR_SIZE bytes to the address. Return: 0 or -errno. */
+int datagram_send(int fd, const struct options *options);
 
 /* load/measure.c */
 struct samples {
@@ -101,6 +103,8 @@ int client_bulk(const struct options *options);
 int client_rr(const struct options *options);
 int client_crr(const struct options *options);
 int client_sendto(const struct options *options);
+/* Says what failed with -@r. Return: the exit status. */
+int client_fail(const char *what, int r);
 /* One crr transaction. Return: 0 or -errno. */
 int client_transact(const struct options *options);
 int client_turns(const struct options *options);

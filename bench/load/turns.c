@@ -49,11 +49,8 @@ static int run_bulk(const struct place *place, char *buffer)
 
 static int run_sendto(const struct place *place, char *buffer)
 {
-	return sendto(place->fd, buffer, RR_SIZE, 0,
-		      (const struct sockaddr *)&place->options.address,
-		      place->options.address_size) == RR_SIZE
-		       ? 0
-		       : -errno;
+	(void)buffer;
+	return datagram_send(place->fd, &place->options);
 }
 
 static const struct kind kinds[] = {
@@ -138,12 +135,6 @@ static int go_round(const struct kind *kind, const struct options *options,
 	return (int)n;
 }
 
-static int fail(const char *what, int r)
-{
-	fprintf(stderr, "load: %s: %s\n", what, strerror(-r));
-	return 1;
-}
-
 int client_turns(const struct options *options)
 {
 	const struct kind *kind = NULL;
@@ -155,17 +146,17 @@ int client_turns(const struct options *options)
 		if (options->kind && strcmp(kinds[i].name, options->kind) == 0)
 			kind = &kinds[i];
 	if (!kind || own.n_places < 2)
-		return fail("turns", -EINVAL);
+		return client_fail("turns", -EINVAL);
 	for (size_t i = 0; i < own.n_places; i++) {
 		r = open_place(kind, &own.places[i]);
 		if (r < 0)
-			return fail(own.places[i].cgroup, r);
+			return client_fail(own.places[i].cgroup, r);
 	}
 	ratios = calloc(own.n_places * ROUNDS_MAX, sizeof(*ratios));
 	n = ratios ? go_round(kind, &own, ratios) : -ENOMEM;
 	if (n <= 0) {
 		free(ratios);
-		return fail("turns", n);
+		return client_fail("turns", n);
 	}
 	printf("{\"rounds\": %d, \"places\": [", n);
 	for (size_t i = 0; i < own.n_places; i++) {

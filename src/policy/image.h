@@ -66,8 +66,8 @@ typedef __u64 image_u64;
 #define IMAGE_SHORTCUT (1u << 2) /* POLICY_SHORTCUT is on */
 #define IMAGE_LOOPBACK (1u << 3) /* POLICY_LOOPBACK is own */
 #define IMAGE_REVOKES  (1u << 4) /* some outcome is IMAGE_REVOKED */
-#define IMAGE_ASKS     (1u << 6) /* some rule asks whether its endpoint is bound */
 #define IMAGE_ISOLATED (1u << 5) /* with IMAGE_LOOPBACK: own is there, or nowhere */
+#define IMAGE_ASKS     (1u << 6) /* some rule asks whether its endpoint is bound */
 
 struct image_cell {
 	image_u32 word[4];

@@ -193,17 +193,11 @@ const char *pin_path(int directory, const char *name, char path[96])
 	return path;
 }
 
-static const char *pin(const struct cgroup_programs *programs, const char *name,
-		       char path[96])
-{
-	return pin_path(programs->directory, name, path);
-}
-
 static int take_pin(const struct cgroup_programs *programs, const char *name, int *ret)
 {
 	char path[96];
 
-	*ret = bpf_obj_get(pin(programs, name, path));
+	*ret = bpf_obj_get(pin_path(programs->directory, name, path));
 	return *ret < 0 ? -errno : 0;
 }
 
@@ -232,7 +226,8 @@ static int put_pin(const struct cgroup_programs *programs, const char *name, int
 	char path[96];
 
 	unlinkat(programs->directory, name, 0);
-	return bpf_obj_pin(fd, pin(programs, name, path)) < 0 ? -errno : 0;
+	return bpf_obj_pin(fd, pin_path(programs->directory, name, path)) < 0 ? -errno
+									      : 0;
 }
 
 static int pin_all(struct cgroup_programs *programs, const struct bpf_object *object)

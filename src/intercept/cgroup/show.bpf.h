@@ -41,11 +41,8 @@ static __always_inline int show_peer(struct bpf_sock_addr *ctx, int is_v6)
 
 	spot_of(&is, ctx, is_v6);
 	asked = brief_asked(ctx, &is);
-	if (!asked) {
-		if (!view)
-			return 1;
+	if (!asked && view)
 		asked = peer_asked(view, &is);
-	}
 	if (asked) {
 		spot_set(ctx, asked, is_v6);
 	} else if (view && view->slot) {
