@@ -230,7 +230,7 @@ static void shut_listener(struct ctx *t)
 {
 	struct address server;
 	struct blocked blocked = { .listener = serve(t, &server) };
-	int fd = xsocket(t);
+	int fd = xsocket(t), other = xsocket(t);
 	pthread_t thread;
 
 	xthread(t, &thread, accept_one, &blocked);
@@ -241,6 +241,8 @@ static void shut_listener(struct ctx *t)
 	want_rc(t, "accept", -EINVAL, accept(blocked.listener, NULL, NULL));
 	want_rc(t, "connect", -ECONNREFUSED, connect(fd, &server.sa, server.len));
 	see_name(t, "name", blocked.listener);
+	/* So that the port chosen next is never the same by chance. */
+	bind(other, &server.sa, server.len);
 	see_rc(t, "listen-again", listen(blocked.listener, 1));
 	see_name(t, "name-again", blocked.listener);
 }

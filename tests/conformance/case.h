@@ -164,6 +164,8 @@ int get_int(int fd, int level, int name); /* or -errno */
 void nonblocking(int fd);
 /* What poll() says after waiting for any of @events; 0 ms when @wait is false. */
 unsigned int polled(int fd, short events, bool wait);
+/* Waits until the socket says that it is in this state, one of <netinet/tcp.h>. */
+void until_state(int fd, int state);
 /* One byte there, and back; records @key=ok or what went wrong. */
 void exchange(struct ctx *t, const char *key, int a, int b);
 void xthread(struct ctx *t, pthread_t *thread, void *(*function)(void *), void *argument);

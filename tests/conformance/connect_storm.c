@@ -2,7 +2,6 @@
 /* connect() in great numbers: at once, beside calls that wait, under a storm of signals.
  */
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <stdio.h>
 #include <sys/time.h>
 
@@ -69,19 +68,6 @@ static void at_once(struct ctx *t)
 	want_int(t, "numbers", N_AT_ONCE, n_apart);
 }
 
-static void until_waiting(int fd)
-{
-	struct tcp_info info = { .tcpi_state = TCP_CLOSE };
-	socklen_t len;
-
-	while (info.tcpi_state != TCP_SYN_SENT) {
-		len = sizeof(info);
-		if (getsockopt(fd, SOL_TCP, TCP_INFO, &info, &len) < 0)
-			return;
-		sched_yield();
-	}
-}
-
 /* No answer is on its way for the first ones; the others must not stand in their queue.
  */
 static void quick_beside_waiting(struct ctx *t)
@@ -100,7 +86,7 @@ static void quick_beside_waiting(struct ctx *t)
 		xthread(t, &thread, call, &waiting[i]);
 	}
 	for (int i = 0; i < N_WAITING; i++)
-		until_waiting(waiting[i].fd);
+		until_state(waiting[i].fd, TCP_SYN_SENT);
 	for (int i = 0; i < N_QUICK; i++) {
 		int fd = xsocket(t);
 

@@ -138,20 +138,6 @@ static void *wait_in_connect(void *argument)
 	return NULL;
 }
 
-/* Waits until the socket itself says that its SYN is out. */
-static void until_syn_sent(int fd)
-{
-	struct tcp_info info = { .tcpi_state = TCP_CLOSE };
-	socklen_t len;
-
-	while (info.tcpi_state != TCP_SYN_SENT) {
-		len = sizeof(info);
-		if (getsockopt(fd, SOL_TCP, TCP_INFO, &info, &len) < 0)
-			return;
-		sched_yield();
-	}
-}
-
 static void others_go_on(struct ctx *t)
 {
 	struct waiter waiter = { .result = 1 };
@@ -163,7 +149,7 @@ static void others_go_on(struct ctx *t)
 	full = full_listener(t, &waiter.server, &filler);
 	waiter.fd = xsocket(t);
 	xthread(t, &thread, wait_in_connect, &waiter);
-	until_syn_sent(waiter.fd);
+	until_state(waiter.fd, TCP_SYN_SENT);
 	want_rc(t, "other", 0, try_connect(fd, &server));
 	exchange(t, "bytes", fd, take(t, listener));
 	want_int(t, "still-waits", 1, __atomic_load_n(&waiter.result, __ATOMIC_SEQ_CST));
@@ -178,7 +164,7 @@ static void shut_by_other(struct ctx *t)
 
 	waiter.fd = xsocket(t);
 	xthread(t, &thread, wait_in_connect, &waiter);
-	until_syn_sent(waiter.fd);
+	until_state(waiter.fd, TCP_SYN_SENT);
 	see_rc(t, "shutdown", shutdown(waiter.fd, SHUT_RDWR));
 	pthread_join(thread, NULL);
 	errno = -waiter.result;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* getsockname() and getpeername(). */
+#include <netinet/tcp.h>
+
 #include "topics.h"
 
 typedef int name_call(int fd, struct sockaddr *address, socklen_t *len);
@@ -73,6 +75,8 @@ static void peer_after_end(struct ctx *t)
 	want_rc(t, "end", 0, recv(fds[1], &byte, 1, 0));
 	want_peer(t, "ended", "lo:client", fds[1]);
 	shutdown(fds[1], SHUT_WR);
+	/* Its last acknowledgement may arrive after the call that asked for it. */
+	until_state(fds[1], TCP_CLOSE);
 	see_peer(t, "both-ended", fds[1]);
 	see_name(t, "name", fds[1]);
 }

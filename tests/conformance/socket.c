@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Sockets, threads and children in the state a case starts from. */
+#include <netinet/tcp.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 #include "case.h"
@@ -134,6 +136,19 @@ unsigned int polled(int fd, short events, bool wait)
 	if (poll(&one, 1, wait ? -1 : 0) <= 0)
 		return 0;
 	return (unsigned short)one.revents;
+}
+
+void until_state(int fd, int state)
+{
+	struct tcp_info info;
+	socklen_t len;
+
+	do {
+		sched_yield();
+		len = sizeof(info);
+		if (getsockopt(fd, SOL_TCP, TCP_INFO, &info, &len) < 0)
+			return;
+	} while (info.tcpi_state != state);
 }
 
 /* Return: what to record about a byte on its way. */
