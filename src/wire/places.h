@@ -56,8 +56,10 @@ struct place {
 	__u32 state, life;
 };
 
+/* @socket: its structure in the kernel, which may be another's by now; only of those that
+ * the programs saw bound. */
 struct binder {
-	__u64 cookie, netns;
+	__u64 cookie, netns, socket;
 	struct spot at;
 	__u32 proto; /* 0 tcp, 1 udp, 2 other */
 	__u32 life;

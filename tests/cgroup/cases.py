@@ -317,6 +317,33 @@ def dynamic_endpoint_is_filled_by_who_binds():
     fails("all are gone", "ECONNREFUSED", make(V4, STREAM).connect, ("127.0.0.1", 3306))
 
 
+@case("endpoint db ipv4 127.0.0.1:dynamic\n"
+      "bind any 0.0.0.0:3306 = db\nconnect any 127.0.0.1:3306 = db\n")
+def who_does_not_hear_is_passed_over():
+    asked = ("0.0.0.0", 3306)
+    deaf, heard = [], []
+    for kind in (STREAM, DGRAM):
+        for _ in range(12):
+            deaf.append(make(V4, kind))
+            deaf[-1].bind(asked)
+            if kind == DGRAM:
+                deaf[-1].connect(("127.0.0.1", 9))
+        heard.append(serve(V4, kind, asked))
+    for _ in range(200):
+        client = make(V4, STREAM)
+        client.connect(("127.0.0.1", 3306))
+        heard[0].accept()[0].close()
+        client = make(V4, DGRAM)
+        client.sendto(b"?", ("127.0.0.1", 3306))
+        same("datagram", b"?", heard[1].recv(1))
+    heard[0].close()
+    fails("none listens", "ECONNREFUSED", make(V4, STREAM).connect, ("127.0.0.1", 3306))
+    deaf[0].listen()
+    for _ in range(50):
+        make(V4, STREAM).connect(("127.0.0.1", 3306))
+        deaf[0].accept()[0].close()
+
+
 @case("endpoint db ipv4 127.0.0.1:dynamic\nbind any [::]:3306 = db\n"
       "connect any 127.0.0.1:3306 = db\nconnect any [::1]:3306 = db\n")
 def ipv6_server_of_an_ipv4_endpoint_is_found():

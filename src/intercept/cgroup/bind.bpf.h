@@ -151,6 +151,7 @@ static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 	view->flags |= VIEW_BOUND;
 	binder.cookie = cookie;
 	binder.netns = bpf_get_netns_cookie(ctx);
+	binder.socket = (__u64)raw_of(ctx);
 	binder.at = *at;
 	binder.proto = proto_of(ctx->type, ctx->protocol);
 	binder.life = life_of(view->endpoint);

@@ -11,6 +11,8 @@
 
 #include "intercept/cgroup/call.bpf.h"
 
+#define PICKED_BY_CHANCE 8
+
 /* Keeps @at, which is in range, where the verifier sees that it is. */
 #define MASKED(at)                           \
 	do {                                 \
@@ -25,40 +27,89 @@ static __always_inline __u32 life_of(__u32 endpoint)
 	return place ? place->life : 0;
 }
 
-/* --- who was bound under a policy --- */
+/* Who is looked for, and where he is. */
+struct wanted {
+	__u64 netns;
+	struct spot at;
+	__u32 proto, life; /* as struct binder has them */
+};
 
 static __always_inline int binder_serves(const struct binder *binder,
-					 const struct binder *wanted)
+					 const struct wanted *wanted)
 {
 	return binder->netns == wanted->netns && binder->proto == wanted->proto &&
 	       binder->life == wanted->life;
 }
 
-/* One of them, each as likely as another, that is as @wanted: its netns, proto and life.
- * Return: whether there is any; @wanted->at is where. */
-static __noinline int pick_binder(__u32 endpoint, struct binder *wanted)
+/* Whether it would hear of who comes: it listens, or is connected to nobody. */
+static __always_inline int binder_hears(__u64 cookie, __u64 socket, __u32 proto)
 {
-	struct binders *binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
-	__u32 first = bpf_get_prandom_u32(), found = 0;
+	struct sock *sk = (void *)socket;
+	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
 
-	if (!binders || !wanted)
-		return 0;
+	return (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) == cookie &&
+	       state == (proto ? TCP_CLOSE : TCP_LISTEN);
+}
+
+struct picking {
+	struct binders *binders;
+	struct wanted *wanted;
+	__u64 cookie, socket; /* of the one that was looked at; 0: it is not as wanted */
+	__u32 at, n;
+	__u32 found;
+};
+
+/* The one that is @at from the first, counted around. */
+static __always_inline void look_at_binder(struct picking *picking, __u32 at)
+{
+	struct binders *binders = picking->binders;
+	struct wanted *wanted = picking->wanted;
+
+	picking->cookie = 0;
 	bpf_spin_lock(&binders->lock);
-	for (__u32 i = 0; i < PLACES_BINDERS; i++) {
-		__u32 at = first + i;
-
-		if (i >= binders->n)
-			break;
+	picking->n = binders->n;
+	if (binders->n) {
 		at %= binders->n;
 		MASKED(at);
-		if (!binder_serves(&binders->of[at], wanted))
-			continue;
-		wanted->at = binders->of[at].at;
-		found = 1;
-		break;
+		if (binder_serves(&binders->of[at], wanted)) {
+			picking->cookie = binders->of[at].cookie;
+			picking->socket = binders->of[at].socket;
+			wanted->at = binders->of[at].at;
+		}
 	}
 	bpf_spin_unlock(&binders->lock);
-	return found;
+}
+
+static long pick_next(__u32 i, void *context)
+{
+	struct picking *picking = context;
+
+	picking->at = i < PICKED_BY_CHANCE ? bpf_get_prandom_u32() : picking->at + 1;
+	look_at_binder(picking, picking->at);
+	if (i >= PICKED_BY_CHANCE + picking->n)
+		return 1;
+	if (!picking->cookie)
+		return 0;
+	picking->found = 1;
+	return picking->n == 1 ||
+	       binder_hears(picking->cookie, picking->socket, picking->wanted->proto);
+}
+
+/*
+ * One of them that is as @wanted, its netns, proto and life, and hears; any if none does.
+ * Some are picked by chance, so that each is as likely as another, then all in turn.
+ * Return: whether there is any; @wanted->at is where.
+ */
+__noinline int pick_binder(__u32 endpoint, struct wanted *wanted)
+{
+	struct picking picking = {};
+
+	picking.binders = bpf_map_lookup_elem(&graft_endpoints, &endpoint);
+	picking.wanted = wanted;
+	if (!picking.binders || !wanted)
+		return 0;
+	bpf_loop(PICKED_BY_CHANCE + PLACES_BINDERS, pick_next, &picking, 0);
+	return picking.found;
 }
 
 /* Return: 0, or 1: there is no room. No table: it is not one that is kept. */
@@ -105,21 +156,21 @@ static __always_inline void drop_binder(__u32 endpoint, __u64 cookie)
 /* --- who has a socket of graftd's --- */
 
 static __always_inline struct bpf_sock *look_for(struct bpf_sock_addr *ctx,
-						 const struct binder *binder)
+						 const struct wanted *wanted)
 {
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = sizeof(tuple.ipv4);
 
-	if (binder->at.family == AF_INET6) {
+	if (wanted->at.family == AF_INET6) {
 		size = sizeof(tuple.ipv6);
 		for (int i = 0; i < 4; i++)
-			tuple.ipv6.daddr[i] = binder->at.address[i];
-		tuple.ipv6.dport = binder->at.port;
+			tuple.ipv6.daddr[i] = wanted->at.address[i];
+		tuple.ipv6.dport = wanted->at.port;
 	} else {
-		tuple.ipv4.daddr = binder->at.address[0];
-		tuple.ipv4.dport = binder->at.port;
+		tuple.ipv4.daddr = wanted->at.address[0];
+		tuple.ipv4.dport = wanted->at.port;
 	}
-	return binder->proto
+	return wanted->proto
 		       ? bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0)
 		       : bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 }
@@ -132,12 +183,12 @@ static __always_inline __u64 cookie_of(struct bpf_sock *found)
 	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 }
 
-/* Whatever is at @binder's address: one of those that were granted? */
+/* Whatever is at @wanted's address: one of those that were granted? */
 static __always_inline int is_granted(struct bpf_sock_addr *ctx,
 				      const struct granted *granted,
-				      const struct binder *binder)
+				      const struct wanted *wanted)
 {
-	struct bpf_sock *found = look_for(ctx, binder);
+	struct bpf_sock *found = look_for(ctx, wanted);
 	int is_one = 0;
 	__u64 cookie;
 
@@ -153,7 +204,7 @@ static __always_inline int is_granted(struct bpf_sock_addr *ctx,
 
 /* As pick_binder(), but the one that was granted last. */
 static __noinline int pick_granted(struct bpf_sock_addr *ctx, __u32 endpoint,
-				   struct binder *wanted)
+				   struct wanted *wanted)
 {
 	struct granted *granted = bpf_map_lookup_elem(&graft_granted, &endpoint);
 
@@ -234,7 +285,7 @@ static __always_inline int find_binder(const struct call *call, struct bpf_sock_
 				       struct spot *given)
 {
 	__u32 endpoint = call->endpoint;
-	struct binder wanted = {};
+	struct wanted wanted = {};
 
 	wanted.netns = bpf_get_netns_cookie(ctx);
 	wanted.proto = call->judged.proto;

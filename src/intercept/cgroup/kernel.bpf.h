@@ -26,6 +26,9 @@
 #define ENETUNREACH     101
 #define ENOBUFS         105
 #define ECONNREFUSED    111
+#define TCP_ESTABLISHED 1 /* a connected datagram socket, too */
+#define TCP_CLOSE       7 /* of datagrams too, while they are not connected */
+#define TCP_LISTEN      10
 #define TARGET_OWN      0 /* enum policy_target */
 #define TARGET_ENDPOINT 2
 #define TARGET_FROM     3

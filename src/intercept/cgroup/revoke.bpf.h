@@ -15,9 +15,6 @@
 
 #include "intercept/cgroup/send.bpf.h"
 
-#define TCP_CLOSE  7 /* of datagrams too, while they are not connected */
-#define TCP_LISTEN 10
-
 struct seq_file;
 
 struct bpf_iter_meta {

@@ -38,10 +38,9 @@
 
 #include "intercept/cgroup/call.bpf.h"
 
-#define TCP_ESTABLISHED 1
-#define SEND_SHUTDOWN   2
-#define O_NONBLOCK      04000 /* of the architectures that BPF is compiled for here */
-#define LOOPBACK        1     /* ifindex of lo, in every namespace */
+#define SEND_SHUTDOWN 2
+#define O_NONBLOCK    04000 /* of the architectures that BPF is compiled for here */
+#define LOOPBACK      1     /* ifindex of lo, in every namespace */
 
 /* Connections of a port come out short or long by the messages they had. */
 #define SERVED_LONG     8
