@@ -498,6 +498,18 @@ def way_again():
     yield way_once(*dial(server))
 
 
+def way_small():
+    """Small messages that come faster than they are read; large ones that do."""
+    for size, n in (1000, 200), (50000, 20):
+        server = listen()
+        client, served = dial(server)
+        list(exchange(client, served))
+        for _ in range(n):
+            send_all(client, bytes(size))
+        receive(served, n * size)
+        yield way_once(client, served), way_once(*dial(server))
+
+
 def way_urgent():
     client, served = dial(listen())
     list(exchange(client, served))

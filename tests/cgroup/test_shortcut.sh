@@ -33,6 +33,7 @@ way blocking "['TCP', 'TCP'] ['TCP', 'TCP'] "
 way mixed "(True, True) "
 way accepted "(5, ['shortcut', 'shortcut']) (5, ['shortcut', 'shortcut']) "
 way brief "('shortcut', 'TCP') "
+way small "('shortcut', 'TCP') ('shortcut', 'shortcut') "
 way again "shortcut "
 equal "off unless it is said" "['TCP', 'TCP'] " "$("$GRAFT" run --engine cgroup \
 	--rule 'connect any 10.0.0.0/8 = deny' -- "$PYTHON" "$CASES" --way mapped | tr '\n' ' ')"

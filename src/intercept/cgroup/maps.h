@@ -61,10 +61,14 @@
  * port's next connections are TCP's; so many are all there may be. */
 #define CGROUP_UNREAD_SLOW (1024 * 1024)
 #define CGROUP_UNREAD      (16 * 1024 * 1024)
-#define LOOPBACK_MAX       65536
-#define LOOPBACK_OF_ONE    4096             /* sockets of one policy */
-#define LOOPBACK_SHARERS   32               /* of one address */
-#define LOOPBACK_REVERSE   LOOPBACK_SHARERS /* as an index */
+/* A message of so few bytes, sent while so many wait, had better gone by TCP, which makes
+ * one of several. */
+#define CGROUP_SMALL     (32 * 1024)
+#define CGROUP_PILE      (64 * 1024)
+#define LOOPBACK_MAX     65536
+#define LOOPBACK_OF_ONE  4096             /* sockets of one policy */
+#define LOOPBACK_SHARERS 32               /* of one address */
+#define LOOPBACK_REVERSE LOOPBACK_SHARERS /* as an index */
 
 struct judged {
 	__u64 image;
@@ -231,6 +235,8 @@ struct side {
 	__u32 n;         /* messages sent */
 	__u32 port;      /* the server's */
 	__u32 blocking;  /* messages sent while the peer's calls would have waited */
+	__u32 piled;     /* small messages sent to a pile, less others */
+	__u32 pad;
 };
 
 struct served_key {
