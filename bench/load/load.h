@@ -7,7 +7,7 @@
  *	load rr    ADDR PORT SECONDS	64 bytes there and back on one connection
  *	load crr   ADDR PORT SECONDS	connect, one byte there and back, close
  *	load sendto ADDR PORT SECONDS	datagrams to there, with its address each
- *	load turns ADDR PORT SECONDS --kind crr|rr|bulk|sendto --place PROCS=ADDR ...
+ *	load turns ADDR PORT SECONDS --kind KIND --place PROCS=ADDR ...
  *					the same in cgroups, by turns of some milliseconds
  *	load idle  SECONDS [ADDR]	what send, recv, write and read cost by themselves
  *	load await ADDR PORT PROGRAM..	connects until it succeeds, then becomes PROGRAM
@@ -31,11 +31,13 @@ enum wish {
 	WISH_RR = 'r',   /* every 64 bytes are sent back */
 	WISH_BULK = 'b', /* taken until end of file, answered with the count, 8 bytes */
 	WISH_REVERSE = 'B', /* the server sends until the client closes */
+	WISH_WHOLE = 'w',   /* one byte back for each WHOLE_SIZE that were read */
 };
 
 enum {
 	RR_SIZE = 64,
 	BULK_SIZE = 128 * 1024,
+	WHOLE_SIZE = 8 * BULK_SIZE,
 };
 
 struct options {

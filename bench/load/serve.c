@@ -42,6 +42,21 @@ static void serve_bulk(int fd, char *buffer)
 	socket_all(fd, answer, sizeof(answer), true);
 }
 
+static void serve_whole(int fd, char *buffer)
+{
+	size_t total = 0;
+	ssize_t n;
+
+	while ((n = socket_some(fd, buffer, BULK_SIZE)) > 0) {
+		total += (size_t)n;
+		if (total < WHOLE_SIZE)
+			continue;
+		total -= WHOLE_SIZE;
+		if (socket_all(fd, buffer, 1, true) < 0)
+			return;
+	}
+}
+
 struct conversation {
 	int fd;
 	enum wish wish;
@@ -59,6 +74,9 @@ static void *converse(void *argument)
 		break;
 	case WISH_BULK:
 		serve_bulk(c->fd, c->buffer);
+		break;
+	case WISH_WHOLE:
+		serve_whole(c->fd, c->buffer);
 		break;
 	case WISH_REVERSE:
 		while (socket_all(c->fd, c->buffer, sizeof(c->buffer), true) == 0)
@@ -105,7 +123,8 @@ static void first_byte(int epoll, int fd, bool waiting, bool polls)
 			close(fd);
 		return;
 	}
-	if (n == 1 && (wish == WISH_RR || wish == WISH_BULK || wish == WISH_REVERSE)) {
+	if (n == 1 && (wish == WISH_RR || wish == WISH_BULK || wish == WISH_REVERSE ||
+		       wish == WISH_WHOLE)) {
 		if (waiting)
 			epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
 		converse_start(fd, (enum wish)wish, polls);

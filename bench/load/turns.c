@@ -47,6 +47,26 @@ static int run_bulk(const struct place *place, char *buffer)
 	return socket_all(place->fd, buffer, BULK_SIZE, true);
 }
 
+/* In writes of @size, answered when all is read. */
+static int send_whole(const struct place *place, char *buffer, size_t size)
+{
+	int r = 0;
+
+	for (size_t sent = 0; r == 0 && sent < WHOLE_SIZE; sent += size)
+		r = socket_all(place->fd, buffer, size, true);
+	return r < 0 ? r : socket_all(place->fd, buffer, 1, false);
+}
+
+static int run_whole(const struct place *place, char *buffer)
+{
+	return send_whole(place, buffer, BULK_SIZE);
+}
+
+static int run_pieces(const struct place *place, char *buffer)
+{
+	return send_whole(place, buffer, BULK_SIZE / 8);
+}
+
 static int run_sendto(const struct place *place, char *buffer)
 {
 	(void)buffer;
@@ -58,6 +78,8 @@ static const struct kind kinds[] = {
 	{ "rr", WISH_RR, 200, run_rr },
 	{ "bulk", WISH_BULK, 64, run_bulk },
 	{ "sendto", 0, 1000, run_sendto },
+	{ "whole", WISH_WHOLE, 8, run_whole },
+	{ "pieces", WISH_WHOLE, 8, run_pieces },
 };
 
 static int enter(const struct place *place)
