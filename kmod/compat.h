@@ -15,11 +15,13 @@
 
 /* 6.10: what accept() is told became a struct. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
-#	define graft_accept_args int flags, bool kern
-#	define graft_accept_pass flags, kern
+#	define graft_accept_args  int flags, bool kern
+#	define graft_accept_pass  flags, kern
+#	define graft_accept_flags flags
 #else
-#	define graft_accept_args struct proto_accept_arg *arg
-#	define graft_accept_pass arg
+#	define graft_accept_args  struct proto_accept_arg *arg
+#	define graft_accept_pass  arg
+#	define graft_accept_flags arg->flags
 #endif
 
 /* 6.19: addresses that are longer than they look have a type of their own. */

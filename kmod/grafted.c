@@ -106,6 +106,34 @@ int graft_getname(struct socket *sock, struct sockaddr *address, int peer)
 	return graft_name_put(gs, address);
 }
 
+/*
+ * MPTCP waits for a connection in the queue of the socket it listens with, which is that
+ * of the struct socket the sk came from, and wakes who waits in the sk's own. So it does
+ * not wait, and we do. Return: what accept() is to return.
+ */
+static int accept_waiting(const struct proto_ops *native, struct socket *sock,
+			  struct socket *newsock, graft_accept_args)
+{
+	long left = sock_rcvtimeo(sock->sk, graft_accept_flags & O_NONBLOCK);
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	int err;
+
+	graft_accept_flags |= O_NONBLOCK;
+	add_wait_queue(&sock->wq.wait, &wait);
+	for (;;) {
+		err = native->accept(sock, newsock, graft_accept_pass);
+		if (err != -EAGAIN || !left)
+			break;
+		if (signal_pending(current)) {
+			err = sock_intr_errno(left);
+			break;
+		}
+		left = wait_woken(&wait, TASK_INTERRUPTIBLE, left);
+	}
+	remove_wait_queue(&sock->wq.wait, &wait);
+	return err;
+}
+
 /* What is accepted is native altogether. */
 int graft_accept(struct socket *sock, struct socket *newsock, graft_accept_args)
 {
@@ -116,6 +144,8 @@ int graft_accept(struct socket *sock, struct socket *newsock, graft_accept_args)
 		newsock->ops = native;
 		module_put(THIS_MODULE);
 	}
+	if (sock->sk->sk_protocol == IPPROTO_MPTCP)
+		return accept_waiting(native, sock, newsock, graft_accept_pass);
 	return native->accept(sock, newsock, graft_accept_pass);
 }
 

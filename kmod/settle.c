@@ -73,6 +73,10 @@ static void move_in(struct graft_sock *gs, struct socket *from)
 	WRITE_ONCE(sk->sk_uid, SOCK_INODE(sock)->i_uid);
 	write_unlock_bh(&sk->sk_callback_lock);
 	move_flags(sock, from);
+	/* What MPTCP's own sockets were made with is still theirs: TCP looks here to know
+	 * whether the sk waits for room. As if it always did. */
+	if (sk->sk_protocol == IPPROTO_MPTCP)
+		set_bit(SOCK_NOSPACE, &from->flags);
 	sock->state = from->state;
 	WRITE_ONCE(sock->sk, sk);
 	WRITE_ONCE(from->sk, NULL);

@@ -121,36 +121,6 @@ static void *receive(void *argument)
 	return (void *)(long)(recv(*fd, &byte, 1, 0) == 1 ? byte : -errno);
 }
 
-static bool is_asleep(pid_t pid)
-{
-	char path[64], state = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", pid);
-	file = fopen(path, "re");
-	if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-		state = 0;
-	if (file)
-		fclose(file);
-	return state == 'S';
-}
-
-static pid_t other_thread(void)
-{
-	char command[64], line[32];
-	pid_t pid = 0;
-	FILE *pipe;
-
-	snprintf(command, sizeof(command), "ls /proc/%d/task", getpid());
-	pipe = popen(command, "re");
-	while (pipe && fgets(line, sizeof(line), pipe))
-		if (atoi(line) != getpid())
-			pid = atoi(line);
-	if (pipe)
-		pclose(pipe);
-	return pid;
-}
-
 /* A thread that waits for datagrams gets them once another has bound the socket. */
 static void receive_before(void)
 {
@@ -158,13 +128,10 @@ static void receive_before(void)
 	struct sockaddr_gr to = gr("udp");
 	pthread_t thread;
 	void *result;
-	pid_t waits;
 
 	add_host("udp", 0);
 	need(pthread_create(&thread, NULL, receive, &fd) == 0);
-	waits = other_thread();
-	while (!is_asleep(waits))
-		sched_yield();
+	until_other_waits();
 	want_rc(0, bind_name(fd, "udp"));
 	want_rc(1, sendto(client, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)));
 	pthread_join(thread, &result);

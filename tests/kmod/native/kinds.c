@@ -51,25 +51,6 @@ static void protocols(void)
 	want_rc(-ESOCKTNOSUPPORT, socket(af_graft, SOCK_RDM, 0));
 }
 
-static void multipath(void)
-{
-	int server = socket(af_graft, SOCK_STREAM, IPPROTO_MPTCP), fd, other;
-
-	if (server < 0)
-		skip("the kernel has no MPTCP");
-	add_host("ep", 0);
-	want_rc(0, set_int(server, SOL_SOCKET, SO_REUSEADDR, 1));
-	need(bind_name(server, "ep") == 0 && listen(server, 1) == 0);
-	fd = socket(af_graft, SOCK_STREAM, IPPROTO_MPTCP);
-	want_rc(0, connect_name(fd, "ep"));
-	other = accept(server, NULL, NULL);
-	want(true, exchange(fd, other));
-	want(IPPROTO_MPTCP, get_int(fd, SOL_SOCKET, SO_PROTOCOL));
-	close(fd);
-	close(other);
-	close(server);
-}
-
 static void ipv6(void)
 {
 	int server = graft(SOCK_STREAM), fd;
@@ -336,7 +317,6 @@ static void in_flight(void)
 
 const struct test_case kinds_cases[] = {
 	{ "kinds.protocols", "11.30", "the protocol of socket() is kept", protocols },
-	{ "kinds.multipath", "11.30", "MPTCP", multipath },
 	{ "kinds.ipv6", "11.8", "IPv6, and IPv4 from IPv6", ipv6 },
 	{ "kinds.unix", "11.9", "AF_UNIX: paths and abstract names, three types",
 	  unix_kinds },

@@ -30,8 +30,8 @@ static const struct {
 	{                                       \
 		name##_cases, &n_##name##_cases \
 	}
-	TOPIC(names), TOPIC(fresh),     TOPIC(options),  TOPIC(data),
-	TOPIC(kinds), TOPIC(authority), TOPIC(lifetime),
+	TOPIC(names), TOPIC(fresh),     TOPIC(options),   TOPIC(data),
+	TOPIC(kinds), TOPIC(multipath), TOPIC(authority), TOPIC(lifetime),
 };
 
 long rc(long result)

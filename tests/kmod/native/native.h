@@ -36,6 +36,7 @@ CASES(fresh);
 CASES(options);
 CASES(data);
 CASES(kinds);
+CASES(multipath);
 CASES(authority);
 CASES(lifetime);
 
@@ -105,4 +106,6 @@ bool poll_for(int fd, short events);
 short poll_now(int fd);
 /* The function in a child: its exit status. */
 int in_child(int (*function)(void *), void *argument);
+/* The second thread of two: until it sleeps. */
+void until_other_waits(void);
 void become(uid_t uid);

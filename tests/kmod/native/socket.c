@@ -155,6 +155,44 @@ int in_child(int (*function)(void *), void *argument)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+static bool is_asleep(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", pid);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	if (file)
+		fclose(file);
+	return state == 'S';
+}
+
+static pid_t other_thread(void)
+{
+	char command[64], line[32];
+	pid_t pid = 0;
+	FILE *pipe;
+
+	snprintf(command, sizeof(command), "ls /proc/%d/task", getpid());
+	pipe = popen(command, "re");
+	while (pipe && fgets(line, sizeof(line), pipe))
+		if (atoi(line) != getpid())
+			pid = atoi(line);
+	if (pipe)
+		pclose(pipe);
+	return pid;
+}
+
+void until_other_waits(void)
+{
+	pid_t waits = other_thread();
+
+	while (!is_asleep(waits))
+		sched_yield();
+}
+
 void become(uid_t uid)
 {
 	need(setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0 &&
