@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* MPTCP, whose sockets have sockets of their own that were made before the grafted one. */
+/* MPTCP: its flows have sockets of their own, the first before the grafted one is there. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/time.h>
