@@ -5,6 +5,7 @@
  *	create, run		policy? no: exec the backend
  *				yes: a listener, a supervisor, exec the backend
  *	checkpoint, restore	refused for a container with a policy
+ *	exec			refused with what such a container must not have
  *	delete			sweeps, and as everything else: exec the backend
  *
  * A container cannot raise the fence of fence.h behind its filter itself, so that is
@@ -39,6 +40,7 @@
 #include "runtime/command.h"
 #include "runtime/complain.h"
 #include "runtime/door.h"
+#include "runtime/executed.h"
 #include "runtime/find.h"
 #include "runtime/profile.h"
 #include "runtime/settings.h"
@@ -256,6 +258,8 @@ int main(int argc, char **argv)
 		r = begin(&settings, &command);
 	if (r == 0 && command.kind == COMMAND_CHECKPOINT)
 		r = refuse_checkpoint(&settings, &command);
+	if (r == 0 && command.kind == COMMAND_EXEC)
+		r = executed_check(&settings, &command);
 	if (r == 0 && command.kind == COMMAND_DELETE && door_sweep(settings.state))
 		scope_sweep();
 	if (r == 0)
