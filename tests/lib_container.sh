@@ -84,21 +84,39 @@ first_of()
 	cat "$T/$1.pid"
 }
 
-# Supervisors that are there.
+# Supervisors that are there; one that has ended may wait for its status to be taken.
 supervisors()
 {
-	pgrep -x graft-container
+	pgrep -x -r D,R,S,T graft-container
 }
 
 helpers()
 {
-	pgrep -x graft-netns
+	pgrep -x -r D,R,S,T graft-netns
+}
+
+# Is that the number of supervisors?
+are_supervisors()
+{
+	[ "$(supervisors | wc -l)" = "$1" ]
+}
+
+no_supervisor()
+{
+	[ -z "$(supervisors)$(helpers)" ]
 }
 
 # Of one container: it listens at the socket whose name begins with the id.
 supervisor_of()
 {
 	supervisors
+}
+
+# Is the supervisor in the cgroup that it makes itself? `start` does not wait for that.
+has_pen()
+{
+	are_supervisors 1 &&
+		grep -q '^0::.*/graft-run-' "/proc/$(supervisors)/cgroup"
 }
 
 # Remembers the cgroup of the supervisor that is there.
@@ -116,7 +134,7 @@ pen_is_gone()
 nothing_left() # ID...: no process, no socket, no name beside config.json
 {
 	local id
-	[ -z "$(supervisors)$(helpers)" ] || return 1
+	no_supervisor || return 1
 	[ -z "$(find "$STATE" -type s 2>/dev/null)" ] || return 1
 	for id; do
 		[ ! -e "$T/$id/.config.json.graft" ] || return 1
@@ -155,9 +173,9 @@ while True:
 
 get() # ADDRESS PORT: from the host's side
 {
-	timeout 10 "$PYTHON" -c '
+	timeout 40 "$PYTHON" -c '
 import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), 5) as s:
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 30) as s:
     print(s.recv(100).decode(), end="")
 ' "$1" "$2"
 }

@@ -12,6 +12,7 @@
  * anything unexpected is told so and closed. Nothing here waits.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,8 @@ static void client_end(struct client *client)
 	free(client->out);
 	client->out = NULL;
 	client->out_start = client->out_size = client->out_capacity = 0;
+	/* An answer is much, compared with what a supervisor keeps. */
+	malloc_trim(0);
 }
 
 static int client_reserve(struct client *client, size_t size)

@@ -9,11 +9,14 @@
  * Then it is put back: the very file, with its times and owner, for it was only given
  * another name meanwhile:
  *
- *	config.json		ours		the engine's
- *	.config.json.graft	the engine's	-
+ *				written	linked	renamed	put back
+ *	config.json		E	E	ours	E
+ *	.config.json.graft	-	E	E	-
+ *	.config.json.graft.new	ours	ours	-	-
  *
- * If everybody dies in between, the next create in this bundle finds the second name
- * and puts it back before anything else.
+ * E is the engine's, and at no time anything else has the second name. If everybody
+ * dies in between, the next create in this bundle puts back what has it, and removes the
+ * third, before anything else.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,17 +33,22 @@
 
 #define KEPT_MAX 300
 
-static void kept_name(const struct bundle *bundle, char name[KEPT_MAX])
+static void other_names(const struct bundle *bundle, char kept[KEPT_MAX],
+			char new[KEPT_MAX])
 {
-	snprintf(name, KEPT_MAX, ".%.255s.graft", bundle->name);
+	snprintf(kept, KEPT_MAX, ".%.255s.graft", bundle->name);
+	snprintf(new, KEPT_MAX, ".%.255s.graft.new", bundle->name);
 }
 
 void bundle_put_back(const struct bundle *bundle)
 {
-	char kept[KEPT_MAX];
+	char kept[KEPT_MAX], new[KEPT_MAX];
 
-	kept_name(bundle, kept);
-	renameat(bundle->directory, kept, bundle->directory, bundle->name);
+	other_names(bundle, kept, new);
+	unlinkat(bundle->directory, new, 0);
+	/* Where both are one file nothing is renamed, and both names stay. */
+	if (renameat(bundle->directory, kept, bundle->directory, bundle->name) == 0)
+		unlinkat(bundle->directory, kept, 0);
 }
 
 static int read_text(struct bundle *bundle)
@@ -128,10 +136,18 @@ int bundle_open(struct bundle *ret, const char *directory, const char *config)
 	return r;
 }
 
-void bundle_release(struct bundle *bundle)
+void bundle_forget(struct bundle *bundle)
 {
 	json_object_put(bundle->config);
 	free(bundle->text);
+	bundle->config = NULL;
+	bundle->text = NULL;
+	bundle->size = 0;
+}
+
+void bundle_release(struct bundle *bundle)
+{
+	bundle_forget(bundle);
 	free(bundle->name);
 	bundle->directory = fd_close(bundle->directory);
 }
@@ -187,8 +203,8 @@ int bundle_edit(const struct bundle *bundle, struct json_object *profile, char *
 
 /* --- the file --- */
 
-static int write_kept(const struct bundle *bundle, const char *kept, const char *text,
-		      size_t size)
+static int write_new(const struct bundle *bundle, const char *new, const char *text,
+		     size_t size)
 {
 	_cleanup_fd_ int fd = -1;
 	struct stat st;
@@ -196,8 +212,8 @@ static int write_kept(const struct bundle *bundle, const char *kept, const char 
 
 	if (fstatat(bundle->directory, bundle->name, &st, 0) < 0)
 		return -errno;
-	unlinkat(bundle->directory, kept, 0);
-	fd = openat(bundle->directory, kept,
+	unlinkat(bundle->directory, new, 0);
+	fd = openat(bundle->directory, new,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
@@ -211,16 +227,20 @@ static int write_kept(const struct bundle *bundle, const char *kept, const char 
 
 int bundle_swap(const struct bundle *bundle, const char *text, size_t size)
 {
-	char kept[KEPT_MAX];
+	char kept[KEPT_MAX], new[KEPT_MAX];
+	int directory = bundle->directory;
 	int r;
 
-	kept_name(bundle, kept);
-	r = write_kept(bundle, kept, text, size);
-	if (r == 0 && renameat2(bundle->directory, kept, bundle->directory, bundle->name,
-				RENAME_EXCHANGE) < 0)
+	other_names(bundle, kept, new);
+	r = write_new(bundle, new, text, size);
+	if (r == 0 && linkat(directory, bundle->name, directory, kept, 0) < 0)
 		r = -errno;
+	if (r == 0 && renameat(directory, new, directory, bundle->name) < 0) {
+		r = -errno;
+		unlinkat(directory, kept, 0);
+	}
 	if (r < 0) {
-		unlinkat(bundle->directory, kept, 0);
+		unlinkat(directory, new, 0);
 		complain("cannot put the listener into %s of the bundle: %s",
 			 bundle->name, strerror(-r));
 	}

@@ -22,6 +22,8 @@ struct bundle {
  * after one line. bundle_release() on success. */
 int bundle_open(struct bundle *ret, const char *directory, const char *config);
 void bundle_release(struct bundle *bundle);
+/* Frees what is in the file; it can be put back still. */
+void bundle_forget(struct bundle *bundle);
 
 /*
  * The text with linux.seccomp replaced by @profile, or put in, and every other byte as it

@@ -27,7 +27,7 @@ static const struct {
 } commands[] = {
 	{ "create", COMMAND_CREATE },   { "run", COMMAND_RUN },
 	{ "restore", COMMAND_RESTORE }, { "checkpoint", COMMAND_CHECKPOINT },
-	{ "delete", COMMAND_DELETE },
+	{ "delete", COMMAND_DELETE },   { "exec", COMMAND_EXEC },
 };
 
 /* Is @word option @name, in one word or two? *ret_value: of "--name=value". */
@@ -121,6 +121,6 @@ void command_parse(char **argv, struct command *ret)
 		if (!strcmp(commands[i].name, *argv))
 			ret->kind = commands[i].kind;
 	ret->rest = argv + 1;
-	if (ret->kind != COMMAND_OTHER)
+	if (ret->kind != COMMAND_OTHER && ret->kind != COMMAND_EXEC)
 		parse_command(ret, argv + 1);
 }

@@ -13,6 +13,7 @@ enum command_kind {
 	COMMAND_RESTORE,
 	COMMAND_CHECKPOINT,
 	COMMAND_DELETE,
+	COMMAND_EXEC,
 	COMMAND_VERSION, /* --version alone */
 	COMMAND_HELP,    /* --help alone, or nothing */
 };

@@ -5,6 +5,7 @@
  *	create, run		policy? no: exec the backend
  *				yes: a listener, a supervisor, exec the backend
  *	checkpoint, restore	refused for a container with a policy
+ *	exec			refused with what such a container must not have
  *	delete			sweeps, and as everything else: exec the backend
  *
  * A container cannot raise the fence of fence.h behind its filter itself, so that is
@@ -22,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,12 +41,13 @@
 #include "runtime/command.h"
 #include "runtime/complain.h"
 #include "runtime/door.h"
+#include "runtime/executed.h"
 #include "runtime/find.h"
 #include "runtime/profile.h"
 #include "runtime/settings.h"
 #include "runtime/supervise.h"
 
-#define METADATA "graft"
+#define METADATA_BYTES 16 /* twice as many digits */
 
 static const char usage[] =
 	"Usage: graft-runtime [GLOBAL-OPTION...] COMMAND [ARGUMENT...]\n"
@@ -113,48 +116,72 @@ static int extend(const struct bundle *bundle, const struct profile_wish *wish,
 	return r;
 }
 
-static const char *program_of(const struct bundle *bundle)
+/* Return: the caller's, or NULL. */
+static char *program_of(const struct bundle *bundle)
 {
 	struct json_object *args =
 		json_object_object_get(json_object_object_get(bundle->config, "process"),
 				       "args");
+	const char *first =
+		json_object_is_type(args, json_type_array)
+			? json_object_get_string(json_object_array_get_idx(args, 0))
+			: NULL;
 
-	return json_object_is_type(args, json_type_array)
-		       ? json_object_get_string(json_object_array_get_idx(args, 0))
-		       : NULL;
+	return first ? strdup(first) : NULL;
+}
+
+/*
+ * What the runtime sends along with a listener. A door may be where a container sees it
+ * (-v /run:/run), whose root is root outside: nobody is listened to who cannot say this.
+ */
+static int make_metadata(char metadata[2 * METADATA_BYTES + 1])
+{
+	unsigned char bytes[METADATA_BYTES];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		return -EIO;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(metadata + 2 * i, 3, "%02x", bytes[i]);
+	return 0;
 }
 
 /* With a door open. */
 static int set_up(const struct settings *settings, const struct command *command,
-		  const struct bundle *bundle, const struct found *found,
-		  struct door *door)
+		  struct bundle *bundle, const struct found *found, struct door *door)
 {
+	char metadata[2 * METADATA_BYTES + 1] = "";
 	const struct profile_wish wish = {
 		.traps = traps_of(found->policy),
 		.listener = door->path,
-		.metadata = METADATA,
+		.metadata = metadata,
 		.waits = backend_waits(settings->backend, settings->state),
 	};
+	_cleanup_free_ char *program = program_of(bundle);
 	const struct supervise supervise = {
 		.settings = settings,
 		.bundle = bundle,
 		.door = door,
 		.policy = found->policy,
 		.id = command->id,
-		.command = program_of(bundle),
+		.command = program,
 		.summary = found->summary,
-		.metadata = METADATA,
+		.metadata = metadata,
 		.traps = wish.traps,
 	};
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 	int r;
 
-	r = extend(bundle, &wish, &text, &size);
+	r = make_metadata(metadata);
+	if (r == 0)
+		r = extend(bundle, &wish, &text, &size);
 	if (r == 0)
 		r = bundle_swap(bundle, text, size);
 	if (r < 0)
 		return r;
+	/* The supervisor, which is a copy of us, has no use for it. */
+	bundle_forget(bundle);
+	free(steal_pointer(text));
 	r = supervise_start(&supervise);
 	if (r < 0) {
 		complain("cannot start a supervisor: %s", strerror(-r));
@@ -163,23 +190,27 @@ static int set_up(const struct settings *settings, const struct command *command
 	return r;
 }
 
-static int raise_fence(const struct bundle *bundle)
+static bool has_hooks(const struct bundle *bundle)
 {
 	struct json_object *hooks = json_object_object_get(bundle->config, "hooks");
-	int r;
 
-	if (json_object_is_type(hooks, json_type_object) &&
-	    json_object_object_length(hooks))
-		return 0;
-	r = fence_raise_tcp();
+	return json_object_is_type(hooks, json_type_object) &&
+	       json_object_object_length(hooks);
+}
+
+static int raise_fence(void)
+{
+	int r = fence_raise_tcp();
+
 	if (r < 0)
 		complain("cannot raise the Landlock fence: %s", strerror(-r));
 	return r < 0 ? r : 0;
 }
 
 static int graft(const struct settings *settings, const struct command *command,
-		 const struct bundle *bundle, const struct found *found)
+		 struct bundle *bundle, const struct found *found)
 {
+	bool is_fenced = !has_hooks(bundle);
 	struct door door = { .fd = -1 };
 	int r = check(bundle);
 
@@ -195,7 +226,7 @@ static int graft(const struct settings *settings, const struct command *command,
 	if (r < 0)
 		door_close(&door);
 	/* The supervisor puts everything back if there is no exec. */
-	return r < 0 ? r : raise_fence(bundle);
+	return r < 0 || !is_fenced ? r : raise_fence();
 }
 
 /* create, run, restore. */
@@ -256,6 +287,8 @@ int main(int argc, char **argv)
 		r = begin(&settings, &command);
 	if (r == 0 && command.kind == COMMAND_CHECKPOINT)
 		r = refuse_checkpoint(&settings, &command);
+	if (r == 0 && command.kind == COMMAND_EXEC)
+		r = executed_check(&settings, &command);
 	if (r == 0 && command.kind == COMMAND_DELETE && door_sweep(settings.state))
 		scope_sweep();
 	if (r == 0)

@@ -11,6 +11,9 @@
  *	programs there let bind, connect and sends with a name be made by tasks that are
  *	in that same cgroup: the supervisor's threads
  *
+ * UNIX sockets that the supervisor made for an endpoint are in the host's namespace, with
+ * its abstract names, so the same holds of their connects and sends, from Linux 6.7 on.
+ *
  * Data, accepting and sends without a name are not looked at. The programs stay as long
  * as a socket does, also without the supervisor and its cgroup. Sockets that graftd
  * hands out are made elsewhere.
@@ -26,6 +29,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "run/scope.h"
 #include "runtime/pen.h"
 
@@ -33,6 +37,10 @@
 #define NAME    "graft_pen"
 /* BPF_LD | BPF_DW | BPF_IMM, two of which are 0. Half of the number is in the next. */
 #define LOAD_NUMBER BPF_DW
+
+/* As <linux/bpf.h> of Linux 6.7 has them. */
+#define UNIX_CONNECT ((enum bpf_attach_type)49)
+#define UNIX_SENDMSG ((enum bpf_attach_type)50)
 
 static struct scope pen = { .cgroup = -1, .sockets = -1, .parent = -1 };
 
@@ -83,19 +91,31 @@ static int attach(int cgroup, uint64_t id, enum bpf_attach_type type)
 	return bpf(BPF_PROG_ATTACH, &attr) < 0 ? -errno : 0;
 }
 
-static int attach_all(int cgroup)
+static int attach_all(int cgroup, bool has_unix)
 {
 	static const enum bpf_attach_type types[] = {
-		BPF_CGROUP_INET4_BIND,    BPF_CGROUP_INET6_BIND,
-		BPF_CGROUP_INET4_CONNECT, BPF_CGROUP_INET6_CONNECT,
-		BPF_CGROUP_UDP4_SENDMSG,  BPF_CGROUP_UDP6_SENDMSG,
+		BPF_CGROUP_INET4_BIND,
+		BPF_CGROUP_INET6_BIND,
+		BPF_CGROUP_INET4_CONNECT,
+		BPF_CGROUP_INET6_CONNECT,
+		BPF_CGROUP_UDP4_SENDMSG,
+		BPF_CGROUP_UDP6_SENDMSG,
+		UNIX_CONNECT,
+		UNIX_SENDMSG,
 	};
+	size_t n = ARRAY_SIZE(types) - (has_unix ? 0 : 2);
 	struct stat st;
 	int r = fstat(cgroup, &st) < 0 ? -errno : 0;
 
 	/* The number of a cgroup's directory is its id. */
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(types); i++)
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		r = attach(cgroup, st.st_ino, types[i]);
+		if (r == -EINVAL && types[i] >= UNIX_CONNECT) {
+			log_warning("before Linux 6.7 a UNIX endpoint is a way to the "
+				    "host's abstract UNIX sockets");
+			return 0;
+		}
+	}
 	return r;
 }
 
@@ -117,13 +137,13 @@ static int go_on_in(int cgroup)
 	return pid < 0 ? -errno : 0;
 }
 
-int pen_enter(void)
+int pen_enter(bool has_unix)
 {
 	int r = scope_new(&pen, getpid());
 
 	if (r < 0)
 		return r;
-	r = attach_all(pen.cgroup);
+	r = attach_all(pen.cgroup, has_unix);
 	if (r == 0)
 		r = go_on_in(pen.cgroup);
 	if (r < 0)

@@ -5,11 +5,13 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 /*
  * After the helpers were forked, before threads are started and privileges dropped: the
- * calling process ends, and goes on in a child of its own in that cgroup. Return: 0
- * there, or -errno; nothing has changed then.
+ * calling process ends, and goes on in a child of its own in that cgroup. @has_unix: it
+ * makes UNIX sockets, too. Return: 0 there, or -errno; nothing has changed then.
  */
-int pen_enter(void);
+int pen_enter(bool has_unix);
 /* The calling process leaves, and the cgroup goes. Without pen_enter(): nothing. */
 void pen_leave(void);

@@ -29,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,7 +68,8 @@ struct visitor {
 	struct supervisor *self;
 	struct event_source on_ready;
 	struct arrival arrival;
-	int fd; /* -1: free */
+	int fd;    /* -1: gone */
+	int early; /* a listener that came before the first process's; -1: none */
 };
 
 struct supervisor {
@@ -85,6 +87,7 @@ struct supervisor {
 	int runtime;  /* pidfd; -1: it has ended */
 	bool is_back; /* config.json was put back */
 	bool is_over;
+	bool is_trimmed; /* memory was given back */
 };
 
 /* --- what the engine and `graft ps` ask --- */
@@ -143,6 +146,7 @@ static int start_engine(struct supervisor *self, pid_t pid)
 		.endpoint_stacks = self->stacks.by_endpoint,
 		.others = self->stacks.others,
 		.n_others = self->stacks.n_others,
+		.names_of_policy = true,
 		.ops = &notify_ops,
 	};
 	struct stat st;
@@ -171,7 +175,7 @@ static int begin(struct supervisor *self, pid_t pid)
 	r = stacks_new(&self->stacks, self->with.policy, pid, true);
 	if (r < 0)
 		return r;
-	r = geteuid() == 0 ? pen_enter() : -EPERM;
+	r = geteuid() == 0 ? pen_enter(reach.has_unix) : -EPERM;
 	if (r < 0)
 		log_info("sockets are named by whoever has them: %s", strerror(-r));
 	settle_privileges(reach.has_unix || r == 0);
@@ -198,12 +202,12 @@ static void put_back(struct supervisor *self)
 	self->is_back = true;
 }
 
-static void welcome(struct supervisor *self, const struct arrived *arrived)
+/* The listener is taken over. */
+static void serve(struct supervisor *self, const struct arrived *arrived)
 {
 	_cleanup_fd_ int listener = arrived->listener;
 	int r = 0;
 
-	put_back(self);
 	if (!self->engine.notify)
 		r = begin(self, arrived->pid);
 	if (r == 0)
@@ -212,6 +216,29 @@ static void welcome(struct supervisor *self, const struct arrived *arrived)
 	/* The listener is closed: calls fail, and nothing is let through. */
 	if (r < 0)
 		log_error("cannot serve process %d: %s", (int)arrived->pid, strerror(-r));
+}
+
+/*
+ * With no_new_privileges crun sets the first process's filter when the container is
+ * started, and `start` does not wait for it. What is executed may be sooner, and crun
+ * does not say who that is: its calls wait.
+ */
+static void welcome(struct supervisor *self, struct visitor *visitor,
+		    const struct arrived *arrived)
+{
+	if (!self->engine.notify && !arrived->pid) {
+		visitor->early = arrived->listener;
+		return;
+	}
+	put_back(self);
+	serve(self, arrived);
+	for (size_t i = 0; i < VISITORS_MAX && self->engine.notify; i++) {
+		struct arrived early = { .listener = self->visitors[i].early };
+
+		self->visitors[i].early = -1;
+		if (early.listener >= 0)
+			serve(self, &early);
+	}
 }
 
 static void visitor_end(struct visitor *visitor)
@@ -237,12 +264,31 @@ static void on_visitor(struct event_source *source, uint32_t events)
 	if (r > 0 && visitor->arrival.size) {
 		r = arrival_parse(&visitor->arrival, self->with.metadata, &arrived);
 		if (r == 0)
-			welcome(self, &arrived);
+			welcome(self, visitor, &arrived);
 	}
 	if (r < 0)
 		log_warning("a visitor was turned away: %s", strerror(-r));
 	visitor_end(visitor);
+	/* What compiling the filter took. */
+	if (self->engine.notify && !self->is_trimmed)
+		malloc_trim(0);
+	self->is_trimmed = self->engine.notify != NULL;
 	check_over(self);
+}
+
+/* Runtimes are where we are, and containers are not. Who has ended cannot be asked, and
+ * may have been a runtime: what it says decides. */
+static bool is_elsewhere(pid_t pid, const char *namespace)
+{
+	struct stat own, theirs;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", namespace);
+	if (stat(path, &own) < 0)
+		return true;
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, namespace);
+	return stat(path, &theirs) == 0 &&
+	       (own.st_dev != theirs.st_dev || own.st_ino != theirs.st_ino);
 }
 
 static bool is_trusted(int fd)
@@ -251,13 +297,14 @@ static bool is_trusted(int fd)
 	socklen_t size = sizeof(peer);
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-	       peer.uid == geteuid();
+	       peer.uid == geteuid() && peer.pid > 0 && !is_elsewhere(peer.pid, "pid") &&
+	       !is_elsewhere(peer.pid, "user");
 }
 
 static struct visitor *free_visitor(struct supervisor *self)
 {
 	for (size_t i = 0; i < VISITORS_MAX; i++)
-		if (self->visitors[i].fd < 0)
+		if (self->visitors[i].fd < 0 && self->visitors[i].early < 0)
 			return &self->visitors[i];
 	return NULL;
 }
@@ -271,8 +318,11 @@ static bool open_door(struct supervisor *self)
 
 	if (fd < 0)
 		return false;
-	if (!visitor || !is_trusted(fd))
+	if (!visitor || !is_trusted(fd)) {
+		log_limited(LOG_LEVEL_WARNING, "a visitor was turned away: %s",
+			    visitor ? "not of the runtime" : "too many");
 		return true;
+	}
 	if (event_loop_add(&self->loop, fd, EPOLLIN, &visitor->on_ready) == 0)
 		visitor->fd = fd_steal(&fd);
 	return true;
@@ -366,9 +416,9 @@ static int watch(struct supervisor *self)
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < VISITORS_MAX; i++)
-		self->visitors[i] = (struct visitor){ .self = self,
-						      .on_ready.ready = on_visitor,
-						      .fd = -1 };
+		self->visitors[i] = (struct visitor){
+			.self = self, .on_ready.ready = on_visitor, .fd = -1, .early = -1
+		};
 	guests_init(&self->guests, &self->loop, on_left);
 	self->on_door.ready = on_door;
 	self->on_runtime.ready = on_runtime;
@@ -414,6 +464,8 @@ int supervise_start(const struct supervise *supervise)
 
 	if (runtime < 0)
 		return runtime;
+	/* What reading config.json took is nothing to be copied. */
+	malloc_trim(0);
 	between = fork();
 	if (between < 0)
 		return -errno;

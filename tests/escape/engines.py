@@ -20,6 +20,8 @@ class Config:
 
 
 class Engine:
+    unshare = ['--']  # more of the namespaces that the suite is in, and what is first there
+
     def __init__(self, words, policies, configs, remarks, marks):
         self.words = words
         self.policies = policies
@@ -27,15 +29,36 @@ class Engine:
         self.remarks = remarks
         self.marks = [f'<!-- {marks}:{edge} -->' for edge in ('begin', 'end')]
 
+    def prepare(self, suite):
+        """Before the first of them."""
+
+    def enclose(self, suite, policy, command, environment, config):
+        """Return: @command behind @policy, and the environment to start it in."""
+        return [suite.graft, 'run', *self.words, '--dns', 'none', '--policy',
+                suite.work / f'{policy}.policy', '--', *config.become, *command], environment
+
+    def started(self, process):
+        """Of the command that enclose() returned last."""
+
+    def ended(self, process):
+        """The same, and it is over."""
+
+    def left(self):
+        """What should not be there in the end."""
+        return []
+
     def serves(self, attempt):
         """Is @attempt made here at all?"""
+        return True
+
+    def takes_part(self, config, number):
+        """Of the rows of the table, in that one?"""
         return True
 
     def remark(self, attempt, config):
         """(verdict, reason) where a touched canary is no failure, or it is not tried."""
         found = self.remarks.get(attempt.name)
         return found[:2] if found and (len(found) < 3 or config.name in found[2]) else (None, '')
-
 
     def is_aside(self, attempt, touched):
         """Is what was touched another attempt's matter?"""

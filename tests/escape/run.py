@@ -27,8 +27,10 @@ import threading
 from pathlib import Path
 
 import canary
+from container import CONTAINERS
 from engines import ENGINES, SWAPPED, USER
 
+ENGINES['container'] = CONTAINERS
 HERE = Path(__file__).resolve().parent
 DEADLINE = 60
 EACH_SECONDS = 600  # of one race, with --each
@@ -78,6 +80,8 @@ class Suite:
         self.escape = self.install(options.escape, 'escape')
         self.escape32 = self.install(options.escape32, 'escape32')
         self.graft = options.graft and self.install(options.graft, 'graft')
+        if self.graft:
+            self.engine.prepare(self)
         self.setuid = self.install(options.escape, 'escape-setuid')
         self.setuid.chmod(0o4755)
         for name, text in self.engine.policies.items():
@@ -106,7 +110,8 @@ class Suite:
             victim.wait()
         self.canary.close()
 
-    def start(self, command, uid, extra):
+    def start(self, command, uid, extra, policy=None, config=None, outside=()):
+        """@policy, @config: grafted like that. @outside: words around it all."""
         environment = {
             'PATH': '/usr/sbin:/usr/bin:/sbin:/bin',
             'HOME': str(self.work),
@@ -122,21 +127,22 @@ class Suite:
             environment['ESCAPE_SECONDS'] = str(EACH_SECONDS)
         if self.escape32:
             environment['ESCAPE_PROGRAM32'] = str(self.escape32)
-        return subprocess.Popen(
-            [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        if config:
+            command, environment = self.engine.enclose(self, policy, command, environment, config)
+        process = subprocess.Popen(
+            [str(word) for word in (*outside, *command)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors='replace', bufsize=1, env=environment,
             cwd=self.work, start_new_session=True, user=uid, group=uid, extra_groups=[])
-
-    def grafted(self, policy, command):
-        return [self.graft, 'run', *self.engine.words, '--dns', 'none', '--policy',
-                self.work / f'{policy}.policy', '--', *command]
+        if config:
+            self.engine.started(process)
+        return process
 
     def give(self, mode, way, uid, config):
         """A giver or taker of sockets, ready; natively an ordinary process."""
         path = self.runtime[config.user if config else uid] / 'giver'
         path.unlink(missing_ok=True)
         command = [self.escape, mode, path, way]
-        giver = self.start(self.grafted('open', [*config.become, *command]) if config else command, uid, {})
+        giver = self.start(command, uid, {}, 'open', config)
         line = giver.stdout.readline()
         if line.strip() != 'ready':
             raise RuntimeError(f'{mode} did not start: {line.strip()}')
@@ -146,14 +152,14 @@ class Suite:
         """Natively as @uid, or grafted as @config says."""
         command = [self.escape, '--tries', tries, attempt.name, way]
         extra = {'ESCAPE_VICTIM': str(self.victims[config.user if config else uid].pid)}
-        giver = None
+        giver, policy, outside = None, None, []
         if config:
-            command = self.grafted(self.first_policy(attempt, config), [*config.become, *command])
+            policy = self.first_policy(attempt, config)
             extra['ESCAPE_GRAFTED'] = '1'
         if 'inherit' in attempt.flags:
-            command = [self.escape, '--with-descriptors', *command]
+            outside = [self.escape, '--with-descriptors']
         if 'poller' in attempt.flags:
-            command = [self.escape, '--with-poller', *command]
+            outside = [self.escape, '--with-poller', *outside]
         for flag, mode in (('giver', '--give'), ('taker', '--take')):
             if flag not in attempt.flags:
                 continue
@@ -161,10 +167,14 @@ class Suite:
             extra['ESCAPE_GIVER'] = str(extra['ESCAPE_GIVER'])
         self.canary.start_watch()
         try:
-            return self.watch(self.start(command, uid, extra), config)
+            process = self.start(command, uid, extra, policy, config, outside)
+            outcome = self.watch(process, config)
+            self.engine.ended(process)
+            return outcome
         finally:
             if giver:
                 canary.end(giver)
+                self.engine.ended(giver)
 
     def first_policy(self, attempt, config):
         if 'open' in attempt.flags:
@@ -192,6 +202,8 @@ class Suite:
             self.canary.look_for_listeners(int(rest), bool(config and config.is_judged))
         elif word == 'replace':
             self.attach(config.policy, rest)
+        elif word == 'signal-supervisor':
+            self.engine.signal_supervisor(int(rest))
         elif word == 'swap':
             self.attach(SWAPPED[0], rest)
             swapper = threading.Thread(target=self.swap, args=(rest, process))
@@ -313,12 +325,16 @@ def share_tries(rows, configs, options):
 def run_rows(suite, rows, configs, options, log):
     """Yields (attempt, way, native cell, {config: cell}, verdict, tries, {config: verdict})."""
     tries = share_tries(rows, configs, options)
-    for attempt, way in rows:
+    for number, (attempt, way) in enumerate(rows):
+        # four ways in a row are not to meet the same configurations each time
+        number += number // 4
         native = run_native(suite, attempt, way, log)
         cell, verdict = judge_native(attempt, native)
         cells, verdicts, n_tries, by_config = {}, [verdict] if verdict else [], 0, {}
         for config in configs if suite.graft else []:
             if not fits(attempt, way, config):
+                continue
+            if not (options.full or options.config or suite.engine.takes_part(config, number)):
                 continue
             remark, reason = suite.engine.remark(attempt, config)
             if remark == 'skip':
@@ -394,6 +410,7 @@ def write_docs(path, engine, results):
 def options_parse():
     parser = argparse.ArgumentParser(description='try to escape from graft run')
     parser.add_argument('--graft', help='the graft program; without it only the native half runs')
+    parser.add_argument('--runtime', help='graft-runtime, for the engine "container"')
     parser.add_argument('--escape', required=True, help='the attempts')
     parser.add_argument('--escape32', help='the same, built for 32 bits')
     parser.add_argument('--only', default='', help='a regular expression over "NAME WAY"')
@@ -428,6 +445,7 @@ def main_inside(options):
                 attempt, way, native, cells, verdict = result[:5]
                 print(f'{verdict:<11}{attempt.name:<25}{way:<5} native {native}; grafted {shorten(cells)}', flush=True)
                 results.append(result)
+            left = suite.engine.left()
         finally:
             suite.close()
     # again, where whoever reads the end of a log finds them
@@ -441,7 +459,9 @@ def main_inside(options):
           + ('' if suite.graft else ' (native half only)'))
     if options.write_docs:
         write_docs(options.write_docs, suite.engine, results)
-    return 1 if counts['FAIL'] or not results else 0
+    if left:
+        print(f'FAILED: left behind: {left}')
+    return 1 if counts['FAIL'] or not results or left else 0
 
 
 def main():
@@ -453,7 +473,8 @@ def main():
         print(f'{options.graft}: cannot execute')
         return 2
     if not options.inside:
-        os.execvp('unshare', ['unshare', '--net', '--mount', '--', sys.executable, __file__, '--inside', *sys.argv[1:]])
+        more = ENGINES[options.engine].unshare
+        os.execvp('unshare', ['unshare', '--net', '--mount', *more, sys.executable, __file__, '--inside', *sys.argv[1:]])
     return main_inside(options)
 
 

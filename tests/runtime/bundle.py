@@ -19,6 +19,8 @@ parser.add_argument("--userns", action="store_true")
 parser.add_argument("--seccomp", help="a file with the profile")
 parser.add_argument("--cgroup", required=True)
 parser.add_argument("--host-network", action="store_true")
+parser.add_argument("--user", type=int, default=0)
+parser.add_argument("--bind", action="append", default=[], help="PATH[:ro], at the same path inside")
 parser.add_argument("program", nargs="+")
 args = parser.parse_args()
 
@@ -48,7 +50,7 @@ if args.seccomp:
 config = {
     "ociVersion": "1.0.2",
     "process": {
-        "user": {"uid": 0, "gid": 0},
+        "user": {"uid": args.user, "gid": args.user},
         "args": args.program,
         "env": ["PATH=/"] + args.env,
         "cwd": "/",
@@ -65,6 +67,16 @@ config = {
     ],
     "linux": linux,
 }
+for bind in args.bind:
+    path, _, mode = bind.partition(":")
+    config["mounts"].append(
+        {
+            "destination": path,
+            "type": "bind",
+            "source": path,
+            "options": ["rbind", mode or "rw"],
+        }
+    )
 if args.annotation:
     config["annotations"] = pairs(args.annotation)
 # Not as anybody's serializer would have it: what is kept is seen to be kept.

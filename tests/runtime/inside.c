@@ -4,7 +4,7 @@
  *
  *	serve PORT		answers each connection with a line
  *	get ADDRESS PORT	connects and prints what comes, or the errno
- *	later ADDRESS PORT	the same when SIGUSR1 comes
+ *	later ADDRESS PORT	the same when SIGUSR1 comes, for which it is "waiting"
  *	race ADDRESS PORT	tries to have the kernel connect there by changing the
  *				descriptor and the address of a call that is looked at:
  *				"held" or "reached"
@@ -15,6 +15,12 @@
  *				abstract name
  *	calls			one line for each of some system calls: name, errno
  *	echo			standard input to standard output
+ *	door DIR WORD ADDRESS PORT	hands a listener of its own in at each socket of
+ *				DIR, WORD as its metadata, and gets ADDRESS PORT
+ *	name ENDPOINT bind|connect	names an endpoint, AF_GRAFT
+ *	storm ADDRESS PORT N	N threads that connect without end
+ *	many ADDRESS PORT N	N times get
+ *	mirror PORT		answers each connection with what it says
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,6 +40,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "inside.h"
+
 static struct sockaddr_in address_of(const char *host, const char *port)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET,
@@ -43,7 +51,7 @@ static struct sockaddr_in address_of(const char *host, const char *port)
 	return address;
 }
 
-static int fail(const char *what)
+int fail(const char *what)
 {
 	printf("%s: %s\n", what, strerrorname_np(errno));
 	return 1;
@@ -70,11 +78,11 @@ static int serve(const char *port)
 	}
 }
 
-static int get(const char *host, const char *port)
+int get(const char *host, const char *port)
 {
 	struct sockaddr_in address = address_of(host, port);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	struct timeval limit = { 5, 0 };
+	struct timeval limit = { 30, 0 };
 	char text[256];
 	ssize_t n;
 
@@ -96,6 +104,8 @@ static int later(const char *host, const char *port)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	puts("waiting");
+	fflush(stdout);
 	sigwait(&set, &sig);
 	return get(host, port);
 }
@@ -300,6 +310,16 @@ int main(int argc, char **argv)
 		return atoi(argv[2]);
 	if (!strcmp(what, "abort"))
 		abort();
+	if (!strcmp(what, "door") && argc == 6)
+		return door(argv[2], argv[3], argv[4], argv[5]);
+	if (!strcmp(what, "name") && argc == 4)
+		return name(argv[2], argv[3]);
+	if (!strcmp(what, "storm") && argc == 5)
+		return storm(argv[2], argv[3], argv[4]);
+	if (!strcmp(what, "many") && argc == 5)
+		return many(argv[2], argv[3], argv[4]);
+	if (!strcmp(what, "mirror") && argc == 3)
+		return mirror(argv[2]);
 	if (!strcmp(what, "wait"))
 		for (;;)
 			pause();

@@ -24,7 +24,7 @@ confined() # ID [OPTION...]
 	shift
 	bundle "$id" "${policy[@]}" "$@" -- /inside serve 80
 	check "$id: it starts" up "$id" || return
-	within 10 log_has "$id" listening
+	within 30 log_has "$id" listening
 	equal "$id: it is reached at the host's address" "hello from 80" "$(get "$HOST4" 80)"
 	equal "$id: exec: a host server by rule" "the host says hello" \
 		"$(runtime exec "$id" /inside get "$HOST4" 9000)"
@@ -34,7 +34,7 @@ confined() # ID [OPTION...]
 		"$(runtime exec "$id" /inside sockets /tmp/a-socket-with-a-long-name)"
 	check "$id: no socket of that name outside" test ! -e /tmp/a-socket-with-a-long-name
 	check "$id: delete" down "$id"
-	check "$id: nothing is left" within 10 nothing_left "$id"
+	check "$id: nothing is left" within 30 nothing_left "$id"
 }
 
 confined unconfined
@@ -45,6 +45,24 @@ confined raw --seccomp "$PROFILE" --cap CAP_NET_RAW --cap CAP_CHOWN --cap CAP_SE
 chmod 711 "$T"
 confined userns --seccomp "$PROFILE" --no-new-privileges --userns
 confined userns-caps --seccomp "$PROFILE" --userns --cap CAP_NET_ADMIN --cap CAP_SYS_ADMIN
+
+# crun sets the filter of such a container when it is started, so that who is executed may
+# come before it.
+bundle early "${policy[@]}" --seccomp "$PROFILE" --no-new-privileges -- /inside serve 80
+runtime create --bundle "$T/early" --pid-file "$T/early.pid" early </dev/null \
+	>"$T/early.log" 2>&1
+equal "early: it is created" 0 $?
+spawn early-exec runtime exec early /inside get "$HOST4" 9000
+has_early_exec() { pgrep -f '^/inside get' || log_has early-exec .; }
+check "early: somebody is executed into it" within 30 has_early_exec
+check "early: it is started" runtime start early
+status_of early-exec
+equal "early: what is executed before the start is served" "the host says hello" \
+	"$(cat "$T/early-exec.log")"
+within 30 log_has early listening
+equal "early: and so is the first process" "hello from 80" "$(get "$HOST4" 80)"
+check "early: delete" down early
+check "early: nothing is left" within 30 nothing_left early
 
 # The same calls with the same profile, by the backend alone and grafted.
 calls() # ID COMMAND [OPTION...]
@@ -71,7 +89,7 @@ graft:seccomp-listener EBUSY" \
 		"$(grep '^graft:\|^clone3' "$T/grafted.calls")"
 done
 contains "the profile denied something at all" 'keyctl EPERM' "$(cat "$T/plain.calls")"
-check "nothing is left" within 10 nothing_left plain grafted
+check "nothing is left" within 30 nothing_left plain grafted
 
 # The container's default is the host's stack, so that there is a TCP socket of the host's
 # to put in the place of a UNIX one while that is looked at.
@@ -85,16 +103,17 @@ if "$GRAFT" doctor | grep -q 'fences TCP in'; then
 else
 	skip_point "$name" "this kernel has no Landlock network rules"
 fi
-check "nothing is left" within 10 nothing_left race
+check "nothing is left" within 30 nothing_left race
 # Nor from what is executed, where Landlock cannot be raised.
 bundle raced --annotation "graft.rule.1=connect any $HOST4:9003 = deny" \
 	--annotation 'graft.rule.2=connect any 0.0.0.0/0 = host' --seccomp "$PROFILE" -- \
 	/inside wait
 check "raced: it starts" up raced
+within 30 has_pen
 note_pen
 contains "raced: its supervisor has a cgroup of its own" 'graft-run-' "$PEN"
 equal "$name, exec" held "$(runtime exec raced /inside race "$HOST4" 9003)"
 down raced
-check "nothing is left" within 10 nothing_left raced
+check "nothing is left" within 30 nothing_left raced
 check "no cgroup is left" pen_is_gone
 finish

@@ -21,13 +21,13 @@ host_server inner 9002 127.0.0.1
 
 bundle web "${policy[@]}" --seccomp "$PROFILE" --cap CAP_NET_RAW -- /inside serve 80
 check "it is created and started" up web
-check "the server listens" within 10 log_has web listening
+check "the server listens" within 30 log_has web listening
 equal "it is reached at the host's address" "hello from 80" "$(get "$HOST4" 8080)"
 check "and not at the port it asked for" bash -c "! exec 3<>/dev/tcp/$HOST4/80"
 check "config.json is what it was" is_unchanged web
 equal "to the inode" "$(stat -c '%i %Y %a' "$T/web/was.json" | cut -d' ' -f2-)" \
 	"$(stat -c '%i %Y %a' "$T/web/config.json" | cut -d' ' -f2-)"
-equal "one supervisor" 1 "$(supervisors | wc -l)"
+check "one supervisor" within 30 are_supervisors 1
 contains "graft ps knows it" 'web' "$("$GRAFT" ps)"
 contains "and its socket" "$HOST4:8080" "$("$GRAFT" ps --sockets)"
 
@@ -61,7 +61,7 @@ many()
 	[ "$(grep -c 'the host says' "$T/many")" = 20 ]
 }
 check "exec: twenty at once" many
-equal "still one supervisor" 1 "$(supervisors | wc -l)"
+check "still one supervisor" within 30 are_supervisors 1
 
 contains "state passes through" '"status": "running"' "$(runtime state web)"
 contains "ps passes through" 'PID' "$(runtime ps web)"
@@ -72,9 +72,9 @@ output=$(runtime checkpoint --image-path "$T/image" web 2>&1)
 equal "checkpoint is refused" 1 $?
 contains "and says why" 'has a policy and cannot be checkpointed' "$output"
 check "kill passes through" runtime kill web KILL
-check "the supervisor ends with the container" within 10 nothing_left
+check "the supervisor ends with the container" within 30 nothing_left
 check "delete" runtime delete web
-check "nothing is left" within 5 nothing_left web
+check "nothing is left" within 30 nothing_left web
 check "the port is free again" bash -c "! exec 3<>/dev/tcp/$HOST4/8080"
 
 # In the foreground, and statuses.
@@ -82,7 +82,7 @@ bundle run "${policy[@]}" -- /inside get "$HOST4" 9000
 equal "run: no profile at all, a host server by rule" "the host says hello" \
 	"$(runtime run --bundle "$T/run" run)"
 check "run: config.json is what it was" is_unchanged run
-check "run: nothing is left" within 5 nothing_left run
+check "run: nothing is left" within 30 nothing_left run
 bundle status "${policy[@]}" -- /inside exit 42
 runtime run --bundle "$T/status" status
 equal "run: the status is passed on" 42 $?
@@ -95,6 +95,6 @@ bundle missing "${policy[@]}" -- /no-such-program
 output=$(runtime run --bundle "$T/missing" missing 2>&1)
 contains "run: what cannot start fails" '[1-9]' $?
 contains "and its runtime says why" 'no such file' "${output,,}"
-check "nothing is left" within 5 nothing_left missing
+check "nothing is left" within 30 nothing_left missing
 check "config.json is what it was" is_unchanged missing
 finish

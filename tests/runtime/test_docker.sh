@@ -34,7 +34,7 @@ has_no_runtime() { "$DOCKER" info >/dev/null 2>&1 && ! has_runtime; }
 check "before: not registered" has_no_runtime
 check "graft install docker" "$GRAFT" install -c "$T/daemon.json" -r "$RUNTIME" docker
 kill -HUP "${PID_OF[dockerd]}"
-check "dockerd knows it" within 10 has_runtime
+check "dockerd knows it" within 30 has_runtime
 check "graft status" "$GRAFT" status -c "$T/daemon.json"
 
 mkdir -p "$T/image/tmp"
@@ -57,7 +57,7 @@ PAIRS=(-e "GRAFT_CONV_PAIRS=0.0.0.0:80=ep-web $HOST4:9000=ep-told")
 check "docker run --runtime=graft" graft_run -d --name web "${PAIRS[@]}" graft-test \
 	/inside serve 80
 log_says() { "$DOCKER" logs "$1" 2>&1 | grep -q "$2"; }
-check "docker logs" within 20 log_says web listening
+check "docker logs" within 30 log_says web listening
 equal "it is reached at the endpoint's address" "hello from 80" "$(get "$HOST4" 8080)"
 contains "graft ps knows it" "$("$DOCKER" inspect -f '{{.Id}}' web | cut -c1-8)" "$("$GRAFT" ps)"
 equal "docker exec: a host server by name" "the host says hello" \
@@ -65,23 +65,23 @@ equal "docker exec: a host server by name" "the host says hello" \
 equal "docker exec: an address without a rule" "connect: ENETUNREACH" \
 	"$("$DOCKER" exec web /inside get "$HOST4" 9001)"
 check "docker restart" "$DOCKER" restart -t 1 web
-check "docker logs" within 20 log_says web listening
-check "it is reached again" within 20 get "$HOST4" 8080
-equal "one supervisor" 1 "$(supervisors | wc -l)"
+check "docker logs" within 30 log_says web listening
+check "it is reached again" within 30 get "$HOST4" 8080
+check "one supervisor" within 30 are_supervisors 1
 check "docker pause" "$DOCKER" pause web
 check "docker unpause" "$DOCKER" unpause web
 check "docker stop" "$DOCKER" stop -t 1 web
-check "nothing is left" within 10 quiet
+check "nothing is left" within 30 quiet
 check "docker start" "$DOCKER" start web
-check "it is reached again" within 20 get "$HOST4" 8080
+check "it is reached again" within 30 get "$HOST4" 8080
 kill -KILL "$("$DOCKER" inspect -f '{{.State.Pid}}' web)"
-check "container killed: nothing is left" within 10 quiet
+check "container killed: nothing is left" within 30 quiet
 check "docker start" "$DOCKER" start web
-check "it is reached again" within 20 get "$HOST4" 8080
+check "it is reached again" within 30 get "$HOST4" 8080
 kill -KILL "$(supervisors)"
 equal "supervisor killed: the socket it has works on" "hello from 80" "$(get "$HOST4" 8080)"
 check "docker rm -f" "$DOCKER" rm -f web
-check "nothing is left" within 10 quiet
+check "nothing is left" within 30 quiet
 
 equal "run: status" 37 "$(graft_run --rm "${PAIRS[@]}" graft-test /inside exit 37; echo $?)"
 equal "run: output" "the host says hello" \
@@ -115,7 +115,7 @@ calls --runtime=graft "${PAIRS[@]}" graft-test >"$T/grafted.calls"
 contains "the profile denies something" 'keyctl EPERM' "$(cat "$T/plain.calls")"
 equal "its default profile denies what it denied" "$(grep -v '^graft:\|^clone3' "$T/plain.calls")" \
 	"$(grep -v '^graft:\|^clone3' "$T/grafted.calls")"
-check "nothing is left" within 10 quiet
+check "nothing is left" within 30 quiet
 check "graft uninstall docker" "$GRAFT" uninstall -c "$T/daemon.json" docker
 check "daemon.json is what it was" cmp "$T/daemon.json" "$T/daemon.was"
 check "no container is left" test -z "$("$DOCKER" ps -aq)"

@@ -19,10 +19,10 @@ serves() # NAME PORT ID OPTION...
 	shift 3
 	bundle "$id" "$@" -- /inside serve 80
 	check "$name: it starts" up "$id" || return
-	within 10 log_has "$id" listening
+	within 30 log_has "$id" listening
 	equal "$name: it is reached" "hello from 80" "$(get "$HOST4" "$port")"
 	down "$id"
-	check "$name: nothing is left" within 10 nothing_left "$id"
+	check "$name: nothing is left" within 30 nothing_left "$id"
 }
 
 stays() # NAME PORT ID OPTION...: has no policy
@@ -31,7 +31,7 @@ stays() # NAME PORT ID OPTION...: has no policy
 	shift 3
 	bundle "$id" --cap CAP_NET_BIND_SERVICE "$@" -- /inside serve 80
 	check "$name: it starts" up "$id" || return
-	check "$name: it listens" within 10 log_has "$id" listening
+	check "$name: it listens" within 30 log_has "$id" listening
 	check "$name: it is not reached" bash -c "! exec 3<>/dev/tcp/$HOST4/$port"
 	check "$name: it has no supervisor" nothing_left
 	down "$id"
@@ -72,7 +72,7 @@ refused()
 	contains "$name: says so" "$sentence" "$output"
 	contains "$name: in the log, too" "\"level\":\"error\",\"msg\":\".*$sentence" \
 		"$(cat "$T/log.json")"
-	check "$name: nothing is left" within 5 nothing_left "$id"
+	check "$name: nothing is left" within 30 nothing_left "$id"
 	check "$name: config.json is what it was" is_unchanged "$id"
 }
 rule=(--annotation 'graft.rule=connect tcp 10.0.0.0/8 = host')
@@ -104,4 +104,30 @@ output=$(runtime restore --image-path "$T/image" --bundle "$T/r9" r9 2>&1)
 equal "refused: restore" 1 $?
 contains "restore: says so" 'cannot be restored' "$output"
 check "nothing is left" nothing_left r9
+
+# What is executed into a container with a policy, and into one without.
+bundle with "${rule[@]}" --seccomp "$PROFILE" --cap CAP_NET_RAW -- /inside wait
+bundle without --seccomp "$PROFILE" -- /inside wait
+check "a container with a policy" up with
+check "and one without" up without
+sed 's/CAP_NET_RAW/CAP_NET_ADMIN/' "$T/with/config.json" | "$PYTHON" -c '
+import json, sys
+process = json.load(sys.stdin)["process"]
+process["args"] = ["/inside", "exit", "0"]
+json.dump(process, sys.stdout)' >"$T/admin.json"
+for words in '--cap CAP_NET_ADMIN' '--cap=cap_sys_admin' '-c NET_ADMIN' "--process $T/admin.json" \
+	"-p $T/admin.json"; do
+	read -ra options <<<"$words"
+	output=$(runtime exec "${options[@]}" with /inside exit 0 2>&1)
+	equal "refused: exec ${words/$T/}" 1 $?
+	contains "and says so" 'container with has a policy, and what is executed' "$output"
+done
+sed 's/CAP_NET_ADMIN/CAP_CHOWN/g' "$T/admin.json" >"$T/chown.json"
+check "exec with another capability" runtime exec --process "$T/chown.json" with
+check "exec of words that look so" runtime exec with /inside echo --cap CAP_NET_ADMIN \
+	</dev/null
+check "exec into one without a policy" runtime exec --process "$T/admin.json" without
+check "delete" down with
+check "delete" down without
+check "nothing is left" within 30 nothing_left with without
 finish

@@ -9,7 +9,9 @@
  *
  * Names are those of the policy first, then of the registry. What a program may name is
  * not judged by rules, which speak of addresses: endpoints that a policy defines are
- * there to be used, and the registry knows who may use its own.
+ * there to be used, and the registry knows who may use its own. It knows users, though,
+ * and not containers: with config.names_of_policy it is asked for those alone that a
+ * rule leads to.
  *
  * Limits: getsockname() is not trapped and tells the address at the endpoint, whatever
  * GRAFT_NAME_TRANSPARENT is. Options of other levels take effect where they are set,
@@ -23,6 +25,7 @@
 
 #include "base/event.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "intercept/notify/engine.h"
 #include "intercept/notify/family.h"
 #include "stack/stack.h"
@@ -197,6 +200,17 @@ static const struct endpoint *find_endpoint(const struct notify *notify, const c
 	return endpoint && endpoint->kind != ENDPOINT_NAMED ? endpoint : NULL;
 }
 
+/* May the registry be asked for it? Return: 0, or -ENOENT as if it had none. */
+static int check_name(const struct notify *notify, const char *name)
+{
+	const struct notify_config *config = &notify->config;
+
+	if (!config->names_of_policy || policy_find_endpoint(config->policy, name))
+		return 0;
+	log_limited(LOG_LEVEL_INFO, "endpoint '%s': not of the policy", name);
+	return -ENOENT;
+}
+
 static void set_address(struct route *route, const void *address, socklen_t size)
 {
 	memcpy(&route->address, address, sizeof(route->address));
@@ -253,8 +267,10 @@ static int ask_for(struct call *call, struct subject *subject, struct route *rou
 	struct notify *notify = call->notify;
 	uint64_t cookie = subject_cookie(subject);
 	struct wire_address address;
-	int r;
+	int r = check_name(notify, name);
 
+	if (r < 0)
+		return r;
 	if (route->op == POLICY_BIND)
 		family_run_delayed(notify, cookie, subject->fd);
 	r = named_move(call, subject, route->op, name, &address);
@@ -305,7 +321,9 @@ static int find_destination(struct call *call, const struct subject *subject,
 		*ret_netns = subject_stack(call->notify, &route->verdict)->cookie;
 		return r;
 	}
-	r = named_find(call, subject, name, &address, ret_netns);
+	r = check_name(call->notify, name);
+	if (r == 0)
+		r = named_find(call, subject, name, &address, ret_netns);
 	if (r == 0)
 		set_address(route, &address.address, address.len);
 	return r;

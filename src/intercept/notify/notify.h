@@ -69,6 +69,8 @@ struct notify_config {
 	 * outlives the engine. NULL: the filter is ours. */
 	const struct sock_filter *gate;
 	size_t n_gate;
+	/* Programs name those endpoints of the registry alone that a rule leads to. */
+	bool names_of_policy;
 	const struct notify_ops *ops;
 	void *context;
 };

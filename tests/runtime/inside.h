@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The parts of `inside`. Each returns an exit status. */
+#pragma once
+
+/* Prints "@what: ERRNO". */
+int fail(const char *what);
+int get(const char *host, const char *port);
+/* inside_door.c */
+int door(const char *directory, const char *metadata, const char *host, const char *port);
+/* inside_name.c */
+int name(const char *endpoint, const char *what);
+/* inside_crowd.c */
+int storm(const char *host, const char *port, const char *n_threads);
+int many(const char *host, const char *port, const char *n);
+int mirror(const char *port);
