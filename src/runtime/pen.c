@@ -131,6 +131,11 @@ int pen_enter(void)
 	return r;
 }
 
+int pen_cgroup(void)
+{
+	return pen.cgroup;
+}
+
 void pen_leave(void)
 {
 	if (pen.cgroup < 0)
