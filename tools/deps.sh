@@ -18,12 +18,12 @@ set -eu
 umask 022
 
 build="gcc libc6-dev make meson ninja-build pkg-config dpkg-dev
-	libseccomp-dev libcap-ng-dev libjson-c-dev libmnl-dev libsystemd-dev libcmocka-dev
+	libseccomp-dev libcap-ng-dev libjson-c-dev libmnl-dev libnftnl-dev libsystemd-dev libcmocka-dev
 	libbpf-dev bpftool clang"
 demo="$build bash python3 iproute2 util-linux procps nginx-light iperf3 curl"
 # Not the registry of that name.
 docker=docker.""io
-test="$demo runc crun $docker redis-server redis-tools memcached postgresql haproxy
+test="$demo runc crun $docker iptables nftables redis-server redis-tools memcached postgresql haproxy
 	openssh-server openssh-client golang-go libclang-rt-14-dev clang-format
 	clang-tidy shellcheck mandoc codespell git strace
 	socat libc6-dev-i386 gcc-multilib musl-tools binutils wrk

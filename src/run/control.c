@@ -191,6 +191,7 @@ static int answer_runs(struct client *client)
 	wire_set_text(run->command, sizeof(run->command), info.command);
 	wire_set_text(run->engine, sizeof(run->engine), info.engine);
 	wire_set_text(run->policy, sizeof(run->policy), info.policy);
+	wire_set_text(run->image, sizeof(run->image), info.image);
 	run->age_ns = age_of(info.started_ns);
 	run->n_traps = info.n_traps;
 	run->n_grafts = info.n_grafts;

@@ -26,6 +26,7 @@ struct run_info {
 	const char *command;
 	const char *engine;
 	const char *policy; /* "-p 8080:80 ..." */
+	const char *image;  /* of a container */
 	uint64_t started_ns;
 	uint64_t n_traps, n_grafts, n_swaps, n_refused;
 };

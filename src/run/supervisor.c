@@ -410,7 +410,7 @@ static int set_up(struct supervisor *self)
 		r = join_scope(self);
 	if (r < 0)
 		return r;
-	settle_privileges(reach.has_unix || self->scope.cgroup >= 0);
+	settle_privileges(reach.has_unix || self->scope.cgroup >= 0, false);
 	if (request.is_judged)
 		run_judged_dns(&self->scope, servers, &n_servers, self->launch.dns);
 	if (request.traps && !self->launch.fenced)

@@ -5,12 +5,14 @@
  *	annotations graft.rule*		a line of policy each, in the order of their names
  *	annotation graft.policy		the file of that name in the policies' directory;
  *					it has to be there
- *	else a file named as the container is, if there is one: by its id, then by the
- *	names that engines leave in annotations
+ *	else a file named as the container is, if there is one: by its id, then by its
+ *	name, Docker's or what engines leave in annotations
  *	annotations graft.publish*	as -p of graft run, with blanks between
+ *	Docker's published ports	if there is any of the above, or `ports all`
  *	GRAFT_CONV_PAIRS		of the first process's environment, if the
  *					administrator lets it be heard
  *
+ * Docker's labels are annotations, too, if they are not the image's (docker.c).
  * Annotations come from whoever starts the container; its environment comes from the
  * image, too.
  */
@@ -25,7 +27,9 @@
 #include "policy/policy.h"
 #include "run/options.h"
 #include "runtime/complain.h"
+#include "runtime/docker.h"
 #include "runtime/find.h"
+#include "runtime/ports.h"
 #include "runtime/settings.h"
 
 #define RULE_PREFIX     "graft.rule"
@@ -168,7 +172,8 @@ static int add_file(struct found *found, const struct settings *settings,
 		       : 0;
 }
 
-static int add_files(struct found *found, struct json_object *annotations, const char *id,
+static int add_files(struct found *found, struct json_object *annotations,
+		     const struct docker *docker, const char *id,
 		     const struct settings *settings)
 {
 	const char *told = text_of(annotations, POLICY_KEY);
@@ -184,6 +189,8 @@ static int add_files(struct found *found, struct json_object *annotations, const
 	}
 	if (is_file_name(id))
 		r = add_file(found, settings, id);
+	if (r == -ENOENT && is_file_name(docker->name))
+		r = add_file(found, settings, docker->name);
 	for (size_t i = 0; r == -ENOENT && i < ARRAY_SIZE(name_keys); i++) {
 		const char *name = text_of(annotations, name_keys[i]);
 
@@ -191,6 +198,48 @@ static int add_files(struct found *found, struct json_object *annotations, const
 			r = add_file(found, settings, name);
 	}
 	return r == -ENOENT ? 0 : r;
+}
+
+/* --- Docker's --- */
+
+/* Annotations, and the labels that none of them stands for. Return: the caller's. */
+static struct json_object *merge(struct json_object *annotations,
+				 const struct docker *docker)
+{
+	struct json_object *merged = json_object_new_object();
+
+	if (!merged)
+		return NULL;
+	if (json_object_is_type(docker->labels, json_type_object)) {
+		json_object_object_foreach(docker->labels, key, value)
+			json_object_object_add(merged, key, json_object_get(value));
+	}
+	if (json_object_is_type(annotations, json_type_object)) {
+		json_object_object_foreach(annotations, name, text)
+			json_object_object_add(merged, name, json_object_get(text));
+	}
+	return merged;
+}
+
+static int add_ports(struct found *found, const struct docker *docker,
+		     enum publish publish)
+{
+	_cleanup_free_ char *text = NULL;
+	struct policy_error error;
+	int r;
+
+	if (!docker->n_ports || publish == PUBLISH_NO ||
+	    (publish == PUBLISH_POLICY && !*found->summary))
+		return 0;
+	r = ports_policy(docker, &text);
+	if (r < 0)
+		return r;
+	note(found, "published ports", "");
+	found->has_ports = true;
+	return policy_add_text(found->policy, "published ports", text, strlen(text),
+			       &error) < 0
+		       ? refuse(&error)
+		       : 0;
 }
 
 /* --- the environment --- */
@@ -236,22 +285,32 @@ static int add_environment(struct found *found, struct json_object *config,
 	return environment == ENVIRONMENT_YES ? 0 : check_names(found->policy, n_before);
 }
 
-int find_policy(struct json_object *config, const char *id,
+static int add_sources(struct found *found, struct json_object *annotations,
+		       const struct docker *docker, const char *id,
+		       const struct settings *settings)
+{
+	int r = add_all(found, annotations, RULE_PREFIX, add_rule);
+
+	if (r == 0)
+		r = add_files(found, annotations, docker, id, settings);
+	if (r == 0)
+		r = add_all(found, annotations, PUBLISH_PREFIX, add_publish);
+	return r < 0 ? r : add_ports(found, docker, settings->publish);
+}
+
+int find_policy(struct json_object *config, const char *id, const struct docker *docker,
 		const struct settings *settings, struct found *ret)
 {
-	struct json_object *annotations = member(config, "annotations");
+	struct json_object *annotations = merge(member(config, "annotations"), docker);
 	struct policy_error error;
 	struct found found = { .policy = policy_new() };
-	int r = found.policy ? 0 : -ENOMEM;
+	int r = found.policy && annotations ? 0 : -ENOMEM;
 
 	if (r == 0) {
 		policy_allow_named(found.policy);
-		r = add_all(&found, annotations, RULE_PREFIX, add_rule);
+		r = add_sources(&found, annotations, docker, id, settings);
 	}
-	if (r == 0)
-		r = add_files(&found, annotations, id, settings);
-	if (r == 0)
-		r = add_all(&found, annotations, PUBLISH_PREFIX, add_publish);
+	json_object_put(annotations);
 	if (r == 0 && settings->environment != ENVIRONMENT_NO)
 		r = add_environment(&found, config, settings->environment);
 	if (r == 0 && *found.summary && policy_seal(found.policy, &error) < 0)

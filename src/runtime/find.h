@@ -5,8 +5,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
+struct docker;
 struct json_object;
 struct policy;
 struct settings;
@@ -15,11 +17,12 @@ struct settings;
 
 struct found {
 	struct policy *policy;           /* sealed; NULL: none */
+	bool has_ports;                  /* it has rules for Docker's published ports */
 	char summary[FIND_SUMMARY_SIZE]; /* where it came from */
 };
 
 /* Return: 0, ret->policy is the caller's; -errno after one line. */
-int find_policy(struct json_object *config, const char *id,
+int find_policy(struct json_object *config, const char *id, const struct docker *docker,
 		const struct settings *settings, struct found *ret);
 /* Why grafts would hand the container more than its policy says, or NULL. */
 const char *find_danger(struct json_object *config);

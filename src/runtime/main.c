@@ -40,6 +40,7 @@
 #include "runtime/bundle.h"
 #include "runtime/command.h"
 #include "runtime/complain.h"
+#include "runtime/docker.h"
 #include "runtime/door.h"
 #include "runtime/executed.h"
 #include "runtime/find.h"
@@ -55,7 +56,8 @@ static const char usage[] =
 	"\n"
 	"Commands and options are those of the runtime it wraps, which gets all of them.\n"
 	"`create` and `run` look for the container's policy: annotations graft.policy,\n"
-	"graft.rule*, graft.publish*, a file of its name in /etc/graft/containers,\n"
+	"graft.rule*, graft.publish*, or labels of Docker's with these names, a file of its\n"
+	"name in /etc/graft/containers, Docker's published ports,\n"
 	"GRAFT_CONV_PAIRS in its environment. Without one nothing is changed.\n"
 	"\n"
 	"  -h, --help       show this and exit\n"
@@ -147,7 +149,8 @@ static int make_metadata(char metadata[2 * METADATA_BYTES + 1])
 
 /* With a door open. */
 static int set_up(const struct settings *settings, const struct command *command,
-		  struct bundle *bundle, const struct found *found, struct door *door)
+		  struct bundle *bundle, const struct docker *docker,
+		  const struct found *found, struct door *door)
 {
 	char metadata[2 * METADATA_BYTES + 1] = "";
 	const struct profile_wish wish = {
@@ -160,6 +163,8 @@ static int set_up(const struct settings *settings, const struct command *command
 	const struct supervise supervise = {
 		.settings = settings,
 		.bundle = bundle,
+		.docker = docker,
+		.has_ports = found->has_ports,
 		.door = door,
 		.policy = found->policy,
 		.id = command->id,
@@ -208,7 +213,8 @@ static int raise_fence(void)
 }
 
 static int graft(const struct settings *settings, const struct command *command,
-		 struct bundle *bundle, const struct found *found)
+		 struct bundle *bundle, const struct docker *docker,
+		 const struct found *found)
 {
 	bool is_fenced = !has_hooks(bundle);
 	struct door door = { .fd = -1 };
@@ -222,7 +228,7 @@ static int graft(const struct settings *settings, const struct command *command,
 	if (r == 0)
 		r = door_open(&door, settings->state, command->id);
 	if (r == 0)
-		r = set_up(settings, command, bundle, found, &door);
+		r = set_up(settings, command, bundle, docker, found, &door);
 	if (r < 0)
 		door_close(&door);
 	/* The supervisor puts everything back if there is no exec. */
@@ -234,6 +240,7 @@ static int begin(const struct settings *settings, const struct command *command)
 {
 	struct found found = { .policy = NULL };
 	struct bundle bundle;
+	struct docker docker;
 	int r;
 
 	/* Whoever has forgotten the id hears so from the backend. */
@@ -242,9 +249,11 @@ static int begin(const struct settings *settings, const struct command *command)
 	r = bundle_open(&bundle, command->bundle, command->config);
 	if (r < 0)
 		return r;
-	r = find_policy(bundle.config, command->id, settings, &found);
+	docker_find(bundle.config, command->id, settings->labels, &docker);
+	r = find_policy(bundle.config, command->id, &docker, settings, &found);
 	if (r == 0 && found.policy && traps_of(found.policy))
-		r = graft(settings, command, &bundle, &found);
+		r = graft(settings, command, &bundle, &docker, &found);
+	docker_release(&docker);
 	bundle_release(&bundle);
 	policy_free(found.policy);
 	return r;

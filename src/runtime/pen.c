@@ -151,6 +151,11 @@ int pen_enter(bool has_unix)
 	return r;
 }
 
+int pen_cgroup(void)
+{
+	return pen.cgroup;
+}
+
 void pen_leave(void)
 {
 	if (pen.cgroup < 0)

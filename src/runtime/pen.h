@@ -13,5 +13,7 @@
  * makes UNIX sockets, too. Return: 0 there, or -errno; nothing has changed then.
  */
 int pen_enter(bool has_unix);
+/* Its directory, which stays pen_enter()'s; -1: there is none. */
+int pen_cgroup(void);
 /* The calling process leaves, and the cgroup goes. Without pen_enter(): nothing. */
 void pen_leave(void);

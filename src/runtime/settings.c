@@ -32,20 +32,59 @@ static int set_bool(bool *at, const char *value)
 	return 0;
 }
 
+static const char *const environment_words[] = {
+	[ENVIRONMENT_NO] = "no",
+	[ENVIRONMENT_NAMES] = "names",
+	[ENVIRONMENT_YES] = "yes",
+};
+static const char *const labels_words[] = {
+	[LABELS_NO] = "no",
+	[LABELS_OWN] = "own",
+	[LABELS_YES] = "yes",
+};
+static const char *const publish_words[] = {
+	[PUBLISH_NO] = "no",
+	[PUBLISH_POLICY] = "policy",
+	[PUBLISH_ALL] = "all",
+};
+
+/* Return: the place of @value among @words, or -EINVAL. */
+static int find_word(const char *const *words, size_t n, const char *value)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(value, words[i]))
+			return (int)i;
+	return -EINVAL;
+}
+
 static int set_environment(enum environment *at, const char *value)
 {
-	static const char *const words[] = {
-		[ENVIRONMENT_NO] = "no",
-		[ENVIRONMENT_NAMES] = "names",
-		[ENVIRONMENT_YES] = "yes",
-	};
+	int word = find_word(environment_words, ARRAY_SIZE(environment_words), value);
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (!strcmp(value, words[i])) {
-			*at = (enum environment)i;
-			return 0;
-		}
-	return -EINVAL;
+	if (word < 0)
+		return word;
+	*at = (enum environment)word;
+	return 0;
+}
+
+static int set_labels(enum labels *at, const char *value)
+{
+	int word = find_word(labels_words, ARRAY_SIZE(labels_words), value);
+
+	if (word < 0)
+		return word;
+	*at = (enum labels)word;
+	return 0;
+}
+
+static int set_publish(enum publish *at, const char *value)
+{
+	int word = find_word(publish_words, ARRAY_SIZE(publish_words), value);
+
+	if (word < 0)
+		return word;
+	*at = (enum publish)word;
+	return 0;
 }
 
 static int set(struct settings *settings, const char *key, const char *value)
@@ -58,6 +97,10 @@ static int set(struct settings *settings, const char *key, const char *value)
 		return set_text(&settings->log, value);
 	if (!strcmp(key, "environment"))
 		return set_environment(&settings->environment, value);
+	if (!strcmp(key, "labels"))
+		return set_labels(&settings->labels, value);
+	if (!strcmp(key, "ports"))
+		return set_publish(&settings->publish, value);
 	if (!strcmp(key, "verbose"))
 		return set_bool(&settings->is_verbose, value);
 	return -EINVAL;
@@ -172,7 +215,11 @@ int settings_read(struct settings *ret)
 {
 	int r;
 
-	*ret = (struct settings){ .environment = ENVIRONMENT_NAMES };
+	*ret = (struct settings){
+		.environment = ENVIRONMENT_NAMES,
+		.labels = LABELS_OWN,
+		.publish = PUBLISH_POLICY,
+	};
 	r = set_text(&ret->policies, SETTINGS_POLICIES);
 	if (r == 0)
 		r = read_file(ret);

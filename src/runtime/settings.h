@@ -6,6 +6,10 @@
  *	policies DIR		policy files by name
  *	environment WORD	what GRAFT_CONV_PAIRS of a container's may say: yes,
  *				names, no
+ *	labels WORD		which labels of Docker's are heard: own (not of the
+ *				image), yes, no
+ *	ports WORD		which containers are given their published ports:
+ *				policy (those that have one), all, no
  *	log FILE		where supervisors say what they say
  *	verbose yes|no		and what became of each call
  *
@@ -16,6 +20,8 @@
 #pragma once
 
 #include <stdbool.h>
+
+#include "runtime/docker.h"
 
 #define SETTINGS_PATH     "/etc/graft/runtime.conf"
 #define SETTINGS_POLICIES "/etc/graft/containers"
@@ -28,12 +34,21 @@ enum environment {
 	ENVIRONMENT_YES,   /* may say whatever a policy may */
 };
 
+/* Docker's published ports are grafted. */
+enum publish {
+	PUBLISH_NO,
+	PUBLISH_POLICY, /* of containers that have a policy besides */
+	PUBLISH_ALL,
+};
+
 struct settings {
 	char *backend; /* a path that can be executed */
 	char *policies;
 	char *state; /* a directory; made when needed */
 	char *log;   /* NULL: none */
 	enum environment environment;
+	enum labels labels;
+	enum publish publish;
 	bool is_verbose;
 };
 

@@ -38,6 +38,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/event.h"
@@ -55,9 +56,11 @@
 #include "run/stacks.h"
 #include "runtime/arrival.h"
 #include "runtime/bundle.h"
+#include "runtime/docker.h"
 #include "runtime/door.h"
 #include "runtime/guest.h"
 #include "runtime/pen.h"
+#include "runtime/ports.h"
 #include "runtime/settings.h"
 #include "runtime/supervise.h"
 #include "stack/stack.h"
@@ -80,20 +83,53 @@ struct supervisor {
 	struct guests guests;
 	struct stacks stacks;
 	struct sock_filter *gate;
+	struct ports *ports;      /* NULL: none that Docker publishes */
 	struct run_notify engine; /* not started: nobody has come yet */
 	struct control *control;
 	pid_t first; /* the container's first process */
 	uint64_t started_ns;
-	int runtime;  /* pidfd; -1: it has ended */
-	bool is_back; /* config.json was put back */
+	struct timespec since; /* the same, by the clock of files */
+	int runtime;           /* pidfd; -1: it has ended */
+	bool is_back;          /* config.json was put back */
 	bool is_over;
 	bool is_trimmed; /* memory was given back */
 };
 
 /* --- what the engine and `graft ps` ask --- */
 
+static struct supervisor *supervisor_of(void *context)
+{
+	return container_of((struct run_notify *)context, struct supervisor, engine);
+}
+
+static enum notify_hold held(void *context, const struct endpoint *endpoint)
+{
+	switch (ports_ask(supervisor_of(context)->ports, endpoint)) {
+	case PORTS_OTHER:
+		break;
+	case PORTS_HELD:
+		return NOTIFY_HOLD_YES;
+	case PORTS_NONE:
+		return NOTIFY_HOLD_NOBODY;
+	}
+	return NOTIFY_HOLD_NONE;
+}
+
+static int serves(void *context, const struct endpoint *endpoint, int socket)
+{
+	return ports_serve(supervisor_of(context)->ports, endpoint, socket);
+}
+
+static int reach(void *context, const struct endpoint *endpoint, union address *address)
+{
+	return ports_where(supervisor_of(context)->ports, endpoint, address);
+}
+
 static const struct notify_ops notify_ops = {
 	.grafted = run_notify_grafted,
+	.held = held,
+	.serves = serves,
+	.reach = reach,
 	.ask = run_notify_ask,
 	.generation = run_notify_generation,
 };
@@ -101,13 +137,15 @@ static const struct notify_ops notify_ops = {
 static void describe(void *context, struct run_info *ret)
 {
 	struct supervisor *self = context;
+	const struct docker *docker = self->with.docker;
 
 	*ret = (struct run_info){
 		.pid = getpid(),
 		.supervisor = getpid(),
 		.program = self->first,
 		.uid = getuid(),
-		.name = self->with.id,
+		.name = docker->name ? docker->name : self->with.id,
+		.image = docker->image,
 		.command = self->with.command,
 		.engine = "notify",
 		.policy = self->with.summary,
@@ -163,6 +201,23 @@ static int start_engine(struct supervisor *self, pid_t pid)
 	return r < 0 ? r : run_notify_start(&self->engine, &config);
 }
 
+/* Without them the container's ports are as they would be without us. */
+static void open_ports(struct supervisor *self, pid_t pid)
+{
+	const struct ports_config config = {
+		.docker = self->with.docker,
+		.policy = self->with.policy,
+		.first = pid,
+		.since = self->since,
+		.cgroup = pen_cgroup(),
+		.loop = &self->loop,
+	};
+	int r = ports_new(&self->ports, &config);
+
+	if (r < 0)
+		log_warning("published ports stay Docker's: %s", strerror(-r));
+}
+
 /* With the first guest. */
 static int begin(struct supervisor *self, pid_t pid)
 {
@@ -178,7 +233,9 @@ static int begin(struct supervisor *self, pid_t pid)
 	r = geteuid() == 0 ? pen_enter(reach.has_unix) : -EPERM;
 	if (r < 0)
 		log_info("sockets are named by whoever has them: %s", strerror(-r));
-	settle_privileges(reach.has_unix || r == 0);
+	if (self->with.has_ports)
+		open_ports(self, pid);
+	settle_privileges(reach.has_unix || pen_cgroup() >= 0, self->ports);
 	self->first = pid;
 	self->engine.policy = self->with.policy;
 	self->engine.loop = &self->loop;
@@ -433,13 +490,15 @@ static int watch(struct supervisor *self)
 
 static _Noreturn void supervisor_main(const struct supervise *supervise, int runtime)
 {
-	int kept[] = { supervise->door->fd, supervise->bundle->directory, runtime };
+	int kept[] = { supervise->door->fd, supervise->bundle->directory,
+		       supervise->docker->directory, runtime };
 	static struct supervisor self;
 	int r;
 
 	self.with = *supervise;
 	self.runtime = runtime;
 	self.started_ns = event_now_ns();
+	clock_gettime(CLOCK_REALTIME_COARSE, &self.since);
 	prctl(PR_SET_NAME, "graft-container");
 	close_others(kept, ARRAY_SIZE(kept));
 	settle_process();
@@ -450,6 +509,7 @@ static _Noreturn void supervisor_main(const struct supervise *supervise, int run
 	if (r < 0)
 		log_error("the supervisor of container %s ends: %s", supervise->id,
 			  strerror(-r));
+	ports_free(self.ports);
 	door_close(supervise->door);
 	put_back(&self);
 	pen_leave();

@@ -4,7 +4,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 struct bundle;
+struct docker;
 struct door;
 struct policy;
 struct settings;
@@ -12,6 +15,8 @@ struct settings;
 struct supervise {
 	const struct settings *settings;
 	const struct bundle *bundle; /* swapped: to be put back */
+	const struct docker *docker;
+	bool has_ports; /* the policy's, for those of @docker */
 	struct door *door;
 	const struct policy *policy;
 	const char *id, *command, *summary, *metadata;

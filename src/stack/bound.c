@@ -85,6 +85,18 @@ bool bound_has(struct bound *bound, uint64_t cookie)
 	return found;
 }
 
+uint32_t bound_endpoint(struct bound *bound, uint64_t cookie)
+{
+	const struct bound_socket *record;
+	uint32_t endpoint;
+
+	pthread_mutex_lock(&bound->lock);
+	record = find(bound, has_cookie, &cookie);
+	endpoint = record ? record->endpoint : BOUND_NO_ENDPOINT;
+	pthread_mutex_unlock(&bound->lock);
+	return endpoint;
+}
+
 static bool latest(struct bound *bound, const struct endpoint *endpoint,
 		   struct bound_socket *ret)
 {

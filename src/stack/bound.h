@@ -32,6 +32,8 @@ struct bound *bound_free(struct bound *bound);
 void bound_note(struct bound *bound, const struct bound_socket *socket);
 /* Was this very socket bound by a rule? */
 bool bound_has(struct bound *bound, uint64_t cookie);
+/* To which endpoint? Return: its index, or BOUND_NO_ENDPOINT. */
+uint32_t bound_endpoint(struct bound *bound, uint64_t cookie);
 /* The port a `dynamic` endpoint got. Return: port in host order, 0 when unknown. */
 uint16_t bound_port(struct bound *bound, const struct endpoint *endpoint);
 /* Does a socket of ours hold the address of @endpoint, in its @stack, now? */

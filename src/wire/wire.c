@@ -45,6 +45,7 @@ static const struct wire_field run_fields[] = {
 	FIELD(11, WIRE_U64, false, run, n_grafts),
 	FIELD(12, WIRE_U64, false, run, n_swaps),
 	FIELD(13, WIRE_U64, false, run, n_refused),
+	FIELD(14, WIRE_TEXT, false, run, image),
 };
 
 static const struct wire_field graft_fields[] = {

@@ -118,6 +118,7 @@ struct wire_run {
 	char name[64], command[512], engine[32], policy[1024];
 	uint64_t age_ns;
 	uint64_t n_traps, n_grafts, n_swaps, n_refused;
+	char image[256]; /* of a container */
 };
 
 struct wire_graft {

@@ -17,6 +17,13 @@ cgroup_cases()
 	run_cgroup_cases $("$PYTHON" "$HERE/../cgroup/cases.py" --list)
 }
 
+# By ONLY=steer: what published ports of containers want of the kernel, but for the packet
+# filter, whose modules the machine does not have.
+steer()
+{
+	check "connections are steered" /checks/steered steer
+}
+
 run_cgroup_cases() # NAME...
 {
 	local name cases=$HERE/../cgroup/cases.py

@@ -50,7 +50,7 @@ check()
 		next
 	}
 	# Made by the build.
-	$1 == "config.h" || $1 == "graft.skel.h" { next }
+	$1 == "config.h" || $1 == "graft.skel.h" || $1 == "steer.skel.h" { next }
 	{
 		n = split($1, part, "/")
 		if (n == 1)

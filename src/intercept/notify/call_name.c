@@ -98,9 +98,26 @@ static int take_route(const struct call *call, struct route *route)
 				   &route->asked_size);
 }
 
+/* Tells of a socket that serves an endpoint which is reached by another address. */
+static int tell_serves(const struct call *call, const struct subject *subject)
+{
+	struct notify *notify = call->notify;
+	const struct notify_config *config = &notify->config;
+	uint32_t index;
+
+	if (!config->ops->serves || subject->place != PLACE_HOST)
+		return 0;
+	index = bound_endpoint(notify->bound, subject_cookie(subject));
+	if (index == BOUND_NO_ENDPOINT)
+		return 0;
+	return config->ops->serves(config->context,
+				   policy_endpoint(config->policy, index), subject->fd);
+}
+
 struct answer call_bind(struct call *call, struct subject *subject)
 {
 	struct route route = { .op = POLICY_BIND };
+	struct answer answer;
 	int64_t result;
 	int r;
 
@@ -116,7 +133,10 @@ struct answer call_bind(struct call *call, struct subject *subject)
 	result = prepare(call, subject, &route);
 	if (result == 0)
 		result = prepare_bind(call, subject, &route);
-	return conclude(call, subject, &route, result);
+	answer = conclude(call, subject, &route, result);
+	if (result == 0 && route.is_held && subject->proto == POLICY_UDP)
+		answer = answer_result(tell_serves(call, subject));
+	return answer;
 }
 
 struct connecting {
@@ -245,6 +265,8 @@ struct answer call_listen(struct call *call, struct subject *subject)
 	subject_move_finish(call, subject);
 	if (r == 0 && listen(subject->fd, (int)call->args[1]) < 0)
 		r = -errno;
+	if (r == 0 && inet)
+		r = tell_serves(call, subject);
 	return answer_result(r);
 }
 

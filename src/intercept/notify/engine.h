@@ -365,6 +365,7 @@ struct route {
 	union address address; /* what to use on subject->fd */
 	socklen_t size;
 	bool is_judged; /* verdict is set; else the kernel refuses or dissolves */
+	bool is_held;   /* the endpoint's address is reached by somebody else's */
 	bool is_bound;  /* the socket is bound already: nothing is left to do */
 	bool is_named;  /* AF_GRAFT: the program named an endpoint */
 	struct policy_verdict verdict;

@@ -24,12 +24,20 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct endpoint;
 struct policy;
 struct rule;
 struct sock_filter;
 struct stack;
 struct wire_ask;
+union address;
 struct wire_grant;
+
+enum notify_hold {
+	NOTIFY_HOLD_NONE,   /* no such endpoint */
+	NOTIFY_HOLD_YES,    /* its address is held for this program */
+	NOTIFY_HOLD_NOBODY, /* it is not: the bind is as without a rule */
+};
 
 /* What the host process does for the engine. Called from the engine's threads, on the
  * path of a call. */
@@ -49,6 +57,20 @@ struct notify_ops {
 	int (*join)(void *context);
 	/* With is_judged: is @socket, one of those, bound to the own loopback? */
 	bool (*is_own)(void *context, int socket);
+	/*
+	 * For endpoints that are not where they are reached: somebody else holds that
+	 * address, and has connections to it go to the endpoint's (a container's
+	 * published ports). May be NULL, all of these together.
+	 */
+	/* Before a bind. May take a while. */
+	enum notify_hold (*held)(void *context, const struct endpoint *endpoint);
+	/* A socket bound to @endpoint listens, or takes datagrams. Return: 0 or -errno,
+	 * for the program. */
+	int (*serves)(void *context, const struct endpoint *endpoint, int socket);
+	/* Before a connect: the address of @endpoint, in @address's family. Return: 0;
+	 * -ENOENT: it is where it says; -errno, for the program. */
+	int (*reach)(void *context, const struct endpoint *endpoint,
+		     union address *address);
 	/* A number that changes with the registry; 0: what it said is not to be kept. */
 	uint64_t (*generation)(void *context);
 };

@@ -72,6 +72,26 @@ int prepare_can_move(struct call *call, const struct subject *subject, enum poli
 	return 0;
 }
 
+/* The port by which the datagram server @subject is reached. */
+static uint16_t served_port(struct call *call, const struct subject *subject,
+			    const union address *peer)
+{
+	const struct notify_config *config = &call->notify->config;
+	union address local = *peer;
+	socklen_t size;
+	uint32_t index;
+
+	if (config->ops->reach) {
+		index = bound_endpoint(call->notify->bound, subject_cookie(subject));
+		if (index != BOUND_NO_ENDPOINT &&
+		    config->ops->reach(config->context,
+				       policy_endpoint(config->policy, index),
+				       &local) == 0)
+			return address_port(&local);
+	}
+	return subject_local(subject, &local, &size);
+}
+
 /*
  * A datagram server that a rule put on the host answers whoever wrote to it, and no rule
  * names its clients. The kernel does not say who wrote. Outside of loopback that is let
@@ -81,8 +101,7 @@ int prepare_can_move(struct call *call, const struct subject *subject, enum poli
 static bool is_answer(struct call *call, const struct subject *subject,
 		      const struct route *route)
 {
-	union address there = route->asked, local;
-	socklen_t size;
+	union address there = route->asked;
 	uint16_t port;
 
 	if (route->op != POLICY_CONNECT || subject->proto != POLICY_UDP ||
@@ -93,7 +112,7 @@ static bool is_answer(struct call *call, const struct subject *subject,
 	address_unmap(&there);
 	if (!address_is_loopback(&there))
 		return true;
-	port = subject_local(subject, &local, &size);
+	port = served_port(call, subject, &there);
 	return port && diag_is_client(call->notify->config.host, &there, port);
 }
 
@@ -132,6 +151,22 @@ static int take_held(struct call *call, struct subject *subject, struct route *r
 	return 0;
 }
 
+/* An address that no machine has is bound like any. */
+static int bind_hidden(const struct subject *subject, const struct route *route)
+{
+	int on = 1;
+
+	if (setsockopt(subject->fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof(on)) < 0 ||
+	    bind(subject->fd, &route->address.any, route->size) < 0)
+		return -errno;
+	/* Connections are of the port that somebody else holds, who must be able to bind
+	 * it anew while some last. */
+	if (subject->proto == POLICY_TCP &&
+	    setsockopt(subject->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	return 0;
+}
+
 int prepare_bind(struct call *call, const struct subject *subject,
 		 const struct route *route)
 {
@@ -142,6 +177,8 @@ int prepare_bind(struct call *call, const struct subject *subject,
 
 	if (route->is_bound)
 		return 0;
+	if (route->is_held)
+		return bind_hidden(subject, route);
 	if (options & ENDPOINT_SHARE && endpoint->kind != ENDPOINT_UNIX &&
 	    setsockopt(subject->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
 		return -errno;
@@ -165,20 +202,39 @@ static int bind_source(const struct subject *subject, const struct route *route)
 	return 0;
 }
 
-/* Of a dynamic endpoint: connect goes to where it is bound, a bind to the same port where
- * others share it. */
-static int take_port(struct call *call, struct route *route)
+/* Sockets that share a port are bound one after the other, before any listens. */
+static bool shares_port(const struct subject *subject)
+{
+	int on = 0;
+	socklen_t size = sizeof(on);
+
+	return getsockopt(subject->fd, SOL_SOCKET, SO_REUSEPORT, &on, &size) == 0 && on;
+}
+
+/* Does a bind at a dynamic endpoint take the port that it got before? */
+static bool takes_same_port(struct call *call, const struct subject *subject,
+			    const struct route *route)
 {
 	const struct endpoint *endpoint = route->verdict.endpoint;
 	struct notify *notify = call->notify;
-	uint16_t port = bound_port(notify->bound, endpoint);
+
+	if (route->is_held && shares_port(subject))
+		return true;
+	return (route->is_held || endpoint->options & ENDPOINT_SHARE) &&
+	       bound_is_live(notify->bound, subject_endpoint_stack(notify, endpoint),
+			     endpoint);
+}
+
+/* Of a dynamic endpoint: connect goes to where it is bound, a bind to the same port where
+ * others share it. */
+static int take_port(struct call *call, const struct subject *subject,
+		     struct route *route)
+{
+	uint16_t port = bound_port(call->notify->bound, route->verdict.endpoint);
 
 	if (route->op == POLICY_CONNECT && !port)
 		return -ECONNREFUSED;
-	if (route->op == POLICY_CONNECT ||
-	    (endpoint->options & ENDPOINT_SHARE &&
-	     bound_is_live(notify->bound, subject_endpoint_stack(notify, endpoint),
-			   endpoint)))
+	if (route->op == POLICY_CONNECT || takes_same_port(call, subject, route))
 		address_set_port(&route->address, port);
 	return 0;
 }
@@ -186,7 +242,9 @@ static int take_port(struct call *call, struct route *route)
 static int take_address(struct call *call, const struct subject *subject,
 			struct route *route)
 {
+	const struct notify_config *config = &call->notify->config;
 	const struct policy_verdict *verdict = &route->verdict;
+	int r = 0;
 
 	if (verdict->target == POLICY_FROM)
 		return bind_source(subject, route);
@@ -195,8 +253,35 @@ static int take_address(struct call *call, const struct subject *subject,
 	route->address.storage = verdict->address;
 	route->size = verdict->address_len;
 	if (verdict->endpoint->dynamic)
-		return take_port(call, route);
-	return 0;
+		r = take_port(call, subject, route);
+	if (r < 0 || route->op != POLICY_CONNECT || !config->ops->reach)
+		return r;
+	r = config->ops->reach(config->context, verdict->endpoint, &route->address);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Is the endpoint to bind at reached by an address that somebody holds for us? */
+static void ask_held(struct call *call, struct route *route)
+{
+	const struct notify_config *config = &call->notify->config;
+	struct policy_verdict *verdict = &route->verdict;
+	enum notify_hold hold;
+
+	if (route->op != POLICY_BIND || verdict->target != POLICY_ENDPOINT ||
+	    !config->ops->held)
+		return;
+	call_enter_blocking(call);
+	hold = config->ops->held(config->context, verdict->endpoint);
+	call_leave_blocking(call);
+	route->is_held = hold == NOTIFY_HOLD_YES;
+	if (hold != NOTIFY_HOLD_NOBODY)
+		return;
+	*verdict = (struct policy_verdict){
+		.target = POLICY_OWN,
+		.reason = POLICY_R_DEFAULT,
+		.address = route->asked.storage,
+		.address_len = route->asked_size,
+	};
 }
 
 static int place(struct call *call, struct subject *subject, struct route *route)
@@ -237,6 +322,7 @@ int prepare(struct call *call, struct subject *subject, struct route *route)
 		return -route->verdict.deny_errno;
 	if (is_named(&route->verdict))
 		return named_place(call, subject, route);
+	ask_held(call, route);
 	r = take_held(call, subject, route);
 	if (r != HELD_E_NONE)
 		return r;
