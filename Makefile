@@ -6,7 +6,7 @@ DESTDIR ?=
 BUILD := build
 
 .PHONY: all deps install uninstall configured test check check-kernel-debug fuzz demo \
-	bench bench-kmod format clean help
+	bench bench-kmod deb format clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -67,6 +67,10 @@ bench:
 bench-kmod: all
 	@bench/kmod.sh $(BUILD)
 
+# Into build/deb; no root. Unit tests are for `make check`: DEB_BUILD_OPTIONS= has them here, too.
+deb:
+	@DEB_BUILD_OPTIONS="$${DEB_BUILD_OPTIONS-nocheck}" tools/deb.sh $(BUILD)/deb
+
 format:
 	@git ls-files '*.c' '*.h' | xargs -r clang-format -i
 
@@ -87,5 +91,6 @@ help:
 	@echo "make bench      all benchmarks (root); BENCH=--quick for a short run"
 	@echo "make bench-kmod  the kernel module against plain sockets, in emulated machines"
 	@echo "make fuzz       run each fuzz harness for SECONDS=60"
+	@echo "make deb        Debian packages, into build/deb"
 	@echo "make format     clang-format every C file"
 	@echo "make clean      remove what was built"

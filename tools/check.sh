@@ -126,6 +126,7 @@ else
 		# What is in both has been run.
 		run build preload --no-suite net
 		run build runtime
+		run build packages
 	fi
 	if build build-asan -Db_sanitize=address,undefined -Db_lundef=false; then
 		run build-asan unit

@@ -3,8 +3,8 @@
 #
 # Installs, by apt, what building, testing or measuring graft needs on a bare Debian 12:
 #
-#	tools/deps.sh build|test|bench|demo|kernel|dev
-#	tools/deps.sh --list build|test|bench|demo|kernel|dev
+#	tools/deps.sh build|test|bench|demo|kernel|deb|dev
+#	tools/deps.sh --list build|test|bench|demo|kernel|deb|dev
 #
 # What is installed already is left alone, so a second run needs neither network nor
 # root. Services that come with a package (nginx, postgresql, ssh ...) are kept from
@@ -23,12 +23,15 @@ build="gcc libc6-dev make meson ninja-build pkg-config dpkg-dev
 demo="$build bash python3 iproute2 util-linux procps nginx-light iperf3 curl"
 # Not the registry of that name.
 docker=docker.""io
-test="$demo runc crun $docker iptables nftables redis-server redis-tools memcached postgresql haproxy
+# Debian packages of graft.
+deb="$build debhelper dh-dkms xz-utils"
+test="$demo $deb runc crun $docker iptables nftables redis-server redis-tools memcached postgresql haproxy
 	openssh-server openssh-client golang-go libclang-rt-14-dev clang-format
 	clang-tidy shellcheck mandoc codespell git strace
 	socat libc6-dev-i386 gcc-multilib musl-tools binutils wrk
 	systemd qemu-system-x86 cpio busybox-static
-	kmod dkms sparse coccinelle libpython3-dev linux-source-6.1 pahole patchelf xz-utils zstd"
+	kmod dkms sparse coccinelle libpython3-dev linux-source-6.1 pahole patchelf xz-utils zstd
+	lintian mmdebstrap"
 bench="$demo wrk redis-server redis-tools passt slirp4netns uidmap"
 # A kernel of our own, modules for it, and a machine to run them in.
 kernel="gcc libc6-dev make flex bison bc libelf-dev libssl-dev xz-utils kmod
@@ -61,9 +64,10 @@ test) packages=$test ;;
 bench) packages=$bench ;;
 demo) packages=$demo ;;
 kernel) packages=$kernel ;;
+deb) packages=$deb ;;
 dev) packages=$dev ;;
 *)
-	echo "Usage: tools/deps.sh [--list] build|test|bench|demo|kernel|dev" >&2
+	echo "Usage: tools/deps.sh [--list] build|test|bench|demo|kernel|deb|dev" >&2
 	exit 2
 	;;
 esac

@@ -2,9 +2,17 @@
 /* The parts of `inside`. Each returns an exit status. */
 #pragma once
 
+#include <netinet/in.h>
+
 /* Prints "@what: ERRNO". */
 int fail(const char *what);
 int get(const char *host, const char *port);
+struct sockaddr_in address_of(const char *host, const char *port);
+/* inside_port.c */
+int share(const char *port);
+int echo_udp(const char *name, const char *port, const char *family);
+int ask_udp(const char *host, const char *port);
+int tell(const char *name, const char *port, const char *family);
 /* inside_door.c */
 int door(const char *directory, const char *metadata, const char *host, const char *port);
 /* inside_name.c */
