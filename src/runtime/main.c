@@ -11,8 +11,8 @@
  * done here, between the supervisor's start and exec: it is the backend's, which has no
  * use for TCP, and the container's. It cannot be raised where Landlock's other half is
  * in the way, which keeps who is fenced in from looking at processes outside: of what
- * is executed into a container, and of containers with hooks (Docker's is /proc/PID/exe
- * of dockerd).
+ * is executed into a container, of containers with hooks (Docker's is /proc/PID/exe
+ * of dockerd), and of those that join a process's namespaces, as a pod's do.
  *
  * The backend gets our arguments, descriptors, directory and process id, so that its
  * status, its output and the children it leaves are those of whom the engine called.
@@ -165,11 +165,9 @@ static int set_up(const struct settings *settings, const struct command *command
 
 static int raise_fence(const struct bundle *bundle)
 {
-	struct json_object *hooks = json_object_object_get(bundle->config, "hooks");
 	int r;
 
-	if (json_object_is_type(hooks, json_type_object) &&
-	    json_object_object_length(hooks))
+	if (find_looks_outside(bundle->config))
 		return 0;
 	r = fence_raise_tcp();
 	if (r < 0)

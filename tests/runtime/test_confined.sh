@@ -46,6 +46,12 @@ chmod 711 "$T"
 confined userns --seccomp "$PROFILE" --no-new-privileges --userns
 confined userns-caps --seccomp "$PROFILE" --userns --cap CAP_NET_ADMIN --cap CAP_SYS_ADMIN
 
+# As the containers of a pod: namespaces of a process that is there.
+bundle sandbox -- /inside wait
+check "pod: the first starts" up sandbox
+confined pod --seccomp "$PROFILE" --join "$(first_of sandbox)"
+down sandbox
+
 # The same calls with the same profile, by the backend alone and grafted.
 calls() # ID COMMAND [OPTION...]
 {
