@@ -23,7 +23,9 @@ build="gcc libc6-dev make meson ninja-build pkg-config dpkg-dev
 demo="$build bash python3 iproute2 util-linux procps nginx-light iperf3 curl"
 # Not the registry of that name.
 docker=docker.""io
-test="$demo runc crun $docker redis-server redis-tools memcached postgresql haproxy
+engines="containerd containernetworking-plugins podman conmon uidmap python3-grpcio
+	python3-yaml"
+test="$demo runc crun $docker $engines redis-server redis-tools memcached postgresql haproxy
 	openssh-server openssh-client golang-go libclang-rt-14-dev clang-format
 	clang-tidy shellcheck mandoc codespell git strace
 	socat libc6-dev-i386 gcc-multilib musl-tools binutils wrk
