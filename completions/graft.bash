@@ -24,7 +24,8 @@ _graft_takes_value()
 {
 	case $1 in
 	-p | --publish | -i | --ingress | -e | --egress | --policy | --rule | --name | \
-		--engine | --dns | --batch | --socket | --cgroup | --pid | -n | --count) return 0 ;;
+		--engine | --dns | --batch | --socket | --cgroup | --pid | -n | --count | \
+		-c | --config | -r | --runtime) return 0 ;;
 	esac
 	return 1
 }
@@ -93,6 +94,9 @@ _graft_operand()
 		compopt -o filenames 2>/dev/null || :
 		_graft_reply -f -- "$current"
 		;;
+	install | uninstall | status)
+		[ "$place" -gt 0 ] || _graft_reply -W 'docker containerd k8s podman' -- "$current"
+		;;
 	ps)
 		_graft_reply -W "$("${COMP_WORDS[0]}" ps 2>/dev/null |
 			awk 'NR > 1 { print $1 }')" -- "$current"
@@ -120,7 +124,7 @@ _graft()
 	_graft_find_operand
 	if [ "$first" -ge "$COMP_CWORD" ]; then
 		case $previous in
-		--policy | --batch | --socket)
+		--policy | --batch | --socket | --config | --runtime)
 			compopt -o filenames 2>/dev/null || :
 			_graft_reply -f -- "$current"
 			return

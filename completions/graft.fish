@@ -23,7 +23,7 @@ complete -c graft -n __fish_use_subcommand -a detach -d 'take the policy of a cg
 complete -c graft -n __fish_use_subcommand -a stat -d 'count the calls each rule of a cgroup decided'
 complete -c graft -n __fish_use_subcommand -a trace -d 'show the calls that cgroups\' policies judge'
 complete -c graft -n __fish_use_subcommand -a revoke -d "take back what a cgroup's policy let through"
-complete -c graft -n __fish_use_subcommand -a install -d 'register graft-runtime with Docker'
+complete -c graft -n __fish_use_subcommand -a install -d 'register graft-runtime with a container engine'
 complete -c graft -n __fish_use_subcommand -a uninstall -d 'take it out again'
 complete -c graft -n __fish_use_subcommand -a status -d 'say whether graft-runtime is registered'
 complete -c graft -n __fish_use_subcommand -a doctor -d 'say what this kernel and user can do'
@@ -61,7 +61,7 @@ complete -c graft -n '__graft_uses revoke' -l endpoint -x -d 'the rules with tha
 complete -c graft -n '__graft_uses revoke' -l dry-run -d 'list the sockets, and do nothing'
 complete -c graft -n '__graft_uses install uninstall status' -s c -l config -r -F -d 'the file'
 complete -c graft -n '__graft_uses install' -s r -l runtime -r -F -d 'another graft-runtime'
-complete -c graft -n '__graft_uses install uninstall' -a docker
+complete -c graft -n '__graft_uses install uninstall status' -a 'docker containerd k8s podman'
 complete -c graft -n '__graft_uses ps' -l sockets -d 'list their sockets'
 complete -c graft -n '__graft_uses ps' -a "(graft ps 2>/dev/null | awk 'NR > 1 { print \$1 }')"
 

@@ -53,3 +53,20 @@ bool process_is_real_root(void)
 	outside = strtoul(at, &at, 10);
 	return !inside && !outside && strtoul(at, NULL, 10) == UINT32_MAX;
 }
+
+uid_t process_outer_uid(void)
+{
+	_cleanup_fclose_ FILE *map = fopen("/proc/self/uid_map", "re");
+	const uid_t uid = getuid();
+	char line[64];
+
+	while (map && fgets(line, sizeof(line), map)) {
+		char *at;
+		unsigned long inside = strtoul(line, &at, 10);
+		unsigned long outside = strtoul(at, &at, 10);
+
+		if (uid >= inside && uid - inside < strtoul(at, NULL, 10))
+			return (uid_t)(outside + (uid - inside));
+	}
+	return uid;
+}

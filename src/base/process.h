@@ -14,3 +14,5 @@ int process_open(pid_t pid);
 pid_t process_of(int pidfd);
 /* Are we root where it counts, and not of a user namespace below? */
 bool process_is_real_root(void);
+/* The caller's user id as the user namespace around its own has it. */
+uid_t process_outer_uid(void);

@@ -25,7 +25,7 @@ static const struct command commands[] = {
 	{ "stat", command_stat, "count the calls each rule of a cgroup decided" },
 	{ "trace", command_trace, "show the calls that cgroups' policies judge" },
 	{ "revoke", command_revoke, "take back what a cgroup's policy let through" },
-	{ "install", command_install, "register graft-runtime with Docker" },
+	{ "install", command_install, "register graft-runtime with an engine" },
 	{ "uninstall", command_uninstall, "take it out again" },
 	{ "status", command_status, "say whether graft-runtime is registered" },
 	{ "doctor", command_doctor, "say what this kernel and user can do" },

@@ -13,6 +13,7 @@
 
 #include "base/event.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "config.h"
 #include "ctl/runs.h"
 
@@ -32,7 +33,7 @@ struct search {
 
 static bool is_allowed(uid_t uid)
 {
-	return uid == getuid() || getuid() == 0;
+	return uid == getuid() || uid == process_outer_uid() || getuid() == 0;
 }
 
 /* Waits for one message until @deadline_ns. Return: 0 or -errno. */

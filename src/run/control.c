@@ -21,6 +21,7 @@
 
 #include "base/event.h"
 #include "base/fd.h"
+#include "base/process.h"
 #include "config.h"
 #include "run/control.h"
 #include "wire/wire.h"
@@ -367,11 +368,13 @@ static int listen_somewhere(int fd, pid_t front)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char *name = address.sun_path + 1;
 	const size_t size = sizeof(address.sun_path) - 1;
+	/* Rootless engines call us in a user namespace, where their user is root. */
+	const unsigned int uid = process_outer_uid();
 
 	for (int i = 0; i < CONTROL_NAMES_MAX; i++) {
 		int n = snprintf(name, size,
 				 i ? CONTROL_PREFIX "%u/%d.%d" : CONTROL_PREFIX "%u/%d",
-				 (unsigned int)getuid(), (int)front, i);
+				 uid, (int)front, i);
 
 		if (bind(fd, (struct sockaddr *)&address,
 			 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +

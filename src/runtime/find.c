@@ -298,14 +298,36 @@ static int add_sources(struct found *found, struct json_object *annotations,
 	return r < 0 ? r : add_ports(found, docker, settings->publish);
 }
 
+/* The one that holds a pod's namespaces, which runs nothing of the pod's. */
+static bool is_sandbox(struct json_object *annotations)
+{
+	static const char *const keys[] = {
+		"io.kubernetes.cri.container-type", /* containerd's CRI */
+		"io.kubernetes.cri-o.ContainerType" /* CRI-O */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *type = text_of(annotations, keys[i]);
+
+		if (type && !strcmp(type, "sandbox"))
+			return true;
+	}
+	return false;
+}
+
 int find_policy(struct json_object *config, const char *id, const struct docker *docker,
 		const struct settings *settings, struct found *ret)
 {
-	struct json_object *annotations = merge(member(config, "annotations"), docker);
+	struct json_object *annotations = member(config, "annotations");
 	struct policy_error error;
-	struct found found = { .policy = policy_new() };
-	int r = found.policy && annotations ? 0 : -ENOMEM;
+	struct found found = { .policy = NULL };
+	int r;
 
+	if (is_sandbox(annotations))
+		return 0;
+	annotations = merge(annotations, docker);
+	found.policy = policy_new();
+	r = found.policy && annotations ? 0 : -ENOMEM;
 	if (r == 0) {
 		policy_allow_named(found.policy);
 		r = add_sources(&found, annotations, docker, id, settings);
@@ -324,7 +346,8 @@ int find_policy(struct json_object *config, const char *id, const struct docker 
 
 /* --- what must not be --- */
 
-static bool has_user_namespace(struct json_object *config)
+/* Is there a namespace that is of @type, or where that is NULL, one of a process's? */
+static bool has_namespace(struct json_object *config, const char *wanted)
 {
 	struct json_object *list = member(member(config, "linux"), "namespaces");
 	size_t n = json_object_is_type(list, json_type_array)
@@ -332,12 +355,25 @@ static bool has_user_namespace(struct json_object *config)
 			   : 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *type = text_of(json_object_array_get_idx(list, i), "type");
+		struct json_object *one = json_object_array_get_idx(list, i);
+		const char *type = text_of(one, "type"), *path = text_of(one, "path");
 
-		if (type && !strcmp(type, "user"))
+		if (wanted && type && !strcmp(type, wanted))
+			return true;
+		if (!wanted && path && !strncmp(path, "/proc/", strlen("/proc/")))
 			return true;
 	}
 	return false;
+}
+
+bool find_looks_outside(struct json_object *config)
+{
+	struct json_object *hooks = member(config, "hooks");
+
+	if (json_object_is_type(hooks, json_type_object) &&
+	    json_object_object_length(hooks))
+		return true;
+	return has_namespace(config, NULL);
 }
 
 static bool has_capability(struct json_object *config, const char *wanted)
@@ -366,7 +402,7 @@ static bool has_capability(struct json_object *config, const char *wanted)
 
 const char *find_danger(struct json_object *config)
 {
-	if (has_user_namespace(config))
+	if (has_namespace(config, "user"))
 		return NULL;
 	if (has_capability(config, "CAP_NET_ADMIN"))
 		return "CAP_NET_ADMIN, which a grafted socket would make one over the "

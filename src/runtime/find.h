@@ -26,3 +26,6 @@ int find_policy(struct json_object *config, const char *id, const struct docker 
 		const struct settings *settings, struct found *ret);
 /* Why grafts would hand the container more than its policy says, or NULL. */
 const char *find_danger(struct json_object *config);
+/* Has its runtime to look at processes outside: to execute hooks, or to join namespaces
+ * by their /proc/PID/ns? */
+bool find_looks_outside(struct json_object *config);

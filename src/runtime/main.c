@@ -12,8 +12,8 @@
  * done here, between the supervisor's start and exec: it is the backend's, which has no
  * use for TCP, and the container's. It cannot be raised where Landlock's other half is
  * in the way, which keeps who is fenced in from looking at processes outside: of what
- * is executed into a container, and of containers with hooks (Docker's is /proc/PID/exe
- * of dockerd).
+ * is executed into a container, of containers with hooks (Docker's is /proc/PID/exe
+ * of dockerd), and of those that join a process's namespaces, as a pod's do.
  *
  * The backend gets our arguments, descriptors, directory and process id, so that its
  * status, its output and the children it leaves are those of whom the engine called.
@@ -195,14 +195,6 @@ static int set_up(const struct settings *settings, const struct command *command
 	return r;
 }
 
-static bool has_hooks(const struct bundle *bundle)
-{
-	struct json_object *hooks = json_object_object_get(bundle->config, "hooks");
-
-	return json_object_is_type(hooks, json_type_object) &&
-	       json_object_object_length(hooks);
-}
-
 static int raise_fence(void)
 {
 	int r = fence_raise_tcp();
@@ -216,7 +208,7 @@ static int graft(const struct settings *settings, const struct command *command,
 		 struct bundle *bundle, const struct docker *docker,
 		 const struct found *found)
 {
-	bool is_fenced = !has_hooks(bundle);
+	bool is_fenced = !find_looks_outside(bundle->config);
 	struct door door = { .fd = -1 };
 	int r = check(bundle);
 

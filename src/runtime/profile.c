@@ -15,7 +15,10 @@
  *	unconditional, denies		stays
  *	unconditional, lets		is replaced by the call's cells
  *	conditional, lets		is replaced by what each cell shares with it
- *	conditional, denies		stays; the cells must not overlap with it
+ *	conditional, denies		stays; neither the cells nor what the profile
+ *					allows may overlap with it: Podman's allows
+ *					socket() where either of two arguments is another
+ *					than what it denies together
  *	no rule, the default lets	gets the cells that do not pass
  *	no rule, the default denies	nothing
  *
@@ -188,18 +191,32 @@ static int write_default(struct work *work, const char *call, const struct said 
 	return r;
 }
 
-static int write_denials(struct work *work, const char *call, const struct said *said)
+/* No registers meet both. */
+static bool are_apart(const struct rule *a, const struct rule *b)
 {
-	bool lets = false, denies = false;
+	struct cell_condition both;
 
-	for (size_t i = 0; i < said->n; i++) {
-		lets |= said->rules[i].lets;
-		denies |= !said->rules[i].lets;
-	}
-	if (lets && denies)
-		return profile_refuse(work,
-				      "it both allows and denies %s(), by its arguments",
-				      call);
+	for (unsigned int i = 0; i < a->n; i++)
+		for (unsigned int j = 0; j < b->n; j++)
+			if (a->conditions[i].index == b->conditions[j].index &&
+			    cell_meet(&a->conditions[i], &b->conditions[j], &both) ==
+				    CELL_NEVER)
+				return true;
+	return false;
+}
+
+/* What is denied is denied whichever rule libseccomp prefers. */
+static int check_denials(struct work *work, const char *call, const struct said *said)
+{
+	for (size_t i = 0; i < said->n; i++)
+		for (size_t j = 0; said->rules[i].lets && j < said->n; j++)
+			if (!said->rules[j].lets &&
+			    !are_apart(&said->rules[i], &said->rules[j]))
+				return profile_refuse(
+					work,
+					"it both allows and denies %s(), by arguments "
+					"that overlap",
+					call);
 	return 0;
 }
 
@@ -297,7 +314,7 @@ static int extend_call(struct work *work, size_t index, bool *ret_rewritten)
 		*ret_rewritten = true;
 		return write_let(work, call, said->always, &cells);
 	}
-	r = write_denials(work, call, said);
+	r = check_denials(work, call, said);
 	if (r == 0 && work->fallback_lets)
 		r = write_default(work, call, said, &cells);
 	for (size_t i = 0; r == 0 && i < said->n; i++)

@@ -21,6 +21,7 @@ parser.add_argument("--cgroup", required=True)
 parser.add_argument("--host-network", action="store_true")
 parser.add_argument("--user", type=int, default=0)
 parser.add_argument("--bind", action="append", default=[], help="PATH[:ro], at the same path inside")
+parser.add_argument("--join", help="the process whose ipc, uts, network are to be its own")
 parser.add_argument("program", nargs="+")
 args = parser.parse_args()
 
@@ -32,8 +33,14 @@ def pairs(words):
 namespaces = ["pid", "ipc", "uts", "mount"]
 if not args.host_network:
     namespaces.append("network")
+paths = {"ipc": "ipc", "uts": "uts", "network": "net"} if args.join else {}
 linux = {
-    "namespaces": [{"type": name} for name in namespaces],
+    "namespaces": [
+        {"type": name, "path": f"/proc/{args.join}/ns/{paths[name]}"}
+        if name in paths
+        else {"type": name}
+        for name in namespaces
+    ],
     "resources": {"devices": [{"allow": True, "access": "rwm"}]},
     "cgroupsPath": args.cgroup,
     "maskedPaths": ["/proc/kcore"],

@@ -64,6 +64,12 @@ equal "early: and so is the first process" "hello from 80" "$(get "$HOST4" 80)"
 check "early: delete" down early
 check "early: nothing is left" within 30 nothing_left early
 
+# As the containers of a pod: namespaces of a process that is there.
+bundle sandbox -- /inside wait
+check "pod: the first starts" up sandbox
+confined pod --seccomp "$PROFILE" --join "$(first_of sandbox)"
+down sandbox
+
 # The same calls with the same profile, by the backend alone and grafted.
 calls() # ID COMMAND [OPTION...]
 {

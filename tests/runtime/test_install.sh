@@ -69,6 +69,6 @@ refused "the default" '{"default-runtime":"graft","runtimes":{"graft":{"path":"/
 equal "status: what is registered is not there" 1 $?
 contains "says so" 'cannot be executed' "$(cat "$T/out")"
 equal "nothing else came" "daemon.json real.json" "$(cd "$T/etc" && echo *)"
-"$GRAFT" install podman >"$T/out" 2>&1
+"$GRAFT" install lxc >"$T/out" 2>&1
 equal "another engine: misuse" 2 $?
 finish
