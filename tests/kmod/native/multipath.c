@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* MPTCP: its flows have sockets of their own, the first before the grafted one is there. */
+/* MPTCP, whose flows have sockets of their own, the first before ours has one. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/time.h>
