@@ -179,3 +179,26 @@ with socket.create_connection((sys.argv[1], int(sys.argv[2])), 30) as s:
     print(s.recv(100).decode(), end="")
 ' "$1" "$2"
 }
+
+# Counts packets that cross a bridge of Docker's, from here on.
+count_bridged()
+{
+	nft -f - <<END || die "no counter"
+table inet test {
+	counter bridged { }
+	chain in {
+		type filter hook prerouting priority -400
+		meta l4proto { tcp, udp } meta iifname { "docker0", "br-*" } counter name bridged
+	}
+	chain out {
+		type filter hook postrouting priority 400
+		meta l4proto { tcp, udp } meta oifname { "docker0", "br-*" } counter name bridged
+	}
+}
+END
+}
+
+bridged()
+{
+	nft list counter inet test bridged | sed -n 's/.*packets \([0-9]*\) .*/\1/p'
+}

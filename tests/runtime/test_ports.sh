@@ -49,24 +49,7 @@ tar -C "$T/image" -c . | "$DOCKER" import -c 'LABEL graft.policy=web' \
 echo "connect any $HERE:9000 = host" >"$T/policies/web"
 host_server told 9000 "$HERE"
 
-# Packets that cross a bridge of Docker's.
-nft -f - <<END || die "no counter"
-table inet test {
-	counter bridged { }
-	chain in {
-		type filter hook prerouting priority -400
-		meta l4proto { tcp, udp } meta iifname { "docker0", "br-*" } counter name bridged
-	}
-	chain out {
-		type filter hook postrouting priority 400
-		meta l4proto { tcp, udp } meta oifname { "docker0", "br-*" } counter name bridged
-	}
-}
-END
-bridged()
-{
-	nft list counter inet test bridged | sed -n 's/.*packets \([0-9]*\) .*/\1/p'
-}
+count_bridged
 
 # --- helpers ------------------------------------------------------------------------------
 
