@@ -22,7 +22,7 @@ HERE=$LIB_DIR/packages
 PATIENCE=${PATIENCE-600} # seconds for a build, and for what is in the container
 # What packages depend upon, what the checks are made with, and a kernel for the module:
 # nothing is fetched once they begin.
-INSTALLED=(libbpf1 libcap-ng0 libjson-c5 libmnl0 libseccomp2 libsystemd0
+INSTALLED=(libbpf1 libcap-ng0 libjson-c5 libmnl0 libnftnl11 libseccomp2 libsystemd0
 	busybox gcc iproute2 libc6-dev man-db pkg-config procps runc systemd
 	dkms linux-headers-cloud-amd64)
 

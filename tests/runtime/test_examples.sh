@@ -10,6 +10,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib_container.sh"
 BACKEND=${BACKEND-runc}
 DOCKER=${DOCKER-/usr/bin/docker}
+GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
 EXAMPLES=$SOURCE_DIR/examples/docker
 PACKAGES=(curl iperf3 iproute2 iputils-ping nginx-light postgresql python3-psycopg2 python3-redis
 	redis-server)
