@@ -39,19 +39,19 @@ forget()
 	fi
 }
 
-# build DIRECTORY SETUP-OPTION...: quiet unless it fails.
+# build DIRECTORY SETUP-OPTION...: quiet unless it fails. TARGETS: what of it, instead of all.
 build()
 {
-	dir=$1
+	dir=$1 targets=${TARGETS:-all meson-test-prereq}
 	shift
 	say "building $dir"
+	# shellcheck disable=SC2086 # targets are words
 	if [ ! -f "$dir/build.ninja" ]; then
 		meson setup "$dir" "$@" >"$logs/$dir.log" 2>&1
 	else
 		meson configure "$dir" "$@" >"$logs/$dir.log" 2>&1
 	fi && echo "$installed" >"$dir/installed" &&
-		ninja -C "$dir" -j "$jobs" all meson-test-prereq >>"$logs/$dir.log" 2>&1 &&
-		return 0
+		ninja -C "$dir" -j "$jobs" $targets >>"$logs/$dir.log" 2>&1 && return 0
 	tail -n 30 "$logs/$dir.log"
 	fail "build of $dir"
 	return 1
@@ -142,7 +142,7 @@ else
 	fi
 	if ! command -v clang >/dev/null; then
 		say "no clang: no fuzzing"
-	elif CC=clang build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
+	elif TARGETS=fuzzers CC=clang build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
 		-Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link; then
 		run build-fuzz fuzz
 	fi
