@@ -63,7 +63,7 @@ SHORTCUT = Table("shortcut", "rate, of that by TCP", [
     ("past it", "shortcut on\n", SHORT),
 ], [
     ("whole", (1, 2), "1 MiB in writes of 128 KiB, answered"),
-    ("pieces", (1, 2), "1 MiB in writes of 16 KiB, answered"),
+    ("pieces", (1,), "1 MiB in writes of 16 KiB, answered"),
     ("rr", (1, 2), "64 bytes there and back"),
     ("crr", (1,), "connect, 1 B, close"),
 ], [(OUT, []), (SHORT, ["run", "--engine", "cgroup", "--rule", "shortcut on", "--"])],
