@@ -438,3 +438,25 @@ status_of()
 # It reads this file in turn, which shellcheck would follow without end.
 # shellcheck source=/dev/null
 [ "$ENGINE" != graftd ] || . "$LIB_DIR/engine_graftd.sh"
+
+# An nginx at port 80 that says hello; its files are in $T/nginx.
+nginx_config()
+{
+	cat <<END
+daemon off;
+worker_processes 2;
+pid $T/nginx/pid;
+error_log stderr notice;
+events { worker_connections 512; }
+user root root;
+http {
+	access_log off;
+	client_body_temp_path $T/nginx/body;
+	proxy_temp_path $T/nginx/proxy;
+	fastcgi_temp_path $T/nginx/fastcgi;
+	uwsgi_temp_path $T/nginx/uwsgi;
+	scgi_temp_path $T/nginx/scgi;
+	server { listen 80; location / { return 200 "hello\n"; } }
+}
+END
+}

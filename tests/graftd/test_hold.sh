@@ -14,27 +14,6 @@ need_graftd
 make_box box
 mkdir -p "$T/nginx"
 
-nginx_config()
-{
-	cat <<END
-daemon off;
-worker_processes 2;
-pid $T/nginx/pid;
-error_log stderr notice;
-events { worker_connections 512; }
-user root root;
-http {
-	access_log off;
-	client_body_temp_path $T/nginx/body;
-	proxy_temp_path $T/nginx/proxy;
-	fastcgi_temp_path $T/nginx/fastcgi;
-	uwsgi_temp_path $T/nginx/uwsgi;
-	scgi_temp_path $T/nginx/scgi;
-	server { listen 80; location / { return 200 "hello\n"; } }
-}
-END
-}
-
 start_nginx()
 {
 	spawn nginx in_box box env LD_PRELOAD="$HIJACK" GRAFT_CONV_PAIRS="0.0.0.0:80=web" \
