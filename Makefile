@@ -62,6 +62,7 @@ bench:
 	@bench/plot.py bench/results/latest.json docs/bench.svg
 	@bench/table.py bench/results/latest.json README.md
 	@bench/turns.py --json bench/results/turns.json --write docs/cgroup.md
+	@bench/container_turns.sh 20 docs/containers.md
 	@echo "policy look-ups (ns):"; $(BUILD)/bench/bench_resolve
 
 bench-kmod: all
