@@ -144,6 +144,10 @@ moments()
 	done
 }
 check "create killed at twelve moments: nothing is left" moments
+# Where the last was killed before there was a supervisor, it is the next one's to put back.
+check "and the next one works" up runtime
 within 30 is_unchanged runtime
 check "and config.json is what it was" is_unchanged runtime
+down runtime
+check "and nothing is left of it" within 30 nothing_left runtime
 finish
