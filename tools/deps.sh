@@ -24,7 +24,7 @@ demo="$build bash python3 iproute2 util-linux procps nginx-light iperf3 curl"
 # Not the registry of that name.
 docker=docker.""io
 # Debian packages of graft.
-deb="$build debhelper dh-dkms xz-utils"
+deb="$build build-essential debhelper dh-dkms xz-utils"
 engines="containerd docker-compose containernetworking-plugins podman conmon uidmap python3-grpcio
 	python3-yaml"
 test="$demo $deb runc crun $docker $engines iptables nftables redis-server redis-tools memcached postgresql haproxy
