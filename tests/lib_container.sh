@@ -11,7 +11,7 @@
 #
 # Cgroups are in the real hierarchies, by names of their own, and go with `delete`.
 #
-# Environment: RUNTIME, INSIDE: the binaries under test.
+# Environment: RUNTIME, INSIDE, GRAFTD: the binaries under test.
 
 need_containers()
 {
@@ -19,6 +19,7 @@ need_containers()
 	need "$BACKEND" python3
 	RUNTIME=${RUNTIME-$SOURCE_DIR/build/src/runtime/graft-runtime}
 	INSIDE=${INSIDE-$SOURCE_DIR/build/tests/runtime/inside}
+	GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
 	PROFILE=$SOURCE_DIR/tests/runtime/docker_profile.json
 	STATE=$T/state
 	MARK=grt$RANDOM$RANDOM
@@ -35,6 +36,14 @@ verbose yes" >"$T/runtime.conf"
 		umount -R /sys/fs/cgroup
 		mount -t cgroup2 graft-test /sys/fs/cgroup || skip "no cgroup v2 here"
 	fi
+}
+
+# At the path where clients look for it.
+start_graftd()
+{
+	mkdir -p /run/graft "$T/graftd"
+	spawn graftd "$GRAFTD" --foreground --socket /run/graft/graftd.sock --state "$T/graftd"
+	await graftd test -S /run/graft/graftd.sock || finish
 }
 
 leave_containers()

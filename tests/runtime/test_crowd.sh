@@ -13,10 +13,7 @@ GUESTS=256 # GUESTS_MAX of src/runtime/guest.h
 enter_host "$@"
 need_containers
 
-GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
-mkdir -p /run/graft "$T/graftd"
-spawn graftd "$GRAFTD" --foreground --socket /run/graft/graftd.sock --state "$T/graftd"
-await graftd test -S /run/graft/graftd.sock || finish
+start_graftd
 host_server told 9000
 "$GRAFT" add ep-told type ipv4 addr "$HOST4" port 9000
 "$GRAFT" add ep-dead type ipv4 addr "$HOST4" port 9009

@@ -13,7 +13,6 @@ need dockerd containerd
 need_containers
 LIMIT=60
 
-GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
 printf '{\n  "labels": ["of=somebody"]\n}\n' >"$T/daemon.json"
 cp "$T/daemon.json" "$T/daemon.was"
 export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
@@ -22,9 +21,7 @@ spawn dockerd dockerd --config-file "$T/daemon.json" --host "$DOCKER_HOST" \
 	--iptables=false --ip6tables=false --bridge=none --storage-driver=vfs \
 	--default-ulimit nofile=1024:1024 --cgroup-parent "/$MARK"
 await dockerd "$DOCKER" version || finish
-mkdir -p /run/graft "$T/graftd"
-spawn graftd "$GRAFTD" --foreground --socket /run/graft/graftd.sock --state "$T/graftd"
-await graftd test -S /run/graft/graftd.sock || finish
+start_graftd
 "$GRAFT" add ep-web type ipv4 addr "$HOST4" port 8080
 "$GRAFT" add ep-told type ipv4 addr "$HOST4" port 9000
 

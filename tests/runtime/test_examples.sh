@@ -10,7 +10,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib_container.sh"
 BACKEND=${BACKEND-runc}
 DOCKER=${DOCKER-/usr/bin/docker}
-GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
 EXAMPLES=$SOURCE_DIR/examples/docker
 PACKAGES=(curl iperf3 iproute2 iputils-ping nginx-light postgresql python3-psycopg2 python3-redis
 	redis-server)
@@ -34,9 +33,7 @@ spawn dockerd dockerd --host "$DOCKER_HOST" --data-root "$T/data" --exec-root "$
 	--default-ulimit nofile=1024:1024 --cgroup-parent "/$MARK" \
 	--add-runtime "graft=$RUNTIME"
 await dockerd "$DOCKER" version || skip "no dockerd with a bridge and iptables here"
-mkdir -p /run/graft "$T/graftd"
-spawn graftd "$GRAFTD" --foreground --socket /run/graft/graftd.sock --state "$T/graftd"
-await graftd test -S /run/graft/graftd.sock || finish
+start_graftd
 tar -C "$EXAMPLE_DEBIAN" --exclude='./dev/*' -c . |
 	"$DOCKER" import - debian:12-slim >/dev/null || die "no image"
 

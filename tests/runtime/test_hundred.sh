@@ -18,10 +18,7 @@ unset MALLOC_PERTURB_
 enter_host "$@"
 need_containers
 
-GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
-mkdir -p /run/graft "$T/graftd"
-spawn graftd "$GRAFTD" --foreground --socket /run/graft/graftd.sock --state "$T/graftd"
-await graftd test -S /run/graft/graftd.sock || finish
+start_graftd
 
 port_of() { echo $((8000 + ${1#c})); }
 all() { seq -f 'c%g' "$HUNDRED"; }

@@ -10,15 +10,13 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib_container.sh"
 RESTARTS=${RESTARTS-50}
 BACKEND=${BACKEND-runc}
-GRAFTD=${GRAFTD-$SOURCE_DIR/build/src/broker/graftd}
 enter_host "$@"
 need_containers
 need nginx wrk curl ss
 LIMIT=30
 
-mkdir -p /run/graft "$T/graftd" "$T/nginx"
-spawn graftd "$GRAFTD" --foreground --socket /run/graft/graftd.sock --state "$T/graftd"
-await graftd test -S /run/graft/graftd.sock || finish
+mkdir -p "$T/nginx"
+start_graftd
 nginx_config >"$T/nginx/nginx.conf"
 bundle web --env GRAFT_CONV_PAIRS=0.0.0.0:80=web --cap CAP_SETUID --cap CAP_SETGID \
 	--bind /usr:ro --bind /lib:ro --bind /lib64:ro --bind /etc:ro --bind "$T/nginx" -- \
