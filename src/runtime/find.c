@@ -29,6 +29,7 @@
 #include "runtime/complain.h"
 #include "runtime/docker.h"
 #include "runtime/find.h"
+#include "runtime/json_part.h"
 #include "runtime/ports.h"
 #include "runtime/settings.h"
 
@@ -45,22 +46,6 @@ static const char *const name_keys[] = {
 	"io.kubernetes.container.name",     /* CRI-O */
 	"io.podman.annotations.name",       /* where somebody sets it */
 };
-
-static struct json_object *member(struct json_object *object, const char *key)
-{
-	return json_object_is_type(object, json_type_object)
-		       ? json_object_object_get(object, key)
-		       : NULL;
-}
-
-static const char *text_of(struct json_object *object, const char *key)
-{
-	struct json_object *value = member(object, key);
-
-	return json_object_is_type(value, json_type_string)
-		       ? json_object_get_string(value)
-		       : NULL;
-}
 
 static int refuse(const struct policy_error *error)
 {
@@ -131,7 +116,7 @@ static int add_all(struct found *found, struct json_object *annotations,
 	}
 	qsort(keys, n, sizeof(keys[0]), by_name);
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		const char *text = text_of(annotations, keys[i]);
+		const char *text = json_part_text(annotations, keys[i]);
 
 		r = add(found->policy, keys[i], text ? text : "");
 		note(found, keys[i], "");
@@ -176,7 +161,7 @@ static int add_files(struct found *found, struct json_object *annotations,
 		     const struct docker *docker, const char *id,
 		     const struct settings *settings)
 {
-	const char *told = text_of(annotations, POLICY_KEY);
+	const char *told = json_part_text(annotations, POLICY_KEY);
 	int r = -ENOENT;
 
 	if (told) {
@@ -192,7 +177,7 @@ static int add_files(struct found *found, struct json_object *annotations,
 	if (r == -ENOENT && is_file_name(docker->name))
 		r = add_file(found, settings, docker->name);
 	for (size_t i = 0; r == -ENOENT && i < ARRAY_SIZE(name_keys); i++) {
-		const char *name = text_of(annotations, name_keys[i]);
+		const char *name = json_part_text(annotations, name_keys[i]);
 
 		if (is_file_name(name))
 			r = add_file(found, settings, name);
@@ -262,10 +247,8 @@ static int check_names(const struct policy *policy, size_t from)
 static int add_environment(struct found *found, struct json_object *config,
 			   enum environment environment)
 {
-	struct json_object *env = member(member(config, "process"), "env");
-	size_t n = json_object_is_type(env, json_type_array)
-			   ? json_object_array_length(env)
-			   : 0;
+	struct json_object *env = json_part(json_part(config, "process"), "env");
+	size_t n = json_part_length(env);
 	size_t n_before = policy_n_rules(found->policy);
 	const char *value = NULL;
 	struct policy_error error;
@@ -307,7 +290,7 @@ static bool is_sandbox(struct json_object *annotations)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		const char *type = text_of(annotations, keys[i]);
+		const char *type = json_part_text(annotations, keys[i]);
 
 		if (type && !strcmp(type, "sandbox"))
 			return true;
@@ -318,7 +301,7 @@ static bool is_sandbox(struct json_object *annotations)
 int find_policy(struct json_object *config, const char *id, const struct docker *docker,
 		const struct settings *settings, struct found *ret)
 {
-	struct json_object *annotations = member(config, "annotations");
+	struct json_object *annotations = json_part(config, "annotations");
 	struct policy_error error;
 	struct found found = { .policy = NULL };
 	int r;
@@ -349,14 +332,13 @@ int find_policy(struct json_object *config, const char *id, const struct docker 
 /* Is there a namespace that is of @type, or where that is NULL, one of a process's? */
 static bool has_namespace(struct json_object *config, const char *wanted)
 {
-	struct json_object *list = member(member(config, "linux"), "namespaces");
-	size_t n = json_object_is_type(list, json_type_array)
-			   ? json_object_array_length(list)
-			   : 0;
+	struct json_object *list = json_part(json_part(config, "linux"), "namespaces");
+	size_t n = json_part_length(list);
 
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *one = json_object_array_get_idx(list, i);
-		const char *type = text_of(one, "type"), *path = text_of(one, "path");
+		const char *type = json_part_text(one, "type"),
+			   *path = json_part_text(one, "path");
 
 		if (wanted && type && !strcmp(type, wanted))
 			return true;
@@ -368,7 +350,7 @@ static bool has_namespace(struct json_object *config, const char *wanted)
 
 bool find_looks_outside(struct json_object *config)
 {
-	struct json_object *hooks = member(config, "hooks");
+	struct json_object *hooks = json_part(config, "hooks");
 
 	if (json_object_is_type(hooks, json_type_object) &&
 	    json_object_object_length(hooks))
@@ -378,15 +360,14 @@ bool find_looks_outside(struct json_object *config)
 
 static bool has_capability(struct json_object *config, const char *wanted)
 {
-	struct json_object *sets = member(member(config, "process"), "capabilities");
+	struct json_object *sets =
+		json_part(json_part(config, "process"), "capabilities");
 
 	if (!json_object_is_type(sets, json_type_object))
 		return false;
 	json_object_object_foreach(sets, name, set)
 	{
-		size_t n = json_object_is_type(set, json_type_array)
-				   ? json_object_array_length(set)
-				   : 0;
+		size_t n = json_part_length(set);
 
 		(void)name;
 		for (size_t i = 0; i < n; i++) {

@@ -44,6 +44,7 @@
 #include "runtime/door.h"
 #include "runtime/executed.h"
 #include "runtime/find.h"
+#include "runtime/json_part.h"
 #include "runtime/profile.h"
 #include "runtime/settings.h"
 #include "runtime/supervise.h"
@@ -122,10 +123,9 @@ static int extend(const struct bundle *bundle, const struct profile_wish *wish,
 static char *program_of(const struct bundle *bundle)
 {
 	struct json_object *args =
-		json_object_object_get(json_object_object_get(bundle->config, "process"),
-				       "args");
+		json_part(json_part(bundle->config, "process"), "args");
 	const char *first =
-		json_object_is_type(args, json_type_array)
+		json_part_length(args)
 			? json_object_get_string(json_object_array_get_idx(args, 0))
 			: NULL;
 
