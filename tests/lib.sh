@@ -439,8 +439,20 @@ status_of()
 # shellcheck source=/dev/null
 [ "$ENGINE" != graftd ] || . "$LIB_DIR/engine_graftd.sh"
 
+# For the http block of an nginx whose files are in $T/nginx.
+nginx_paths()
+{
+	cat <<END
+client_body_temp_path $T/nginx/body;
+	proxy_temp_path $T/nginx/proxy;
+	fastcgi_temp_path $T/nginx/fastcgi;
+	uwsgi_temp_path $T/nginx/uwsgi;
+	scgi_temp_path $T/nginx/scgi;
+END
+}
+
 # An nginx at port 80 that says hello; its files are in $T/nginx.
-nginx_config()
+hello_config()
 {
 	cat <<END
 daemon off;
@@ -451,11 +463,7 @@ events { worker_connections 512; }
 user root root;
 http {
 	access_log off;
-	client_body_temp_path $T/nginx/body;
-	proxy_temp_path $T/nginx/proxy;
-	fastcgi_temp_path $T/nginx/fastcgi;
-	uwsgi_temp_path $T/nginx/uwsgi;
-	scgi_temp_path $T/nginx/scgi;
+	$(nginx_paths)
 	server { listen 80; location / { return 200 "hello\n"; } }
 }
 END

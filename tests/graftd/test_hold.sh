@@ -296,7 +296,7 @@ except OSError as e:
     print(errno.errorcode[e.errno])' 2>&1
 }
 
-nginx_config >"$T/nginx.conf"
+hello_config >"$T/nginx.conf"
 start_graftd
 test_without
 test_restarts

@@ -108,11 +108,7 @@ events { worker_connections 256; }
 user nobody nogroup;
 http {
 	access_log off;
-	client_body_temp_path $T/nginx/body;
-	proxy_temp_path $T/nginx/proxy;
-	fastcgi_temp_path $T/nginx/fastcgi;
-	uwsgi_temp_path $T/nginx/uwsgi;
-	scgi_temp_path $T/nginx/scgi;
+	$(nginx_paths)
 	server {
 		listen 0.0.0.0:8080;
 		tcp_nodelay on;

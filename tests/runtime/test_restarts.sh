@@ -17,7 +17,7 @@ LIMIT=30
 
 mkdir -p "$T/nginx"
 start_graftd
-nginx_config >"$T/nginx/nginx.conf"
+hello_config >"$T/nginx/nginx.conf"
 bundle web --env GRAFT_CONV_PAIRS=0.0.0.0:80=web --cap CAP_SETUID --cap CAP_SETGID \
 	--bind /usr:ro --bind /lib:ro --bind /lib64:ro --bind /etc:ro --bind "$T/nginx" -- \
 	/usr/sbin/nginx -e stderr -c "$T/nginx/nginx.conf"
