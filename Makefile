@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD := build
 
-.PHONY: all deps install uninstall configured test check check-kernel-debug fuzz demo \
+.PHONY: all deps install uninstall configured test check check-long check-kernel-debug fuzz demo \
 	bench bench-kmod deb format clean help
 
 all: $(BUILD)/build.ninja
@@ -43,6 +43,10 @@ test:
 
 check:
 	@tools/check.sh
+
+# What of it takes long, too: every packaged kernel, all tries of the races.
+check-long:
+	@LONG=1 tools/check.sh
 
 # Longer than in `make check`: SECONDS each.
 fuzz:
@@ -85,6 +89,7 @@ help:
 	@echo "make uninstall  take that away again; PREFIX and DESTDIR as for install"
 	@echo "make test       a minute: lint, unit, fuzz corpora, conformance"
 	@echo "make check      run every test; ends with one summary line"
+	@echo "make check-long what takes long of that, too: each kernel, all tries of the races"
 	@echo "make check-kernel-debug"
 	@echo "                af_graft.ko under faults and random calls for SECONDS=600, in a"
 	@echo "                kernel that watches itself, built first (root, half an hour)"

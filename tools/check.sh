@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Behind `make check`: installs what tests need, then builds and tests
@@ -9,12 +9,19 @@
 #
 # and ends with one line, "N passed, N failed, N skipped". Without root it does what it
 # can and says what it leaves out. `make test` sets QUICK=1: what is quick of the first.
+# `make check-long` sets LONG=1: also what the suite "long" has, and all tries of the races.
+#
+# Tests that boot a machine (suite "machine") go one after another beside all the others:
+# an emulated machine is at work all the time, and most other tests wait most of theirs.
+# Their lines begin with a bar.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 jobs=$(nproc)
 logs=$PWD/build/check
-broken=0
+machines=
+not_long=--no-suite=long
+[ -z "${LONG-}" ] || not_long=
 
 say()
 {
@@ -25,9 +32,8 @@ say()
 fail()
 {
 	echo "== FAILED: $*"
-	broken=$((broken + 1))
 	printf '{"name": "%s", "result": "FAIL", "returncode": 1}\n' "$1" \
-		>"$logs/broken-$broken.json"
+		>"$(mktemp "$logs/broken-XXXXXX.json")"
 }
 
 # forget DIRECTORY: meson remembers what it did not find (cmocka, 32-bit libraries) even
@@ -42,7 +48,7 @@ forget()
 # build DIRECTORY SETUP-OPTION...: quiet unless it fails. TARGETS: what of it, instead of all.
 build()
 {
-	dir=$1 targets=${TARGETS:-all meson-test-prereq}
+	local dir=$1 targets=${TARGETS:-all meson-test-prereq}
 	shift
 	say "building $dir"
 	# shellcheck disable=SC2086 # targets are words
@@ -65,14 +71,15 @@ has_suite() # DIRECTORY SUITE
 # run DIRECTORY SUITE [MESON-OPTION...]: one log per run, kept for the summary.
 run()
 {
-	dir=$1 suite=$2
+	local dir=$1 suite=$2
 	shift 2
 	has_suite "$dir" "$suite" || return 0
 	say "$dir: $suite"
 	# What ran before must not be counted again should meson fail to start.
 	rm -f "$dir/meson-logs/testlog-$suite.json"
-	meson test -C "$dir" --no-rebuild --suite "$suite" --logbase "testlog-$suite" \
-		--print-errorlogs "$@" </dev/null
+	# shellcheck disable=SC2086 # an option or none
+	meson test -C "$dir" --no-rebuild --suite "$suite" $not_long \
+		--logbase "testlog-$suite" --print-errorlogs "$@" </dev/null
 	[ -s "$dir/meson-logs/testlog-$suite.json" ] || fail "$dir: $suite did not run"
 }
 
@@ -92,6 +99,25 @@ asan_quick() # SUITE NAME...
 	[ -n "$names" ] || return 0
 	# shellcheck disable=SC2086 # names are words
 	run build-asan "$suite" $names
+}
+
+# In a process group of its own, to be ended with us.
+start_machines()
+{
+	set -m
+	run build machine --num-processes 1 2>&1 | sed -u 's/^/    | /' &
+	set +m
+	machines=$(jobs -p)
+	trap 'kill -- -"$machines" 2>/dev/null' EXIT
+	trap 'exit 130' INT TERM HUP
+}
+
+wait_for_machines()
+{
+	[ -n "$machines" ] || return 0
+	say "waiting for the machines"
+	wait
+	trap - EXIT
 }
 
 tools/deps.sh test
@@ -120,13 +146,13 @@ if [ -n "${QUICK-}" ]; then
 	fi
 else
 	if build build; then
-		for suite in lint unit fuzz conformance escape net cgroup graftd vm kmod; do
-			run build "$suite"
+		run build lint
+		start_machines
+		for suite in unit fuzz conformance escape net cgroup graftd kmod runtime packages; do
+			run build "$suite" --no-suite machine
 		done
 		# What is in both has been run.
 		run build preload --no-suite net
-		run build runtime
-		run build packages
 	fi
 	if build build-asan -Db_sanitize=address,undefined -Db_lundef=false; then
 		run build-asan unit
@@ -146,6 +172,7 @@ else
 		-Db_lundef=false -Dc_args=-fsanitize=fuzzer-no-link; then
 		run build-fuzz fuzz
 	fi
+	wait_for_machines
 fi
 
 set --
