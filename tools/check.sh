@@ -21,7 +21,10 @@ jobs=$(nproc)
 logs=$PWD/build/check
 machines=
 not_long=--no-suite=long
-[ -z "${LONG-}" ] || not_long=
+[ -z "${LONG-}" ] || {
+	not_long=
+	export TIDY_SECONDS=1500
+}
 
 say()
 {

@@ -15,7 +15,7 @@ clean=$build/lint-tidy
 mkdir -p "$clean"
 headers=$(files '(^|/)\.clang-tidy$|\.h$' | xargs -r -d '\n' sha256sum | sha256sum)
 export root build clean headers
-TIDY_END=$(($(date +%s) + ${TIDY_SECONDS:-240}))
+TIDY_END=$(($(date +%s) + ${TIDY_SECONDS:-120}))
 export TIDY_END
 
 # newest_first: by the history, where there is one; of paths relative to the build directory
