@@ -37,7 +37,7 @@
 #define BAD_POINTER ((void *)0x7ff)
 
 /* Beyond this a case is taken for hung. Long, for the machine may have other work. */
-#define CASE_SECONDS  10
+#define CASE_SECONDS  30
 #define BRIEF_SECONDS 1
 
 /* How many times slower than usual the machine is: --slow. */
