@@ -52,6 +52,8 @@ complete -c graft -n '__graft_uses check' -l registry -d 'undefined endpoints ar
 complete -c graft -n '__graft_uses check' -F
 complete -c graft -n '__graft_uses attach' -l audit -d 'count what is denied, and let it pass'
 complete -c graft -n '__graft_uses attach detach stat revoke' -F
+complete -c graft -n '__graft_uses detach' -l all -d 'from every cgroup'
+complete -c graft -n '__graft_uses detach' -l dry-run -d 'print these cgroups, and do nothing'
 complete -c graft -n '__graft_uses trace' -l cgroup -r -F -d 'what its policy judges'
 complete -c graft -n '__graft_uses trace' -l pid -x -d 'what this process calls'
 complete -c graft -n '__graft_uses trace' -l denied -d 'calls that fail, or would'

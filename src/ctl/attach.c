@@ -19,6 +19,8 @@
 
 enum {
 	OPTION_AUDIT = 0x200,
+	OPTION_ALL,
+	OPTION_DRY_RUN,
 };
 
 static void usage_attach(FILE *to)
@@ -41,10 +43,16 @@ static void usage_attach(FILE *to)
 
 static void usage_detach(FILE *to)
 {
-	fprintf(to, "Usage: graft detach CGROUP\n\n"
-		    "Takes away what `graft attach` put on CGROUP. Needs root.\n\n"
-		    "  -h, --help  show this help\n\n"
-		    "Exit status: 0 it is gone, 1 there was none, 2 bad usage.\n");
+	fprintf(to,
+		"Usage: graft detach CGROUP\n"
+		"       graft detach --all [--dry-run]\n\n"
+		"Takes away what `graft attach` put on CGROUP, or on any cgroup. Needs root.\n\n"
+		"      --all      from every cgroup, whichever build of graft put it there, and\n"
+		"                 what is pinned; runs that go on keep theirs. Prints the cgroups\n"
+		"      --dry-run  print them, and do nothing\n"
+		"  -h, --help     show this help\n\n"
+		"Exit status: 0 it is gone, 1 there was none, or not all could be taken away,\n"
+		"2 bad usage.\n");
 }
 
 /* The one operand there is to be. Return: it, or NULL after one line. */
@@ -126,24 +134,65 @@ int command_attach(int argc, char **argv)
 	return r < 0 ? 1 : 0;
 }
 
-int command_detach(int argc, char **argv)
+struct detach_request {
+	bool is_all, is_dry;
+};
+
+/* Return: 0, 1 when help was shown, or -EINVAL. */
+static int parse_detach(struct detach_request *request, int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "all", no_argument, NULL, OPTION_ALL },
+		{ "dry-run", no_argument, NULL, OPTION_DRY_RUN },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	const char *cgroup;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option != 'h')
-			return EXIT_MISUSE;
-		usage_detach(stdout);
-		return 0;
+		switch (option) {
+		case OPTION_ALL:
+			request->is_all = true;
+			break;
+		case OPTION_DRY_RUN:
+			request->is_dry = true;
+			break;
+		case 'h':
+			usage_detach(stdout);
+			return 1;
+		default:
+			return -EINVAL;
+		}
 	}
-	cgroup = take_cgroup("detach", argc, argv);
-	if (!cgroup)
-		return EXIT_MISUSE;
+	if (request->is_dry && !request->is_all) {
+		fprintf(stderr, "graft detach: --dry-run goes with --all\n");
+		return -EINVAL;
+	}
+	if (request->is_all && argc > optind) {
+		fprintf(stderr, "graft detach: name a CGROUP, or --all\n");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void print_path(const char *path, void *context)
+{
+	(void)context;
+	puts(path);
+}
+
+int command_detach(int argc, char **argv)
+{
+	struct detach_request request = { 0 };
+	const char *cgroup = NULL;
+	int r = parse_detach(&request, argc, argv);
+
+	if (r == 0 && !request.is_all)
+		cgroup = take_cgroup("detach", argc, argv);
+	if (r != 0 || (!cgroup && !request.is_all))
+		return r > 0 ? 0 : EXIT_MISUSE;
 	log_init(STDERR_FILENO, LOG_LEVEL_WARNING, "graft detach");
-	return run_judged_detach(cgroup) < 0 ? 1 : 0;
+	r = request.is_all ? run_judged_detach_all(request.is_dry, print_path, NULL)
+			   : run_judged_detach(cgroup);
+	return r < 0 ? 1 : 0;
 }

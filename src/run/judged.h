@@ -46,6 +46,12 @@ void run_judged_dns(const struct scope *scope, struct dns_server *servers,
 int run_judged_attach(const char *cgroup, const struct policy *policy,
 		      unsigned int flags);
 int run_judged_detach(const char *cgroup);
+/* Called with a path as in /proc/PID/cgroup. */
+typedef void run_judged_path_fn(const char *path, void *context);
+/* Every policy that any build put on a cgroup, but for those of runs that go on, and what
+ * is pinned. Calls @path for each cgroup that had one, or has one, if @is_dry. Return: 0,
+ * or -errno: some may be left. */
+int run_judged_detach_all(bool is_dry, run_judged_path_fn *path, void *context);
 /* cgroup_counters_release() on success. */
 int run_judged_count(const char *cgroup, struct cgroup_counters *ret);
 /* @cgroup, or NULL, stands for that of @filter. cgroup_trace_close() on success. */

@@ -145,6 +145,16 @@ static void remove_left(int parent)
 	closedir(directory);
 }
 
+bool scope_is_live(int cgroup, const char *name)
+{
+	if (strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+		return false;
+	if (flock(cgroup, LOCK_EX | LOCK_NB) < 0)
+		return true;
+	flock(cgroup, LOCK_UN);
+	return false;
+}
+
 void scope_sweep(void)
 {
 	_cleanup_fd_ int parent = open_own();

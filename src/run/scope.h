@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,6 +32,8 @@ void scope_sweep(void);
 void scope_remove(struct scope *scope);
 /* The calling process moves there. Return: 0 or -errno. */
 int scope_join(int cgroup);
+/* Whether the directory @cgroup, of that @name, is the cgroup of a run that goes on. */
+bool scope_is_live(int cgroup, const char *name);
 /* Where the hierarchy of cgroup v2 is mounted. Return: 0, -ENODEV: nowhere. */
 int scope_mount(char *path, size_t size);
 /* The path of the cgroup that has this id, as in /proc/PID/cgroup. Return: 0; -ESTALE: it

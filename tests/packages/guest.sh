@@ -83,11 +83,14 @@ refuses_removal()
 	equal "remove: all is as before" "installed active" \
 		"$(dpkg-query -W -f '${db:Status-Status}' graft) $(systemctl is-active graftd)"
 	registration "remove: refused"
+	equal "remove: refused: a policy judges still" "Permission denied" "$(judged "$DENIED_PORT")"
 	sed -i 's/"default-runtime": "graft",//' /etc/docker/daemon.json
 }
 
 remove()
 {
+	check "remove: a policy of a cgroup, before" graft attach \
+		--rule "connect tcp 127.0.0.1:$DENIED_PORT = deny" "$CGROUP"
 	refuses_removal
 	check "remove" dpkg_do -r "${OURS[@]}"
 	equal "remove: Docker's configuration is what it was" "$DOCKER" \
@@ -99,6 +102,9 @@ remove()
 		"containers containers/shop graftd.conf runtime.conf 1" \
 		"$(cd /etc/graft && find . -mindepth 1 -printf '%P\n' | sort | xargs) $(grep \
 			-c mine /etc/graft/runtime.conf)"
+	equal "remove: no policy of a cgroup's survives, and no pinned program" \
+		"Connection refused, " \
+		"$(judged "$DENIED_PORT"), $(find /sys/fs/bpf/graft -mindepth 1 2>/dev/null)"
 	equal "remove: no module" "" "$(find /lib/modules -name 'af_graft*'; dkms status af_graft)"
 	still_serves remove
 }

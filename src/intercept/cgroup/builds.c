@@ -20,9 +20,7 @@
 #include "base/log.h"
 #include "intercept/cgroup/internal.h"
 
-/* Another build's map may be of another shape, or missing: then there is nothing in
- * it. */
-static int open_map(int directory, enum map map, struct bpf_map_info *ret)
+int build_map(int directory, enum map map, struct bpf_map_info *ret)
 {
 	uint32_t size = sizeof(*ret);
 	char path[96];
@@ -41,7 +39,7 @@ static int open_map(int directory, enum map map, struct bpf_map_info *ret)
 static bool judges(int directory)
 {
 	struct bpf_map_info info;
-	_cleanup_fd_ int map = open_map(directory, MAP_JUDGED, &info);
+	_cleanup_fd_ int map = build_map(directory, MAP_JUDGED, &info);
 	_cleanup_free_ uint64_t *value = NULL;
 	uint64_t key, *at = NULL;
 
@@ -59,7 +57,7 @@ static bool judges(int directory)
 static bool has_shortcuts(int directory)
 {
 	struct bpf_map_info info;
-	_cleanup_fd_ int map = open_map(directory, MAP_SHORTCUTS, &info);
+	_cleanup_fd_ int map = build_map(directory, MAP_SHORTCUTS, &info);
 	uint64_t key;
 
 	if (map < 0)
@@ -83,7 +81,7 @@ static void unlink_all(int directory)
 		fd_close(fd);
 }
 
-static void sweep(int all, const char *tag)
+void build_sweep(int all, const char *tag)
 {
 	_cleanup_fd_ int directory =
 		openat(all, tag, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -104,7 +102,7 @@ void builds_sweep(int all, const char *own)
 
 	while (tags && (tag = readdir(tags)))
 		if (tag->d_name[0] != '.' && strcmp(tag->d_name, own) != 0)
-			sweep(all, tag->d_name);
+			build_sweep(all, tag->d_name);
 	if (tags)
 		closedir(tags);
 	else

@@ -67,6 +67,25 @@ int cgroup_attach(struct cgroup_programs *programs, int cgroup,
 /* Return: 0; -ENOENT: nothing of ours is attached. */
 int cgroup_detach(struct cgroup_programs *programs, int cgroup);
 
+struct cgroup_build;
+/* Return: 0, or a negative number, which ends the walk. */
+typedef int cgroup_build_fn(struct cgroup_build *build, void *context);
+
+/*
+ * Calls @visit for the programs of each build that are pinned, of this one too; @bpffs as
+ * above, but nothing is mounted or loaded. Then no call is judged any more by what @visit
+ * has taken away, and the pins of builds that nobody needs are gone, unless @is_dry.
+ * Return: 0, with how many builds' are still there; what @visit returned; or -errno.
+ */
+int cgroup_builds_walk(const char *bpffs, bool is_dry, cgroup_build_fn *visit,
+		       void *context, size_t *ret_left);
+/* Takes @build's policy and programs from @cgroup; @is_dry: only looks. Return: 1: there
+ * was something, 0: there was not, or -errno. */
+int cgroup_build_leave(struct cgroup_build *build, int cgroup, bool is_dry);
+/* Takes its policy from cgroups that were removed, and live on by their sockets. @top:
+ * any directory of the hierarchy's. Return: 0 or -errno. */
+int cgroup_build_leave_gone(struct cgroup_build *build, int top);
+
 /* Whether @socket, which a policy judges, is bound to that policy's own loopback. Any
  * thread, any privileges. */
 bool cgroup_is_own(const struct cgroup_programs *programs, int socket);

@@ -100,6 +100,11 @@ const char *map_name(enum map map);
 /* Removes the directories beside @own in the open directory @all whose programs judge no
  * cgroup. */
 void builds_sweep(int all, const char *own);
+/* Removes that one, likewise. */
+void build_sweep(int all, const char *tag);
+/* A map of any build's, by its pin in an open directory; it may be of another shape.
+ * Return: a descriptor, or -errno: -ENOENT: there is none, so nothing is in it. */
+int build_map(int directory, enum map map, struct bpf_map_info *ret);
 
 /* Takes the rings of tracers away that did not end by themselves. The lock is held. */
 void tracers_sweep(struct cgroup_programs *programs);
