@@ -5,6 +5,7 @@
 
 #include "base/event.h"
 #include "base/fd.h"
+#include "base/memory.h"
 
 #define NS_PER_MS 1000000ull
 
@@ -135,4 +136,16 @@ int event_loop_run_once(struct event_loop *loop, int timeout_ms)
 	loop->n_ready = 0;
 	run_timers(loop);
 	return n_called;
+}
+
+int event_loop_run_resting(struct event_loop *loop)
+{
+	uint64_t since = event_now_ns();
+	int r = event_loop_run_once(loop, loop->has_rested ? -1 : MEMORY_REST_MS);
+	bool is_idle = r == 0 && event_now_ns() - since >= MEMORY_REST_MS * NS_PER_MS;
+
+	if (is_idle && !loop->has_rested)
+		memory_give_back();
+	loop->has_rested = is_idle;
+	return r;
 }

@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -36,6 +37,7 @@ struct event_timer {
 struct event_loop {
 	int epoll_fd;
 	struct event_timer *timers;
+	bool has_rested; /* memory was given back, and nothing happened since */
 	int n_ready;
 	struct epoll_event ready[EVENT_BATCH];
 };
@@ -59,5 +61,8 @@ void event_loop_del_timer(struct event_loop *loop, struct event_timer *timer);
  * is due. Return: the number of sources called (0 also when a signal came) or -errno.
  */
 int event_loop_run_once(struct event_loop *loop, int timeout_ms);
+/* The same without a limit, and whoever has waited for MEMORY_REST_MS gives memory back
+ * meanwhile (memory.h). */
+int event_loop_run_resting(struct event_loop *loop);
 
 uint64_t event_now_ns(void);

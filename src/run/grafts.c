@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A set-associative table: a cookie's hash names a set of WAYS notes, one cache line of
- * cookies. Sets share LOCKS mutexes, each held for one scan of a set.
+ * A set-associative table: a cookie names a set of WAYS notes, one cache line of cookies.
+ * Sets share LOCKS mutexes, each held for one scan of a set. Cookies count up, per CPU in
+ * blocks of 4096, so sockets made one after the other are in the same set, then in the
+ * next one, and a run of few sockets has touched little of the table.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -43,10 +45,9 @@ struct grafts *grafts_free(struct grafts *grafts)
 	return NULL;
 }
 
-/* Cookies count up, per CPU in blocks: spread them. */
 static unsigned int set_of(uint64_t cookie)
 {
-	return (unsigned int)((cookie * 0x9e3779b97f4a7c15ull) >> 32) % SETS;
+	return (unsigned int)(cookie / WAYS % SETS);
 }
 
 static int way_of(const struct set *set, uint64_t cookie)

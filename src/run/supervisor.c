@@ -458,7 +458,7 @@ _Noreturn void supervisor_main(struct run *run, int front)
 		fail(&self);
 	set_off(&self);
 	while (!self.is_over && !(self.has_exited && self.is_deserted))
-		if (event_loop_run_once(&self.loop, -1) < 0)
+		if (event_loop_run_resting(&self.loop) < 0)
 			fail(&self);
 	scope_remove(&self.scope);
 	_exit(EXIT_SUCCESS);

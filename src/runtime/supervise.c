@@ -23,6 +23,9 @@
  *	somebody kills it			calls get ENOSYS; the next runtime command
  *						removes its socket
  *
+ * Of the memory that the start takes, and serving in bursts, a supervisor that waits
+ * gives back what it can (base/memory.h).
+ *
  * Until the first guest comes it is as privileged as the runtime: a helper has to enter
  * the container's namespaces. Then it gives up what it can.
  */
@@ -92,7 +95,6 @@ struct supervisor {
 	int runtime;           /* pidfd; -1: it has ended */
 	bool is_back;          /* config.json was put back */
 	bool is_over;
-	bool is_trimmed; /* memory was given back */
 };
 
 /* --- what the engine and `graft ps` ask --- */
@@ -326,10 +328,6 @@ static void on_visitor(struct event_source *source, uint32_t events)
 	if (r < 0)
 		log_warning("a visitor was turned away: %s", strerror(-r));
 	visitor_end(visitor);
-	/* What compiling the filter took. */
-	if (self->engine.notify && !self->is_trimmed)
-		malloc_trim(0);
-	self->is_trimmed = self->engine.notify != NULL;
 	check_over(self);
 }
 
@@ -505,7 +503,7 @@ static _Noreturn void supervisor_main(const struct supervise *supervise, int run
 	go_quiet(supervise->settings);
 	r = watch(&self);
 	while (r >= 0 && !self.is_over)
-		r = event_loop_run_once(&self.loop, -1);
+		r = event_loop_run_resting(&self.loop);
 	if (r < 0)
 		log_error("the supervisor of container %s ends: %s", supervise->id,
 			  strerror(-r));

@@ -10,9 +10,11 @@
 BACKEND=${BACKEND-runc}
 HUNDRED=${HUNDRED-100}
 AT_ONCE=4
-# kB of memory that a supervisor, and its helper, have to themselves, on average.
+# kB of memory that a supervisor, and its helper, have to themselves, on average, once they
+# have rested; and that are resident of any of them.
 PSS_MAX=450
 PSS_HELPER_MAX=350
+RSS_MAX=1024
 # Meson's, to find what is used before it is set: it touches tables that nobody has used.
 unset MALLOC_PERTURB_
 enter_host "$@"
@@ -35,8 +37,10 @@ add_endpoints()
 check "graftd has an endpoint for each" add_endpoints
 
 # The first bundle is made, the others are like it, with the same root.
-bundle c1 --annotation 'graft.rule=bind tcp 0.0.0.0:80 = ep-c1' --seccomp "$PROFILE" \
+bundle c1 --annotation 'graft.rule.1=bind tcp 0.0.0.0:80 = ep-c1' \
+	--annotation "graft.rule.2=connect tcp $HOST4:9000 = host" --seccomp "$PROFILE" \
 	-- /inside mirror 80
+host_server told 9000
 sed -i "s,\"rootfs\",\"$T/c1/rootfs\"," "$T/c1/config.json"
 for id in $(all); do
 	mkdir -p "$T/$id"
@@ -102,15 +106,37 @@ mean_of() # FIELD PID...
 	awk -v "field=$field:" '$1 == field { n += $2 } END { print int(n / ARGC1) }' \
 		"ARGC1=$#" "${files[@]/%//smaps_rollup}"
 }
+# The most of any.
+rss_of() # PID...
+{
+	local files=("${@/#//proc/}")
+	awk '$1 == "Rss:" && $2 > most { most = $2 } END { print int(most) }' \
+		"${files[@]/%//smaps_rollup}"
+}
+rests() # PID...
+{
+	local rss
+	rss=$(rss_of "$@")
+	[ "$rss" -gt 0 ] && [ "$rss" -le "$RSS_MAX" ]
+}
+one=c$((HUNDRED / 2))
+equal "a thousand connections are made from inside of one" "1000 of 1000" \
+	"$(runtime exec "$one" /inside many "$HOST4" 9000 1000 | tail -n 1)"
+stop told
+supervisor=$("$GRAFT" ps | awk -v "name=$one" '$2 == name { print $1 }')
+comment "its supervisor: Rss $(rss_of "$supervisor") kB"
 for name in supervisors helpers; do
 	mapfile -t pids < <("$name")
+	check "$name: at most $RSS_MAX kB are resident of any" within 30 rests "${pids[@]}"
 	pss=$(mean_of Pss "${pids[@]}")
 	comment "$name: Pss $pss kB, Rss $(mean_of Rss "${pids[@]}") kB," \
-		"private $(mean_of Private_Dirty "${pids[@]}") kB on average"
+		"private $(mean_of Private_Dirty "${pids[@]}") kB on average," \
+		"Rss at most $(rss_of "${pids[@]}") kB"
 	max=$PSS_MAX
 	[ "$name" = supervisors ] || max=$PSS_HELPER_MAX
 	check "$name: at most $max kB each" test "$pss" -gt 0 -a "$pss" -le "$max"
 done
+comment "the one that connected a thousand times: Rss $(rss_of "$supervisor") kB"
 
 # --- one stops, one starts, one loses its supervisor ---
 
@@ -130,7 +156,6 @@ while read -r pen; do
 done <"$T/pens" >"$T/pens.inodes"
 equal "a cgroup for each" "$HUNDRED" "$(grep -c graft-run- "$T/pens.inodes")"
 
-one=c$((HUNDRED / 2))
 order drop "$(port_of "$one")"
 check "one is deleted" down "$one"
 order talk

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -31,6 +32,7 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
+#include "base/memory.h"
 #include "stack/stack.h"
 
 struct netns_stack {
@@ -106,6 +108,15 @@ static int join(int netns)
 	return 0;
 }
 
+/* Who is asked nothing for a while gives memory back. */
+static void rest(int via)
+{
+	struct pollfd asked = { .fd = via, .events = POLLIN };
+
+	if (poll(&asked, 1, MEMORY_REST_MS) == 0)
+		memory_give_back();
+}
+
 static void serve(int via)
 {
 	for (;;) {
@@ -114,6 +125,7 @@ static void serve(int via)
 		ssize_t n;
 		int answer;
 
+		rest(via);
 		n = fd_receive(via, &request, sizeof(request), NULL, 0, NULL);
 		if (n != sizeof(request))
 			return;
