@@ -171,7 +171,8 @@ host_server() # NAME PORT [ADDRESS]
 {
 	spawn "$1" "$PYTHON" -c '
 import socket, sys
-server = socket.create_server((sys.argv[2], int(sys.argv[1])))
+family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+server = socket.create_server((sys.argv[2], int(sys.argv[1])), family=family)
 while True:
     client, _ = server.accept()
     client.sendall(b"the host says hello\n")

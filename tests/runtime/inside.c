@@ -58,6 +58,16 @@ struct sockaddr_in address_of(const char *host, const char *port)
 	return address;
 }
 
+socklen_t any_address_of(const char *host, const char *port, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in v4 = address_of(host, port);
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = v4.sin_port };
+	bool is_v6 = inet_pton(AF_INET6, host, &v6.sin6_addr) == 1;
+
+	memcpy(ret, is_v6 ? (void *)&v6 : (void *)&v4, is_v6 ? sizeof(v6) : sizeof(v4));
+	return is_v6 ? sizeof(v6) : sizeof(v4);
+}
+
 int fail(const char *what)
 {
 	printf("%s: %s\n", what, strerrorname_np(errno));
@@ -87,15 +97,16 @@ static int serve(const char *port)
 
 int get(const char *host, const char *port)
 {
-	struct sockaddr_in address = address_of(host, port);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_storage address;
+	socklen_t size = any_address_of(host, port, &address);
+	int fd = socket(address.ss_family, SOCK_STREAM, 0);
 	struct timeval limit = { 30, 0 };
 	char text[256];
 	ssize_t n;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	if (connect(fd, (struct sockaddr *)&address, size) < 0)
 		return fail("connect");
 	n = read(fd, text, sizeof(text));
 	if (n < 0)

@@ -3,11 +3,15 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 /* Prints "@what: ERRNO". */
 int fail(const char *what);
 int get(const char *host, const char *port);
 struct sockaddr_in address_of(const char *host, const char *port);
+/* Of either family. Return: its size. */
+socklen_t any_address_of(const char *host, const char *port,
+			 struct sockaddr_storage *ret);
 /* inside_port.c */
 int share(const char *port);
 int echo_udp(const char *name, const char *port, const char *family);

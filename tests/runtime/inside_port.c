@@ -102,14 +102,15 @@ int echo_udp(const char *name, const char *port, const char *family)
 
 int ask_udp(const char *host, const char *port)
 {
-	struct sockaddr_in address = address_of(host, port);
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_storage address;
+	socklen_t size = any_address_of(host, port, &address);
+	int fd = socket(address.ss_family, SOCK_DGRAM, 0);
 	struct timeval limit = { 5, 0 };
 	char text[256];
 	ssize_t n;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	if (connect(fd, (struct sockaddr *)&address, size) < 0)
 		return fail("connect");
 	if (write(fd, "x", 1) != 1)
 		return fail("write");

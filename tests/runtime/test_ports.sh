@@ -2,50 +2,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # docker run -p: published ports at the host's speed, with a dockerd of the test's own that
-# has its bridge, its packet filter and its docker-proxy in "the host" of lib.sh:
-#
-#	outside (10.9.9.2) --veth-- the host (10.9.9.1) -- docker0, user networks -- containers
+# has its bridge, its packet filter and its docker-proxy in "the host"; lib_docker.sh.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../lib_container.sh"
+# shellcheck source=tests/lib_docker.sh
+. "$LIB_DIR/lib_docker.sh"
 BACKEND=${BACKEND-runc}
-DOCKER=${DOCKER-/usr/bin/docker}
 enter_host "$@"
-need dockerd containerd iptables nft busybox docker-proxy
-[ -x "$DOCKER" ] || skip "no docker at $DOCKER"
-need_containers
-LIMIT=60
-HERE=10.9.9.1
-THERE=10.9.9.2
+need_docker
 
 # --- the host, its dockerd, a client outside --------------------------------------------
 
-mkdir -p /run/netns
-ip netns add outside || skip "no network namespaces by name"
-ip link add out0 type veth peer name eth0 netns outside || skip "no veth"
-ip addr add "$HERE/24" dev out0
-ip link set out0 up
-ip -n outside addr add "$THERE/24" dev eth0
-ip -n outside link set eth0 up
-sysctl -qw net.ipv4.ip_forward=1
-nft list ruleset >/dev/null 2>&1 || skip "no nf_tables in this kernel"
-
-export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
-start_dockerd()
-{
-	spawn dockerd dockerd --host "$DOCKER_HOST" --data-root "$T/data" \
-		--exec-root "$T/exec" --pidfile "$T/dockerd.pid" --ip6tables=false \
-		--storage-driver=vfs --default-ulimit nofile=1024:1024 \
-		--cgroup-parent "/$MARK" --add-runtime "graft=$RUNTIME"
-	await dockerd "$DOCKER" version
-}
-start_dockerd || skip "no dockerd with a bridge and iptables here"
-mkdir -p "$T/image/tmp"
-cp "$INSIDE" "$T/image/inside"
-cp "$(command -v busybox)" "$T/image/busybox"
-tar -C "$T/image" -c . | "$DOCKER" import - graft-test >/dev/null || die "no image"
-tar -C "$T/image" -c . | "$DOCKER" import -c 'LABEL graft.policy=web' \
-	-c "LABEL graft.rule=\"connect any $HERE:9000 = host\"" - graft-labelled >/dev/null ||
-	die "no image"
+start_dockerd --ip6tables=false || skip "no dockerd with a bridge and iptables here"
+make_image
+import_image graft-labelled "$T/image" -c 'LABEL graft.policy=web' \
+	-c "LABEL graft.rule=\"connect any $HERE:9000 = host\""
 echo "connect any $HERE:9000 = host" >"$T/policies/web"
 host_server told 9000 "$HERE"
 
@@ -53,62 +24,10 @@ count_bridged
 
 # --- helpers ------------------------------------------------------------------------------
 
-graft_run() # OPTION... ARGUMENT...
-{
-	"$DOCKER" run --runtime=graft "$@"
-}
-
-run_web() # OPTION... ARGUMENT...: with the policy
-{
-	graft_run -d --label graft.policy=web "$@" >/dev/null
-}
-
-log_says() # NAME TEXT
-{
-	"$DOCKER" logs "$1" 2>&1 | grep -q "$2"
-}
-
-show_log()
-{
-	comment "$(tail -n 30 "$T/runtime.log")"
-}
-
-get_outside() # ADDRESS PORT
-{
-	timeout 10 ip netns exec outside busybox nc "$1" "$2" </dev/null 2>&1
-}
-
-ask_outside() # ADDRESS PORT: a datagram
-{
-	timeout 10 ip netns exec outside "$INSIDE" ask-udp "$1" "$2" 2>&1
-}
-
-address_of() # CONTAINER [NETWORK]
-{
-	"$DOCKER" inspect -f "{{(index .NetworkSettings.Networks \"${2-bridge}\").IPAddress}}" "$1"
-}
-
 can_bind() # PORT: nobody has it
 {
 	"$PYTHON" -c 'import socket, sys
 socket.create_server(("0.0.0.0", int(sys.argv[1])))' "$1" 2>/dev/null
-}
-
-tables() # the runtime's, in the packet filter
-{
-	nft list tables | grep -c ' graft-'
-}
-
-no_tables() { [ "$(tables)" = 0 ]; }
-
-quiet() # no container's supervisor is there
-{
-	[ -z "$(supervisors)$(helpers)" ] && no_tables
-}
-
-answers() # WANTED COMMAND...
-{
-	[ "$("${@:2}")" = "$1" ]
 }
 
 # --- one published port -------------------------------------------------------------------
@@ -169,7 +88,7 @@ check "dockerd is killed" kill -KILL "${PID_OF[dockerd]}"
 equal "it is reached still" "shop: $THERE at $HERE 8080" "$(get_outside "$HERE" 8080)"
 { wait "${PID_OF[dockerd]}"; } 2>/dev/null
 rm -f "$T/dockerd.pid"
-check "a new dockerd" start_dockerd
+check "a new dockerd" start_dockerd --ip6tables=false
 check "nothing is left" within 20 quiet
 check "docker start" "$DOCKER" start peer
 check "docker start" "$DOCKER" start shop
