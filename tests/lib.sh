@@ -468,3 +468,15 @@ http {
 }
 END
 }
+
+# Builds tests/net/go, static -> GO_PEER, a file of that NAME beside the cache of Go, which is in
+# the build tree. To be called before enter_host.
+build_go_peer() # NAME
+{
+	local cache=${MESON_BUILD_ROOT:-$SOURCE_DIR/build}/tests/net/go
+	mkdir -p "$cache" || die "cannot write to $cache"
+	export GO_PEER=$cache/$1
+	(cd "$SOURCE_DIR/tests/net/go" && GOCACHE=$cache/cache GOPATH=$cache/path \
+		GOFLAGS=-mod=mod GOTOOLCHAIN=local GO111MODULE=off CGO_ENABLED=0 HOME=$cache \
+		go build -o "$GO_PEER" main.go) || die "go build failed"
+}

@@ -6,14 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 need go
 [ "$ENGINE" != preload ] || skip "the preload engine cannot reach static programs"
-if [ -z "${GO_PEER-}" ]; then
-	GO_CACHE=${MESON_BUILD_ROOT:-$SOURCE_DIR/build}/tests/net/go
-	mkdir -p "$GO_CACHE" || die "cannot write to $GO_CACHE"
-	export GO_PEER=$GO_CACHE/peer
-	(cd "$SOURCE_DIR/tests/net/go" && GOCACHE=$GO_CACHE/cache GOPATH=$GO_CACHE/path \
-		GOFLAGS=-mod=mod GOTOOLCHAIN=local GO111MODULE=off CGO_ENABLED=0 HOME=$GO_CACHE \
-		go build -o "$GO_PEER" main.go) || die "go build failed"
-fi
+[ -n "${GO_PEER-}" ] || build_go_peer peer
 enter_host "$@"
 need ip ldd
 cp "$GO_PEER" "$T/bin/peer" && chmod 755 "$T/bin/peer"
