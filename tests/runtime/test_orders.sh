@@ -69,15 +69,20 @@ run_one() # NUMBER
 
 is_reached() { [ "$(timeout 5 busybox nc "$HERE" "$(port_of "$1")" </dev/null 2>/dev/null)" = "hello from 80" ]; }
 
-know() # NUMBER
+# know NUMBER...: who their processes are.
+know()
 {
-	local first
-	within 20 is_reached "$1" || return 1
-	first=$("$DOCKER" inspect -f '{{.State.Pid}}' "n$1")
-	remember "$1" c "$first"
-	remember "$1" h "$(awk '$1 == "PPid:" { print $2 }' "/proc/$first/status")"
-	remember "$1" s "$("$GRAFT" ps | awk -v "name=n$1" '$2 == name { print $1 }')"
-	lives "$1" c && lives "$1" h && lives "$1" s
+	local number first
+	"$DOCKER" inspect -f '{{.Name}} {{.State.Pid}}' "${@/#/n}" >"$T/firsts"
+	"$GRAFT" ps >"$T/ps"
+	for number; do
+		first=$(sed -n "s,^/n$number ,,p" "$T/firsts")
+		remember "$number" c "$first"
+		remember "$number" h "$(awk '$1 == "PPid:" { print $2 }' "/proc/$first/status")"
+		remember "$number" s "$(awk -v "name=n$number" '$2 == name { print $1 }' "$T/ps")"
+		lives "$number" c && lives "$number" h && lives "$number" s ||
+			not_ok "n$number: its processes"
+	done
 }
 
 # --- what is to be ------------------------------------------------------------------------
@@ -221,8 +226,9 @@ round() # SHARED ORDER...
 	names=("${!ORDER[@]}")
 	check "containers are started" start_all
 	for number in "${names[@]}"; do
-		know "$number" || not_ok "n$number serves"
+		within 20 is_reached "$number" || not_ok "n$number: it serves"
 	done
+	know "${names[@]}"
 	pens >"$T/pens"
 	equal "a cgroup for each supervisor" "${#ORDER[@]}" "$(grep -c graft-run- "$T/pens")"
 	check "there is something that could be left, of each kind" is_all_there

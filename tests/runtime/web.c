@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What an image of musl's has: an HTTP server with a thread for each connection, and a client
- * that asks the resolver. Any libc will do.
+ * What an image of musl's has: an HTTP server with a thread for each connection, and a
+ * client that asks the resolver. Any libc will do.
  *
  *	web serve NAME PORT	answers each request with NAME and who asked
  *	web get HOST PORT	prints the body
