@@ -489,6 +489,64 @@ def own_loopback_has_ports_to_pick():
         converse(address, client, server, kind)
 
 
+def local_ports(text=None):
+    """The ports that this network namespace's kernel picks from; as they were, to be put back."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", "r+") as file:
+        before = file.read()
+        if text:
+            file.seek(0)
+            file.write(text)
+    return before
+
+
+@case(LOOPBACK, root_only=True)
+def own_loopback_picks_no_port_that_another_asked_for():
+    """Eight ports, four of which are asked for: their sockets are at any of the eight.
+    No client of a case before has one of those."""
+    for first, (family, kind, address) in zip(range(20000, 30000, 100), loopbacks()):
+        made = [make_alone(family, kind) for _ in range(8)]
+        before = local_ports(f"{first} {first + 7}")
+        try:
+            for i, server in enumerate(made):
+                server.bind((address, first + i if i < 4 else 0))
+                if kind == STREAM:
+                    server.listen()
+        finally:
+            local_ports(before)
+        ports = [server.getsockname()[1] for server in made]
+        same(f"{address} {kind}: asked for", [first, first + 1, first + 2, first + 3], ports[:4])
+        same(f"{address} {kind}: two of one port", 8, len(set(ports)))
+        for server, port in zip(made, ports):
+            fails("taken", "EADDRINUSE", make_alone(family, kind).bind, (address, port))
+            client = make_alone(family, kind)
+            client.connect((address, port))
+            same("peer", port, client.getpeername()[1])
+            converse(f"{address} {kind} {port}", client, server, kind)
+            server.close()
+            refused("gone", make(family, kind), kind, (address, port))
+
+
+def bind_often(family, kind, address):
+    """What becomes of it, other than success."""
+    met = set()
+    for _ in range(1500):
+        with make_alone(family, kind) as made:
+            try:
+                made.bind(address)
+            except OSError as error:
+                met.add(errno.errorcode[error.errno])
+    return met
+
+
+@case(LOOPBACK)
+def own_loopback_has_one_of_those_who_bind_at_once():
+    for family, address in ((V4, "127.0.0.1"), (V6, "::1")):
+        children = [os.fork() for _ in range(3)]
+        if 0 in children:
+            os._exit(bool(bind_often(family, DGRAM, (address, 7777)) - {"EADDRINUSE"}))
+        same(address, [0, 0, 0], [os.waitpid(child, 0)[1] for child in children])
+
+
 @case(LOOPBACK)
 def own_loopback_holds_what_is_bound_to_all():
     for kind in (STREAM, DGRAM):

@@ -141,10 +141,12 @@ static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 	struct view *view = bpf_sk_storage_get(&graft_views, ctx, 0, 0);
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	struct binder binder = {};
-	int is_kept = 0, full;
+	int is_kept = 0, error;
 
-	if (notes && note_made_bound(notes))
+	if (notes && note_made_bound(notes)) {
+		fail_with(EACCES);
 		return 0;
+	}
 	if (!view || view->cookie != cookie)
 		return 1;
 	view->bound_is.port = at->port;
@@ -155,11 +157,15 @@ static __always_inline int note_bound(struct bpf_sock *ctx, struct spot *at)
 	binder.at = *at;
 	binder.proto = proto_of(ctx->type, ctx->protocol);
 	binder.life = life_of(view->endpoint);
-	full = view->slot ? add_own(view, binder.proto, at)
-			  : add_binder(view->endpoint, &binder, &is_kept);
-	if (full) {
+	if (view->slot)
+		error = add_own(view, binder.proto, at);
+	else
+		error = add_binder(view->endpoint, &binder, &is_kept) ? EPERM : 0;
+	if (error == EPERM)
 		trace_refused(TRACED_BIND, binder.proto, TRACED_FULL, 0,
 			      &view->bound_asked);
+	if (error) {
+		fail_with(error);
 		return 0;
 	}
 	if (is_kept)

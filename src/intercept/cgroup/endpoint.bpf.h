@@ -241,6 +241,13 @@ static __always_inline int spot_is_zero(const struct spot *spot)
 	       !spot->address[3];
 }
 
+/* The same, in its mapped form too. */
+static __always_inline int spot_is_all(const struct spot *spot)
+{
+	return !spot->address[0] && !spot->address[1] && !spot->address[3] &&
+	       (!spot->address[2] || spot->address[2] == bpf_htonl(0xffff));
+}
+
 /* A wildcard address that was connected to is shown as loopback. */
 static __always_inline void spot_unwild(struct spot *spot, int is_v6)
 {

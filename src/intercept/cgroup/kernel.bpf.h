@@ -20,6 +20,7 @@
 #define EPERM           1
 #define ENOENT          2
 #define EACCES          13
+#define EEXIST          17
 #define EAFNOSUPPORT    97
 #define EADDRINUSE      98
 #define EADDRNOTAVAIL   99

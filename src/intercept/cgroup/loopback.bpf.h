@@ -6,7 +6,8 @@
  * Theory of operation. A socket that binds to such an address really gets any port of
  * it, and an entry says by policy, address and port asked for where it is; one that
  * connects is led there, or is refused. A socket bound to all addresses is where it says
- * it is, and has an entry so that it is found; so has one that asked for no port. A
+ * it is, and has an entry so that it is found; so has one that asked for no port, by the
+ * one it got, or by another one where somebody has asked for that and is elsewhere. A
  * second entry, by the port it really has, puts back what was asked for in the source of
  * datagrams and in accept(). Where the policy is isolated (IMAGE_ISOLATED) a socket bound
  * to all addresses gets any port too. One of datagrams hears nothing but lo until a rule
@@ -413,29 +414,70 @@ static __always_inline int is_full(__u32 slot, int more)
 	return 0;
 }
 
-/* Return: the index, or -1: others have all of them. */
+/* Return: the index, or -EADDRINUSE: others have it, or all of them; -ENOBUFS: the map
+ * is full, or the kernel has no memory for it. */
 __noinline int take_index(const struct loopback_key *wanted,
 			  const struct loopback_value *entry)
 {
 	const __u32 shared = LOOPBACK_PORT_SHARED | LOOPBACK_ADDR_SHARED;
 	struct loopback_value value = {};
 	struct loopback_key key = {};
+	long error;
 
 	if (!wanted || !entry)
-		return -1;
+		return -EADDRINUSE;
 	key = *wanted;
 	value = *entry;
 	for (__u32 i = 0; i < LOOPBACK_SHARERS; i++) {
 		key.index = i;
-		if (!bpf_map_update_elem(&graft_loopback, &key, &value, BPF_NOEXIST))
+		error = bpf_map_update_elem(&graft_loopback, &key, &value, BPF_NOEXIST);
+		if (!error)
 			return i;
+		if (error != -EEXIST)
+			return -ENOBUFS;
 		if (!(value.flags & shared))
-			return -1;
+			return -EADDRINUSE;
 	}
-	return -1;
+	return -EADDRINUSE;
 }
 
-/* Return: 0, or 1: somebody has it, or there is no room. */
+/* Of a socket that asked for no port: which one it is found by. */
+struct naming {
+	struct loopback_key key;
+	struct loopback_value value;
+	int index;
+};
+
+static long try_name(__u32 i, struct naming *naming)
+{
+	struct loopback_value value = naming->value;
+	struct loopback_key key = naming->key;
+
+	if (i)
+		key.port = NAMES_FROM + bpf_get_prandom_u32() % NAMES;
+	if (is_own_taken(&key, 0))
+		return 0;
+	naming->index = take_index(&key, &value);
+	naming->key.port = key.port;
+	return naming->index != -EADDRINUSE;
+}
+
+/* The kernel picks a port that nobody is at, but somebody may have asked for it who is
+ * at another. Return: as take_index(), with the port in @key. */
+static __always_inline int take_name(struct loopback_key *key,
+				     const struct loopback_value *value)
+{
+	struct naming naming = {};
+
+	naming.key = *key;
+	naming.value = *value;
+	naming.index = -EADDRINUSE;
+	bpf_loop(NAMES_TRIED, try_name, &naming, 0);
+	key->port = naming.key.port;
+	return naming.index;
+}
+
+/* Return: 0, or the error to fail with: somebody has it, or there is no room. */
 static __always_inline int add_own(struct view *view, __u32 proto, const struct spot *at)
 {
 	struct loopback_value value = {};
@@ -447,12 +489,19 @@ static __always_inline int add_own(struct view *view, __u32 proto, const struct 
 	value.at = *at;
 	value.flags = view->shares;
 	if (is_full(view->slot, 1))
-		return 1;
-	index = take_index(&key, &value);
+		return EPERM;
+	/* Where others see a socket that is bound to all addresses, it is where it is. */
+	if (view->bound_asked.port ||
+	    (spot_is_all(&view->bound_asked) && !(view->shares & LOOPBACK_MOVED)))
+		index = take_index(&key, &value);
+	else
+		index = take_name(&key, &value);
 	if (index < 0) {
 		is_full(view->slot, -1);
-		return 1;
+		return -index;
 	}
+	if (key.port != bpf_ntohs(at->port))
+		view->bound_asked.port = bpf_htons(key.port);
 	view->index = index;
 	view->flags |= VIEW_OWN;
 	if (view->bound_asked.port && view->bound_asked.port != at->port) {

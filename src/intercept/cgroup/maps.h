@@ -66,6 +66,9 @@
 #define CGROUP_SMALL     (32 * 1024)
 #define CGROUP_PILE      (64 * 1024)
 #define LOOPBACK_MAX     65536
+#define NAMES_FROM       32768 /* ports that a socket is given which asks for none */
+#define NAMES            28232
+#define NAMES_TRIED      64
 #define LOOPBACK_OF_ONE  4096             /* sockets of one policy */
 #define LOOPBACK_SHARERS 32               /* of one address */
 #define LOOPBACK_REVERSE LOOPBACK_SHARERS /* as an index */

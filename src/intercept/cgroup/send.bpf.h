@@ -160,6 +160,15 @@ static __always_inline void note_sent(struct bpf_sock_addr *ctx, const struct ca
 	note_own(view, call);
 }
 
+/* What a socket of AF_INET6 sends that is connected to a mapped address comes here with
+ * the address it is connected to, which nobody has asked for. */
+static __always_inline int is_to_mapped_peer(struct bpf_sock_addr *ctx,
+					     const struct call *call)
+{
+	return ctx->family == AF_INET6 && !call->judged.is_v6 &&
+	       is_peer_now(ctx, &call->asked, 0);
+}
+
 /* As settle_connect(). */
 __noinline int settle_send(struct bpf_sock_addr *ctx, struct call *call,
 			   struct spot *given)
@@ -179,7 +188,7 @@ __noinline int settle_send(struct bpf_sock_addr *ctx, struct call *call,
 	case TARGET_ENDPOINT:
 		break;
 	default:
-		if (is_own(call))
+		if (is_own(call) && !is_to_mapped_peer(ctx, call))
 			break;
 		if (leads_nowhere(call))
 			return ENETUNREACH;
