@@ -51,6 +51,7 @@ complete -c graft -n '__graft_uses check' -l print -d 'print the rules as judged
 complete -c graft -n '__graft_uses check' -l registry -d 'undefined endpoints are known to graftd'
 complete -c graft -n '__graft_uses check' -F
 complete -c graft -n '__graft_uses attach' -l audit -d 'count what is denied, and let it pass'
+complete -c graft -n '__graft_uses attach' -l wait -d 'return when calls that began before are over'
 complete -c graft -n '__graft_uses attach detach stat revoke' -F
 complete -c graft -n '__graft_uses detach' -l all -d 'from every cgroup'
 complete -c graft -n '__graft_uses detach' -l dry-run -d 'print these cgroups, and do nothing'

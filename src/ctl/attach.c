@@ -21,6 +21,7 @@ enum {
 	OPTION_AUDIT = 0x200,
 	OPTION_ALL,
 	OPTION_DRY_RUN,
+	OPTION_WAIT,
 };
 
 static void usage_attach(FILE *to)
@@ -29,13 +30,15 @@ static void usage_attach(FILE *to)
 		"Usage: graft attach [OPTION...] CGROUP\n\n"
 		"Has the kernel judge the sockets that were and will be made in CGROUP, and in\n"
 		"the cgroups below it, by a policy, wherever those sockets go. A policy it has\n"
-		"already is replaced, at once. Needs root.\n\n"
+		"already is replaced: calls that begin afterwards are judged by the new one.\n"
+		"Needs root.\n\n"
 		"CGROUP is a directory of cgroup v2, or its path as in /proc/PID/cgroup.\n\n"
 		"      --policy FILE      rules and endpoints from FILE, see graft-policy(5)\n"
 		"      --rule LINE        one more line of policy\n"
 		"  -p, --publish SPEC, -i, --ingress SPEC, -e, --egress SPEC\n"
 		"                         as in `graft run`\n"
 		"      --audit            count what is denied, and let it pass\n"
+		"      --wait             return when calls that began before are over, too\n"
 		"  -v, --verbose          say more; twice for what the kernel says\n"
 		"  -h, --help             show this help\n\n"
 		"Exit status: 0 it is judged, 1 it could not be, 2 bad usage or policy.\n");
@@ -78,6 +81,7 @@ static int parse(struct request *request, int argc, char **argv)
 	static const struct option options[] = {
 		POLICY_OPTIONS_LONG,
 		{ "audit", no_argument, NULL, OPTION_AUDIT },
+		{ "wait", no_argument, NULL, OPTION_WAIT },
 		{ "verbose", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -94,6 +98,9 @@ static int parse(struct request *request, int argc, char **argv)
 		switch (option) {
 		case OPTION_AUDIT:
 			request->flags |= CGROUP_AUDIT;
+			break;
+		case OPTION_WAIT:
+			request->flags |= CGROUP_WAIT;
 			break;
 		case 'v':
 			request->verbosity++;

@@ -5,7 +5,11 @@
  *	many attach TOP FIRST LAST RULES	makes cgroups TOP/cN with a policy of so
  *						many rules
  *	many replace CGROUP TIMES A B		puts the policies of two files on it in
- *						turn
+ *						turn, one right after another
+ *	many rest CGROUP TIMES A B		the same, each when no call can be judged
+ *						by the one before the last
+ *	many killed CGROUP TIMES A B		the same by a process that is killed, at
+ *						any point of it; then by another, once
  *	many images				prints the numbers of the maps of images
  *	many names				counts endpoints
  *
@@ -16,11 +20,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +35,7 @@
 #include "policy/policy.h"
 
 #define TIMES_MAX 10000
+#define REST_MS   30000
 
 __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
 {
@@ -167,18 +174,75 @@ static void attach(struct cgroup_programs *programs, char **words)
 		say_times("attach", times, n);
 }
 
+/* Until what was replaced last can be written over. */
+static void rest(const struct cgroup_programs *programs, int cgroup)
+{
+	const struct timespec tick = { .tv_nsec = 1000000 };
+	double start = now_ms();
+	uint32_t image;
+	int r = image_judging(programs, cgroup, &image);
+
+	while (r == 0 && (r = retired_ask(programs, image ^ 1)) > 0) {
+		if (now_ms() - start > REST_MS)
+			die("calls are judged by the old policy still");
+		nanosleep(&tick, NULL);
+		r = 0;
+	}
+	if (r < 0)
+		die("cannot ask: %s", strerror(-r));
+}
+
+/* Says before each that it begins. */
+__attribute__((noreturn)) static void put_for_ever(struct cgroup_programs *programs,
+						   int cgroup,
+						   struct policy *const policies[2],
+						   int teller)
+{
+	for (size_t i = 0;; i++)
+		if (write(teller, "", 1) == 1)
+			put(programs, cgroup, policies[i % 2]);
+}
+
+/* A process replaces them until it is killed, after it has begun so many. */
+static void put_and_die(struct cgroup_programs *programs, int cgroup,
+			struct policy *const policies[2], size_t n)
+{
+	int ends[2], status;
+	pid_t child;
+	char byte;
+
+	if (pipe(ends) < 0 || (child = fork()) < 0)
+		die("no process: %s", strerror(errno));
+	if (!child)
+		put_for_ever(programs, cgroup, policies, ends[1]);
+	close(ends[1]);
+	for (size_t i = 0; i <= n; i++)
+		if (read(ends[0], &byte, 1) != 1)
+			die("the process ended by itself");
+	kill(child, SIGKILL);
+	close(ends[0]);
+	if (waitpid(child, &status, 0) != child || !WIFSIGNALED(status))
+		die("it was not killed");
+}
+
 static void replace(struct cgroup_programs *programs, char **words)
 {
-	struct policy *policies[] = { file_policy(words[2]), file_policy(words[3]) };
-	unsigned long n = number_of(words[1]);
-	int cgroup = open_cgroup(words[0]);
+	struct policy *policies[] = { file_policy(words[3]), file_policy(words[4]) };
+	bool rests = !strcmp(words[0], "rest"), is_killed = !strcmp(words[0], "killed");
+	unsigned long n = number_of(words[2]);
+	int cgroup = open_cgroup(words[1]);
 	static double times[TIMES_MAX];
 
 	if (!n || n > TIMES_MAX)
-		die("%s: from 1 to %d times", words[1], TIMES_MAX);
-	for (size_t i = 0; i < n; i++)
+		die("%s: from 1 to %d times", words[2], TIMES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		if (is_killed)
+			put_and_die(programs, cgroup, policies, i % 4);
+		else if (rests)
+			rest(programs, cgroup);
 		times[i] = put(programs, cgroup, policies[i % 2]);
-	say_times("replace", times, n);
+	}
+	say_times(words[0], times, n);
 	policy_free(policies[0]);
 	policy_free(policies[1]);
 	close(cgroup);
@@ -214,14 +278,16 @@ int main(int argc, char **argv)
 		return 1;
 	if (argc == 6 && !strcmp(argv[1], "attach"))
 		attach(programs, argv + 2);
-	else if (argc == 6 && !strcmp(argv[1], "replace"))
-		replace(programs, argv + 2);
+	else if (argc == 6 && (!strcmp(argv[1], "replace") || !strcmp(argv[1], "rest") ||
+			       !strcmp(argv[1], "killed")))
+		replace(programs, argv + 1);
 	else if (argc == 2 && !strcmp(argv[1], "images"))
 		print_images(programs);
 	else if (argc == 2 && !strcmp(argv[1], "names"))
 		count_names(programs);
 	else
-		die("many attach TOP FIRST LAST RULES, or many replace CGROUP TIMES A B");
+		die("many attach TOP FIRST LAST RULES, "
+		    "or many replace|rest|killed CGROUP TIMES A B");
 	cgroup_programs_free(programs);
 	return 0;
 }

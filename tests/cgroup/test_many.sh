@@ -84,9 +84,9 @@ mkdir "$TOP/first"
 check "one more, before" "$GRAFT" attach --rule 'connect tcp 10.0.0.0/8 = deny' "$TOP/first"
 names=$("$MANY" names)
 comment "$("$MANY" attach "$TOP" 1 "$N" 100)"
-equal "as many images" $((N + 1)) "$("$MANY" images | sort -u | wc -l)"
+equal "as many images, two each" $((2 * (N + 1))) "$("$MANY" images | sort -u | wc -l)"
 equal "and endpoints" $((names + N)) "$("$MANY" names)"
-"$MANY" images | sort -u | grep -vxF "$("$MANY" images | head -n 1)" >"$T/images"
+"$MANY" images | sort -u | grep -vxF "$("$MANY" images | head -n 2)" >"$T/images"
 equal "each is judged by its own" "" "$("$PYTHON" "$T/bin/whose.py" "$TOP" 1 "$N")"
 
 # Some by the command, which replaces the policy of one and no other.
@@ -102,10 +102,13 @@ $N 127.2.0.1" "$("$PYTHON" "$T/bin/whose.py" "$TOP" 1 "$N")"
 
 "$PYTHON" "$T/bin/pair.py" 100 60 ENETDOWN >"$T/a"
 "$PYTHON" "$T/bin/pair.py" 90 3 EHOSTDOWN >"$T/b"
-comment "100 rules: $("$MANY" replace "$TOP/c5" 40 "$T/b" "$T/a")"
+comment "100 rules: $("$MANY" rest "$TOP/c5" 100 "$T/b" "$T/a")"
+comment "100 rules, one right after another: $("$MANY" replace "$TOP/c5" 100 "$T/b" "$T/a")"
 spawn load in_cgroup "$TOP/c5" "$PYTHON" "$T/bin/load.py"
 check "a load begins" within "$LIMIT" grep -q ready "$T/load.log"
-comment "100 rules, under load: $("$MANY" replace "$TOP/c5" 300 "$T/b" "$T/a")"
+comment "100 rules, under load: $("$MANY" rest "$TOP/c5" 100 "$T/b" "$T/a")"
+comment "100 rules, under load, one right after another: $("$MANY" replace "$TOP/c5" 1000 "$T/b" "$T/a")"
+comment "100 rules, after one that was killed: $("$MANY" killed "$TOP/c5" 100 "$T/b" "$T/a")"
 stop load
 equal "both were seen, and nothing between them" "EHOSTDOWN ENETDOWN" \
 	"$(tail -n 1 "$T/load.log")"
@@ -122,14 +125,14 @@ equal "of these both were seen, too, and nothing between" "EHOSTDOWN ENETDOWN" \
 # --- the end ------------------------------------------------------------------------------
 
 "$MANY" images | sort -u >>"$T/images"
-first=$("$MANY" images | head -n 1)
-grep -vx "$first" "$T/images" | sort -u >"$T/gone"
+first=$("$MANY" images | head -n 2)
+grep -vxF "$first" "$T/images" | sort -u >"$T/gone"
 for n in $(seq "$N"); do rmdir "$TOP/c$n" || break; done
 check "they are gone" test ! -e "$TOP/c$N"
 mkdir "$TOP/last"
 check "no image of theirs is left" within "$LIMIT" none_left "$T/gone"
 equal "no endpoint of theirs is left" "$names" "$("$MANY" names)"
-equal "the first one's image is its own still" "$first" "$("$MANY" images | head -n 1)"
+equal "the first one's images are its own still" "$first" "$("$MANY" images | head -n 2)"
 
 # --- as many as there can be ----------------------------------------------------------------
 

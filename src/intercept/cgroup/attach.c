@@ -145,7 +145,7 @@ static int attach_new(struct cgroup_programs *programs, int cgroup, uint64_t id,
 
 	if (slot < 0)
 		return slot;
-	r = slot_fill(programs, image, policy, flags);
+	r = slot_fill(programs, image, policy, flags, true);
 	if (r == 0)
 		r = slot_flags(programs, image, &wants);
 	if (r == 0)
@@ -160,8 +160,19 @@ static int attach_new(struct cgroup_programs *programs, int cgroup, uint64_t id,
 	return r;
 }
 
+/* Judges by @to instead of @from at once, and leaves a mark that says when no call is
+ * judged by @from any more. */
+static int judge_next(const struct cgroup_programs *programs, uint64_t id, uint32_t from,
+		      uint32_t to)
+{
+	_cleanup_fd_ int mark = -1;
+	int r = retired_mark(programs, from, &mark);
+
+	return r < 0 ? r : judge_by(programs, id, to);
+}
+
 int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t id, uint32_t from,
-		 uint32_t to)
+		 uint32_t to, bool waits)
 {
 	uint32_t before, after;
 	int r = slot_flags(programs, from, &before);
@@ -172,7 +183,7 @@ int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t id, uint
 		r = attach_some(programs, cgroup, after, &before);
 	if (r < 0)
 		return r;
-	r = judge_instead(programs, id, to);
+	r = waits ? judge_instead(programs, id, to) : judge_next(programs, id, from, to);
 	if (r < 0)
 		return r;
 	return detach_some(programs, cgroup, N_JUDGING, before, &after);
@@ -187,9 +198,11 @@ static int replace(struct cgroup_programs *programs, int cgroup, uint64_t id,
 
 	if (r == 0)
 		r = slot_fill(programs, image ^ 1, policy,
-			      has & IMAGE_ISOLATED ? flags | CGROUP_ISOLATED : flags);
+			      has & IMAGE_ISOLATED ? flags | CGROUP_ISOLATED : flags,
+			      false);
 	if (r == 0)
-		r = switch_image(programs, cgroup, id, image, image ^ 1);
+		r = switch_image(programs, cgroup, id, image, image ^ 1,
+				 flags & CGROUP_WAIT);
 	if (r == 0)
 		silence_end(programs, cgroup, image ^ 1);
 	return r;

@@ -27,6 +27,8 @@ enum cgroup_flag {
 	 * alone. What it gives to the host may be a port below 1024. A replacement
 	 * keeps it. */
 	CGROUP_ISOLATED = 1 << 1,
+	/* A replacement returns when no call is judged by the policy it replaced. */
+	CGROUP_WAIT = 1 << 2,
 };
 
 /*
@@ -58,7 +60,9 @@ int cgroup_name_endpoints(struct cgroup_programs *programs, const struct policy 
 
 /*
  * Judges @cgroup, a descriptor of its directory, by @policy from now on. If it is judged
- * already, by another one, that is replaced: each call is judged by one of the two.
+ * already, by another one, that is replaced: each call is judged by one of the two, and
+ * one that begins when this has returned by @policy. One that began before may be on its
+ * way still, without CGROUP_WAIT.
  *
  * Return: 0, or -errno: -ENOSPC: there are CGROUP_SLOTS policies.
  */

@@ -46,6 +46,7 @@ enum program {
 enum map {
 	MAP_IMAGES,
 	MAP_SLOTS,
+	MAP_RETIRED,
 	MAP_JUDGED,
 	MAP_VIEWS,
 	MAP_SENT,
@@ -109,10 +110,11 @@ int build_map(int directory, enum map map, struct bpf_map_info *ret);
 /* Takes the rings of tracers away that did not end by themselves. The lock is held. */
 void tracers_sweep(struct cgroup_programs *programs);
 
-/* Makes @policy the image of that number, which no call is judged by. The lock is held.
- * Return: 0 or -errno. */
+/* Makes @policy the image of that number, which is not judged by; waits until no call of
+ * before is. @is_first: of its slot, where there is room for a second one then. The lock
+ * is held. Return: 0 or -errno. */
 int slot_fill(struct cgroup_programs *programs, uint32_t image,
-	      const struct policy *policy, unsigned int flags);
+	      const struct policy *policy, unsigned int flags, bool is_first);
 /* Until no call can have what was an image before. Return: 0 or -errno. */
 int slot_wait(const struct cgroup_programs *programs);
 /* Frees it, and its endpoints. */
@@ -131,10 +133,20 @@ int slot_open(const struct cgroup_programs *programs, uint32_t image);
 /* All cells of an image, to be freed. Return: 0 or -errno. */
 int slot_read(const struct cgroup_programs *programs, uint32_t image,
 	      struct image_cell **ret_cells, size_t *ret_n);
-/* Makes them the image of that number, which no call is judged by. Return: 0 or
- * -errno. */
+/* Makes them the image of that number, as slot_fill() does. Return: 0 or -errno. */
 int slot_put(const struct cgroup_programs *programs, uint32_t image,
 	     const struct image_cell *cells, size_t n);
+
+/*
+ * Before @image is judged by no more: @ret_mark is to be closed when it is not. If the
+ * caller is killed, it is closed by that. The lock is held. Return: 0 or -errno.
+ */
+int retired_mark(const struct cgroup_programs *programs, uint32_t image, int *ret_mark);
+/* Until no call is judged by @image, which was marked; at once if there is none already.
+ * The lock is held. Return: 0 or -errno. */
+int retired_wait(const struct cgroup_programs *programs, uint32_t image);
+/* Would that wait? Return: 0, 1, or -errno. */
+int retired_ask(const struct cgroup_programs *programs, uint32_t image);
 
 /* The edition of a policy its image is; and the first one of that policy, where the
  * outcome of no rule has no address. */
@@ -152,12 +164,12 @@ static inline uint32_t *image_first(struct image_cell *cells)
 int lock_cgroup(struct cgroup_programs *programs, int cgroup, uint64_t *ret_id);
 /* Return: 0 with the number of the image @id is judged by; -ENOENT. */
 int image_of(const struct cgroup_programs *programs, uint64_t id, uint32_t *ret);
-/* Judges by @to instead of @from, and waits for calls. What it has more is attached
- * before, what it has less goes afterwards: the programs ask the image whether they are
- * meant. One that is killed meanwhile leaves a word for the next, who waits instead.
- * Return: 0 or -errno. */
+/* Judges by @to instead of @from. What it has more is attached before, what it has less
+ * goes afterwards: the programs ask the image whether they are meant. @waits: until no
+ * call is judged by @from; one that is killed meanwhile leaves a word for the next, who
+ * waits instead. If not, who writes over @from does. Return: 0 or -errno. */
 int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t id, uint32_t from,
-		 uint32_t to);
+		 uint32_t to, bool waits);
 
 /* Sockets that are there by revoked rules; found.c. */
 struct found {

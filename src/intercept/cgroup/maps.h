@@ -11,6 +11,9 @@
  *			one for what it will be
  *	slots		which slots have something in images or names; user space's
  *			alone
+ *	retired		by number of an image: the mark that is there while calls may
+ *			be judged by it though it was replaced (retired.c); user
+ *			space's alone
  *	views		by socket: what its program asked for, what that became
  *	made		by socket: which rules let it, and whether it is dead
  *	brief		by a socket's cookie, of many the last bits: both in short, of
@@ -257,7 +260,7 @@ struct served {
 
 struct control {
 	__u32 tracing; /* mask of tracers */
-	__u32 pending; /* a policy was replaced, and calls may be judged by it still */
+	__u32 pending; /* somebody waits for calls that may be judged by what was */
 	__u32 next;    /* number of an endpoint */
 };
 

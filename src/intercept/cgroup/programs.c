@@ -68,6 +68,7 @@ static const char *const map_names[N_MAPS] = {
 	[MAP_IMAGES] = "graft_images",
 	[MAP_JUDGED] = "graft_judged",
 	[MAP_SLOTS] = "graft_slots",
+	[MAP_RETIRED] = "graft_retired",
 	[MAP_VIEWS] = "graft_views",
 	[MAP_SENT] = "graft_sent",
 	[MAP_LAST] = "graft_last",

@@ -258,7 +258,7 @@ static int take_back(struct cgroup_programs *programs, int cgroup, uint64_t id,
 		image ^= 1;
 		r = slot_put(programs, image, cells, n);
 		if (r == 0)
-			r = switch_image(programs, cgroup, id, image ^ 1, image);
+			r = switch_image(programs, cgroup, id, image ^ 1, image, true);
 	}
 	if (r == 0)
 		r = look_for(programs, image, cells, REVOKING_MARK);

@@ -135,16 +135,17 @@ static int write_cells(int map, const struct image_cell *cells, size_t n)
 	return bpf_map_update_batch(map, keys, cells, &count, &batch) < 0 ? -errno : 0;
 }
 
-/* Return: a descriptor, or -errno. */
-static int make_map(const struct image_cell *cells, size_t n)
+/* With room for so many cells, of which @n are written. Return: a descriptor, or -errno.
+ */
+static int make_map(const struct image_cell *cells, size_t n, size_t room)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
 	int r, fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "graft_image", sizeof(uint32_t),
-				   sizeof(*cells), (uint32_t)n, &options);
+				   sizeof(*cells), (uint32_t)room, &options);
 
 	if (fd < 0)
 		return -errno;
-	r = write_cells(fd, cells, n);
+	r = n ? write_cells(fd, cells, n) : 0;
 	if (r == 0)
 		return fd;
 	fd_close(fd);
@@ -156,11 +157,17 @@ static int make_nothing(void)
 {
 	const struct image_cell cell = { 0 };
 
-	return make_map(&cell, 1);
+	return make_map(&cell, 1, 1);
+}
+
+/* For one of @n cells, and for what it may grow to. */
+static size_t room_for(size_t n)
+{
+	return n + n / 4;
 }
 
 /* Writes the cells where an image was that no call is judged by, if there is room and not
- * too much. It saves the time until no call can have that image any more. */
+ * too much. It saves the time the kernel takes to put another map there. */
 static int write_over(const struct cgroup_programs *programs, uint32_t image,
 		      const struct image_cell *cells, size_t n)
 {
@@ -181,13 +188,36 @@ int slot_put(const struct cgroup_programs *programs, uint32_t image,
 	     const struct image_cell *cells, size_t n)
 {
 	_cleanup_fd_ int map = -1;
+	int r = retired_wait(programs, image);
 
+	if (r < 0)
+		return r;
 	if (write_over(programs, image, cells, n) == 0)
 		return 0;
-	map = make_map(cells, n);
+	map = make_map(cells, n, room_for(n));
 	if (map < 0)
 		return map;
 	return bpf_map_update_elem(programs->maps[MAP_IMAGES], &image, &map, BPF_ANY) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* The same for a slot that has none, and room for another one beside it: the kernel waits
+ * once for both, so the first replacement does not. */
+static int put_first(const struct cgroup_programs *programs, uint32_t image,
+		     const struct image_cell *cells, size_t n)
+{
+	LIBBPF_OPTS(bpf_map_batch_opts, batch);
+	_cleanup_fd_ int map = make_map(cells, n, room_for(n));
+	_cleanup_fd_ int spare = make_map(NULL, 0, room_for(n));
+	const uint32_t images[] = { image, image ^ 1 };
+	const int maps[] = { map, spare };
+	uint32_t count = ARRAY_SIZE(maps);
+
+	if (map < 0 || spare < 0)
+		return map < 0 ? map : spare;
+	return bpf_map_update_batch(programs->maps[MAP_IMAGES], images, maps, &count,
+				    &batch) < 0
 		       ? -errno
 		       : 0;
 }
@@ -229,23 +259,41 @@ int slot_read(const struct cgroup_programs *programs, uint32_t image,
 	return 0;
 }
 
+/* image_first() of the image of that number, read alone. Return: 0 or -errno. */
+static int read_first(const struct cgroup_programs *programs, uint32_t image,
+		      uint32_t *ret)
+{
+	_cleanup_fd_ int map = slot_open(programs, image);
+	struct image_cell cell;
+	uint32_t at = 0;
+
+	if (map < 0)
+		return map;
+	if (bpf_map_lookup_elem(map, &at, &cell) < 0)
+		return -errno;
+	at = cell.word[3] + IMAGE_OUTCOME * cell.word[2] + 1;
+	if (bpf_map_lookup_elem(map, &at, &cell) < 0)
+		return -errno;
+	*ret = cell.word[0];
+	return 0;
+}
+
 /* One more of the policy that the slot's other image is of, or the first. */
 static int set_edition(const struct cgroup_programs *programs, uint32_t image,
 		       struct image_cell *cells)
 {
-	_cleanup_free_ struct image_cell *before = NULL;
-	size_t n;
+	uint32_t first = 0;
 	int r = next_number(programs, image_edition(cells));
 
 	++*image_edition(cells); /* 0 is none */
 	*image_first(cells) = *image_edition(cells);
-	if (r == 0 && slot_read(programs, image ^ 1, &before, &n) == 0 && before)
-		*image_first(cells) = *image_first(before);
+	if (r == 0 && read_first(programs, image ^ 1, &first) == 0)
+		*image_first(cells) = first;
 	return r;
 }
 
 int slot_fill(struct cgroup_programs *programs, uint32_t image,
-	      const struct policy *policy, unsigned int flags)
+	      const struct policy *policy, unsigned int flags, bool is_first)
 {
 	_cleanup_free_ struct image_cell *cells = NULL;
 	size_t n;
@@ -262,7 +310,10 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
 		r = number_endpoints(programs, CGROUP_SLOT(image), policy, cells);
 	if (r == 0)
 		r = set_edition(programs, image, cells);
-	return r < 0 ? r : slot_put(programs, image, cells, n);
+	if (r < 0)
+		return r;
+	return is_first ? put_first(programs, image, cells, n)
+			: slot_put(programs, image, cells, n);
 }
 
 /* The kernel returns from a change of a map of maps when no program has what was there;
