@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * graft ps: the live runs, or the sockets they hold.
+ * graft ps: the live runs, and the cgroups with a policy that are no run's; or the
+ * sockets they hold.
  *
  * The number of live grafts is counted from the answer that --sockets prints, so the two
  * agree; the run's own n_grafts counts those made since it began.
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "ctl/cgroups.h"
 #include "ctl/command.h"
 #include "ctl/json.h"
 #include "ctl/runs.h"
@@ -23,7 +25,8 @@ static void usage(FILE *to)
 	fprintf(to,
 		"Usage: graft ps [--sockets] [--json] [RUN]\n\n"
 		"Lists live runs: your own, or everybody's for root; or the one with\n"
-		"this process id or name.\n\n"
+		"this process id or name. For root, cgroups that `graft attach` put a\n"
+		"policy on as well.\n\n"
 		"  --sockets   list the sockets grafted now instead\n"
 		"  --json      print an array of objects\n"
 		"  -h, --help  show this help\n");
@@ -49,11 +52,14 @@ static int count_live(const struct run_peer *peer, uint64_t *ret)
 	return 0;
 }
 
-static int show_json(const struct runs *runs)
+static int show_json(const struct runs *runs, const struct judged_list *cgroups,
+		     const char *wanted)
 {
 	struct json_object *array = json_object_new_array();
 
 	for (size_t i = 0; i < runs->n; i++) {
+		const struct judged_cgroup *cgroup =
+			cgroups_of_run(cgroups, &runs->items[i].run);
 		struct wire_message message = { .type = WIRE_RUN };
 		struct json_object *object;
 		uint64_t n_live;
@@ -63,12 +69,35 @@ static int show_json(const struct runs *runs)
 		object = json_from_message(&message);
 		json_object_object_add(object, "n_live",
 				       is_known ? json_object_new_uint64(n_live) : NULL);
+		json_object_object_add(object, "n_judged",
+				       cgroup ? json_object_new_uint64(
+							judged_calls(cgroup))
+					      : NULL);
 		json_object_array_add(array, object);
 	}
+	for (size_t i = 0; i < cgroups->n; i++)
+		if (cgroups_is_shown(&cgroups->items[i], runs, wanted))
+			json_object_array_add(array, cgroups_object(&cgroups->items[i]));
 	return json_show(array);
 }
 
-static int show_table(const struct runs *runs)
+static void add_cgroup(struct table *table, const struct judged_cgroup *cgroup)
+{
+	char text[80];
+
+	cgroups_summary(cgroup, text, sizeof(text));
+	table_add(table, NULL);
+	table_add(table, cgroup->path);
+	table_add(table, "root");
+	table_add(table, "cgroup");
+	table_add(table, NULL);
+	table_add(table, NULL);
+	table_add(table, text);
+	table_add(table, NULL);
+}
+
+static int show_table(const struct runs *runs, const struct judged_list *cgroups,
+		      const char *wanted)
 {
 	static const char *const header[] = { "PID", "NAME",   "USER",   "ENGINE",
 					      "AGE", "GRAFTS", "POLICY", "COMMAND" };
@@ -96,6 +125,9 @@ static int show_table(const struct runs *runs)
 		table_add(&table, run->policy);
 		table_add(&table, run->command);
 	}
+	for (size_t i = 0; i < cgroups->n; i++)
+		if (cgroups_is_shown(&cgroups->items[i], runs, wanted))
+			add_cgroup(&table, &cgroups->items[i]);
 	r = table_print(&table, stdout);
 	if (r < 0)
 		fprintf(stderr, "graft ps: %s\n", strerror(-r));
@@ -142,8 +174,33 @@ static int parse(struct request *ret, int argc, char **argv)
 	return 0;
 }
 
+static bool is_any(const struct runs *runs, const struct judged_list *cgroups,
+		   const char *wanted)
+{
+	for (size_t i = 0; i < cgroups->n; i++)
+		if (cgroups_is_shown(&cgroups->items[i], runs, wanted))
+			return true;
+	return runs->n > 0;
+}
+
+/* Return: an exit status. */
+static int show(const struct request *request, const struct runs *runs,
+		const struct judged_list *cgroups)
+{
+	if (request->run && !is_any(runs, cgroups, request->run)) {
+		fprintf(stderr, "graft ps: no live run '%s'; `graft ps` lists them\n",
+			request->run);
+		return 1;
+	}
+	if (request->sockets)
+		return sockets_show(runs, cgroups, request->run, request->json);
+	return request->json ? show_json(runs, cgroups, request->run)
+			     : show_table(runs, cgroups, request->run);
+}
+
 int command_ps(int argc, char **argv)
 {
+	_cleanup_(judged_list_release) struct judged_list cgroups = { 0 };
 	_cleanup_(runs_release) struct runs runs = { 0 };
 	struct request request = { 0 };
 	int r = parse(&request, argc, argv);
@@ -158,12 +215,8 @@ int command_ps(int argc, char **argv)
 	if (runs.n_silent)
 		fprintf(stderr, "graft ps: %zu of the runs did not answer\n",
 			runs.n_silent);
-	if (request.run && !runs.n) {
-		fprintf(stderr, "graft ps: no live run '%s'; `graft ps` lists them\n",
-			request.run);
-		return 1;
-	}
-	if (request.sockets)
-		return sockets_show(&runs, request.json);
-	return request.json ? show_json(&runs) : show_table(&runs);
+	r = judged_list_new(&cgroups, request.sockets);
+	if (r < 0)
+		fprintf(stderr, "graft ps: cannot look for cgroups: %s\n", strerror(-r));
+	return show(&request, &runs, &cgroups) || r < 0;
 }

@@ -37,5 +37,9 @@ typedef int runs_take(void *context, const struct wire_message *message);
 int runs_ask(const struct run_peer *peer, enum wire_type ask, runs_take *take,
 	     void *context);
 
-/* Prints the sockets that @runs hold now. Return: an exit status. */
-int sockets_show(const struct runs *runs, bool json);
+struct judged_list;
+
+/* Prints the sockets that @runs hold now, and those of @cgroups that are no run's; of one
+ * of either if @wanted is not NULL. Return: an exit status. */
+int sockets_show(const struct runs *runs, const struct judged_list *cgroups,
+		 const char *wanted, bool json);

@@ -221,9 +221,11 @@ static void describe_run(void *context, struct run_info *ret)
 static int walk_grafts(void *context, control_emit *emit, void *emit_context)
 {
 	struct supervisor *self = context;
+	/* Whose namespace is the run's own; the cgroup engine leaves it the caller's. */
+	bool has_own = self->engine.notify || self->module || self->broker;
 	struct census census = {
 		.root = getpid(),
-		.program = self->has_exited ? 0 : self->launch.pid,
+		.program = self->has_exited || !has_own ? 0 : self->launch.pid,
 		.host_cookie = self->stacks.host->cookie,
 		.own_cookie = self->module ? self->stacks.own->cookie : 0,
 		.grafts = self->engine.grafts,

@@ -39,6 +39,8 @@ enum cgroup_flag {
  * -EPERM, or another -errno, said likewise.
  */
 int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs);
+/* Those that are loaded. Return: 0; -ENOENT: none are; or another -errno. */
+int cgroup_programs_find(struct cgroup_programs **ret);
 /* Loads them and forgets them again: does this kernel take them? Return: 0 or -errno. */
 int cgroup_programs_try(void);
 /* Whether this kernel serves POLICY_SHORTCUT; if not, it is as if it were off. */
@@ -93,6 +95,9 @@ int cgroup_build_leave_gone(struct cgroup_build *build, int top);
 /* Whether @socket, which a policy judges, is bound to that policy's own loopback. Any
  * thread, any privileges. */
 bool cgroup_is_own(const struct cgroup_programs *programs, int socket);
+
+/* The ids of the cgroups that have a policy, to be freed. Return: 0 or -errno. */
+int cgroup_list(struct cgroup_programs *programs, uint64_t **ret_ids, size_t *ret_n);
 
 /* What was judged in a cgroup, since its policy is what it is. */
 struct cgroup_counters {
@@ -151,6 +156,7 @@ struct cgroup_choice {
 	const char *line;     /* it, as text */
 	const char *endpoint; /* every rule with that one */
 	bool is_dry;          /* nothing is done, only said */
+	bool is_listed;       /* likewise, and of a policy that denies nothing, too */
 };
 
 enum cgroup_fate {

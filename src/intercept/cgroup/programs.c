@@ -378,6 +378,30 @@ int cgroup_programs_open(struct cgroup_programs **ret, const char *bpffs)
 	return r;
 }
 
+int cgroup_programs_find(struct cgroup_programs **ret)
+{
+	struct cgroup_programs *programs = malloc(sizeof(*programs));
+	char path[64];
+	int r;
+
+	if (!programs)
+		return -ENOMEM;
+	memset(programs, -1, sizeof(*programs));
+	snprintf(path, sizeof(path), CGROUP_BPFFS "/graft/%016llx",
+		 (unsigned long long)tag_of());
+	programs->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	r = programs->directory < 0 ? -errno : programs_lock(programs);
+	if (r == 0) {
+		r = find_pinned(programs);
+		programs_unlock(programs);
+	}
+	if (r < 0)
+		cgroup_programs_free(programs);
+	else
+		*ret = programs;
+	return r;
+}
+
 struct cgroup_programs *cgroup_programs_free(struct cgroup_programs *programs)
 {
 	if (!programs)

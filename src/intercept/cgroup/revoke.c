@@ -245,7 +245,7 @@ static int take_back(struct cgroup_programs *programs, int cgroup, uint64_t id,
 	size_t n;
 	int r = slot_read(programs, image, &cells, &n);
 
-	if (r == 0 && cells[1].word[0] & IMAGE_AUDIT)
+	if (r == 0 && cells[1].word[0] & IMAGE_AUDIT && !choice->is_listed)
 		r = -EBUSY;
 	if (r == 0)
 		r = revoke_rules(programs, CGROUP_SLOT(image), choice, cells, n,
