@@ -8,7 +8,8 @@
 cgroup_few()
 {
 	run_cgroup_cases connect_is_rewritten denials_have_their_errno \
-		dynamic_endpoint_is_filled_by_who_binds own_loopback_is_one
+		dynamic_endpoint_is_filled_by_who_binds own_loopback_is_one \
+		own_loopback_picks_no_port_that_another_asked_for
 }
 
 cgroup_cases()
