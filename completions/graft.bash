@@ -87,7 +87,12 @@ _graft_operand()
 	explain)
 		case $place in
 		0) _graft_reply -W 'bind connect' -- "$current" ;;
-		1) _graft_reply -W 'tcp udp' -- "$current" ;;
+		1)
+			case ${COMP_WORDS[COMP_CWORD - 1]} in
+			connect) _graft_reply -W 'tcp udp unix' -- "$current" ;;
+			*) _graft_reply -W 'tcp udp' -- "$current" ;;
+			esac
+			;;
 		esac
 		;;
 	check | attach | detach | stat | revoke)

@@ -46,7 +46,7 @@ complete -c graft -n '__graft_uses run' -a '(__fish_complete_subcommand --fcs-sk
 complete -c graft -n '__graft_uses explain' -l v6only -d 'the socket is IPV6_V6ONLY'
 complete -c graft -n '__graft_uses explain' -l bound -d 'the run is bound to its endpoints'
 complete -c graft -n '__graft_uses explain ps show monitor stat trace revoke doctor' -l json -d 'print JSON'
-complete -c graft -n '__graft_uses explain' -a 'bind connect tcp udp'
+complete -c graft -n '__graft_uses explain' -a 'bind connect tcp udp unix'
 complete -c graft -n '__graft_uses check' -l print -d 'print the rules as judged'
 complete -c graft -n '__graft_uses check' -l registry -d 'undefined endpoints are known to graftd'
 complete -c graft -n '__graft_uses check' -F

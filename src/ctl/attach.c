@@ -116,6 +116,7 @@ static int parse(struct request *request, int argc, char **argv)
 		fprintf(stderr, "graft attach: name a policy: --policy FILE\n");
 		return -EINVAL;
 	}
+	request->policy.has_paths = true;
 	return policy_options_finish(&request->policy);
 }
 

@@ -66,6 +66,7 @@ static int check(char **paths, int n_paths, bool wants_print, bool has_registry)
 		fprintf(stderr, "graft check: out of memory\n");
 		return EXIT_FAILURE;
 	}
+	policy_allow_paths(policy);
 	if (has_registry)
 		policy_allow_named(policy);
 	for (int i = 0; i < n_paths; i++)

@@ -35,8 +35,10 @@ struct request {
 static void usage(FILE *to)
 {
 	fprintf(to,
-		"Usage: graft explain [OPTION...] bind|connect tcp|udp ADDR:PORT\n\n"
-		"Says what a call would become, and why. An IPv6 ADDR stands in brackets.\n\n"
+		"Usage: graft explain [OPTION...] bind|connect tcp|udp ADDR:PORT\n"
+		"       graft explain [OPTION...] connect unix PATH\n\n"
+		"Says what a call would become, and why. An IPv6 ADDR stands in brackets;\n"
+		"PATH is what the program writes, or @NAME in the abstract namespace.\n\n"
 		"  --policy FILE        a policy file\n"
 		"  --rule LINE          one line of a policy\n"
 		"  -p, --publish [IP:]HOSTPORT:PORT[/udp]\n"
@@ -86,6 +88,33 @@ static int parse_address_port(const char *text, struct sockaddr_storage *ret_add
 	return inet_pton(AF_INET6, address + 1, &in6->sin6_addr) == 1 ? 0 : -EINVAL;
 }
 
+static int parse_path(const char *text, struct policy_query *query)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&query->address;
+	size_t len = strlen(text);
+
+	if (query->op != POLICY_CONNECT) {
+		fprintf(stderr,
+			"graft explain: no rule is for bind to a UNIX path, as the "
+			"kernel has no hook for it\n");
+		return -EINVAL;
+	}
+	if (!len || len > sizeof(un->sun_path)) {
+		fprintf(stderr,
+			"graft explain: '%s' is not a path of 1 to %zu bytes, nor an "
+			"abstract @NAME\n",
+			text, sizeof(un->sun_path));
+		return -EINVAL;
+	}
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, text, len);
+	if (text[0] == '@')
+		un->sun_path[0] = '\0';
+	query->address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+	query->family = AF_UNIX;
+	return 0;
+}
+
 static int parse_call(struct request *request, char **words, int n_words)
 {
 	struct policy_query *query = &request->query;
@@ -107,8 +136,11 @@ static int parse_call(struct request *request, char **words, int n_words)
 		query->proto = POLICY_TCP;
 	} else if (!strcmp(words[1], "udp")) {
 		query->proto = POLICY_UDP;
+	} else if (!strcmp(words[1], "unix")) {
+		return parse_path(words[2], query);
 	} else {
-		fprintf(stderr, "graft explain: '%s' is neither tcp nor udp\n", words[1]);
+		fprintf(stderr, "graft explain: '%s' is not tcp, udp or unix\n",
+			words[1]);
 		return -EINVAL;
 	}
 	if (parse_address_port(words[2], &query->address) < 0) {
@@ -141,7 +173,10 @@ static size_t format_address(const struct policy_verdict *verdict, char *text,
 		return (size_t)snprintf(text, size, "[%s]:%u", address,
 					ntohs(in6->sin6_port));
 	}
-	return (size_t)snprintf(text, size, "%s%s", un->sun_path[0] ? "" : "@",
+	return (size_t)snprintf(text, size, "%s%.*s", un->sun_path[0] ? "" : "@",
+				(int)(verdict->address_len -
+				      offsetof(struct sockaddr_un, sun_path)) -
+					!un->sun_path[0],
 				un->sun_path + !un->sun_path[0]);
 }
 
@@ -155,6 +190,13 @@ static const char *const reason_names[] = {
 	[POLICY_R_LOOPBACK] = "loopback", [POLICY_R_UNSERVABLE] = "unservable",
 	[POLICY_R_UNBOUND] = "unbound",
 };
+
+static const char *proto_name(const struct policy_query *query)
+{
+	if (query->family == AF_UNIX)
+		return "unix";
+	return query->proto == POLICY_TCP ? "tcp" : "udp";
+}
 
 static void add_string(struct json_object *to, const char *key, const char *value)
 {
@@ -214,8 +256,15 @@ static struct json_object *settings_of(const struct policy *policy)
 	return settings;
 }
 
+/* What a run needs at least. @traps, which are the notify engine's, may be empty. */
+struct needs {
+	bool is_cgroup; /* and no other engine */
+	const char *traps[PLAN_TRAPS_MAX];
+	size_t n_traps;
+};
+
 static void show_json(const struct request *request, const struct policy_verdict *verdict,
-		      const char *sentence, const char *const *traps, size_t n_traps)
+		      const char *sentence, const struct needs *needs)
 {
 	struct json_object *top = json_object_new_object();
 	struct json_object *list = json_object_new_array();
@@ -223,7 +272,7 @@ static void show_json(const struct request *request, const struct policy_verdict
 	char name[MODULE_NAME_SIZE];
 
 	add_string(top, "op", request->query.op == POLICY_BIND ? "bind" : "connect");
-	add_string(top, "proto", request->query.proto == POLICY_TCP ? "tcp" : "udp");
+	add_string(top, "proto", proto_name(&request->query));
 	add_string(top, "verdict", target_names[verdict->target]);
 	add_string(top, "reason", reason_names[verdict->reason]);
 	add_rule(top, verdict);
@@ -240,10 +289,13 @@ static void show_json(const struct request *request, const struct policy_verdict
 		add_string(top, "address", address);
 	}
 	add_string(top, "sentence", sentence);
-	add_string(top, "engine", n_traps ? "notify" : NULL);
-	add_string(top, "module_name", place_of(verdict, name));
-	for (size_t i = 0; i < n_traps; i++)
-		json_object_array_add(list, json_object_new_string(traps[i]));
+	add_string(top, "engine",
+		   needs->is_cgroup ? "cgroup"
+		   : needs->n_traps ? "notify"
+				    : NULL);
+	add_string(top, "module_name", needs->is_cgroup ? NULL : place_of(verdict, name));
+	for (size_t i = 0; i < needs->n_traps; i++)
+		json_object_array_add(list, json_object_new_string(needs->traps[i]));
 	json_object_object_add(top, "traps", list);
 	json_object_object_add(top, "settings", settings_of(request->policy.policy));
 	printf("%s\n",
@@ -273,19 +325,23 @@ static void show_judge(const struct policy *policy, const struct policy_reach *r
 }
 
 static void show_text(const struct policy_verdict *verdict, const char *sentence,
-		      const char *const *traps, size_t n_traps)
+		      const struct needs *needs)
 {
 	char name[MODULE_NAME_SIZE];
 	const char *place = place_of(verdict, name);
 
 	printf("%s\n", sentence);
-	if (!n_traps) {
+	if (needs->is_cgroup) {
+		printf("engine: cgroup, and no other, as there are rules on UNIX paths\n");
+		return;
+	}
+	if (!needs->n_traps) {
 		printf("engine: none needed; no rule moves or denies a socket\n");
 		return;
 	}
 	printf("engine: notify; traps");
-	for (size_t i = 0; i < n_traps; i++)
-		printf(" %s", traps[i]);
+	for (size_t i = 0; i < needs->n_traps; i++)
+		printf(" %s", needs->traps[i]);
 	printf("\n");
 	if (place)
 		printf("engine af_graft, only if asked for, as it takes root and the "
@@ -313,22 +369,22 @@ static void show_settings(const struct policy *policy)
 static int explain(const struct request *request)
 {
 	const struct policy *policy = request->policy.policy;
-	const char *traps[PLAN_TRAPS_MAX];
 	struct policy_verdict verdict;
 	struct policy_reach reach;
+	struct needs needs;
 	char sentence[1024];
-	size_t n_traps;
 
 	policy_resolve(policy, &request->query, request->bound ? always_bound : NULL,
 		       NULL, &verdict);
 	policy_explain(&request->query, &verdict, sentence, sizeof(sentence));
 	policy_get_reach(policy, &reach);
-	n_traps = plan_traps(&reach, false, traps);
+	needs.is_cgroup = reach.has_paths;
+	needs.n_traps = reach.has_paths ? 0 : plan_traps(&reach, false, needs.traps);
 	if (request->json) {
-		show_json(request, &verdict, sentence, traps, n_traps);
+		show_json(request, &verdict, sentence, &needs);
 	} else {
-		show_text(&verdict, sentence, traps, n_traps);
-		if (n_traps)
+		show_text(&verdict, sentence, &needs);
+		if (needs.n_traps)
 			show_judge(policy, &reach);
 		show_settings(policy);
 	}
@@ -373,6 +429,7 @@ static int parse_options(struct request *request, int argc, char **argv)
 			return -EINVAL;
 		}
 	}
+	request->policy.has_paths = true;
 	r = policy_options_finish(&request->policy);
 	return r < 0 ? r : parse_call(request, argv + optind, argc - optind);
 }

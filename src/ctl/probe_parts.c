@@ -89,11 +89,12 @@ void probe_bpf(struct probe_result *ret)
 	else if (r < 0)
 		probe_say(ret, PROBE_NO, "Linux 6.1 and later take them",
 			  "the kernel does not take the programs: %s", strerror(-r));
-	else if (!cgroup_can_shortcut())
-		probe_say(ret, PROBE_OK, NULL,
-			  "the kernel takes the programs; 'shortcut on' goes without");
 	else
-		probe_say(ret, PROBE_OK, NULL, "the kernel takes the programs");
+		probe_say(ret, PROBE_OK, NULL, "the kernel takes the programs%s%s",
+			  cgroup_can_shortcut() ? "" : "; 'shortcut on' goes without",
+			  cgroup_can_unix() ? ""
+					    : "; rules on UNIX paths are refused, which "
+					      "take Linux 6.7");
 }
 
 static int destroy_sockets(void)

@@ -163,6 +163,7 @@ static int parse(struct run *run, struct policy_options *policy, int argc, char 
 	run->argv = argv + optind;
 	if (!run->name)
 		run->name = run->argv[0];
+	policy->has_paths = run->engine == RUN_CGROUP;
 	return policy_options_finish(policy);
 }
 

@@ -22,6 +22,8 @@
 #define NS_PER_S  1000000000
 #define NS_PER_US 1000
 #define N_PATHS   64
+/* A path of a UNIX socket, which is never longer than the bytes traced of it. */
+#define PATH_TEXT_MAX (sizeof(struct traced_path) + 1)
 
 static const char *const ops[] = {
 	[TRACED_BIND] = "bind",
@@ -30,7 +32,7 @@ static const char *const ops[] = {
 	[TRACED_SOCKET] = "socket",
 };
 
-static const char *const protos[] = { "tcp", "udp", "other" };
+static const char *const protos[] = { "tcp", "udp", "other", "unix" };
 
 static const char *op_of(const struct traced *traced)
 {
@@ -93,6 +95,34 @@ static void spot_text(const struct spot *spot, char *text, size_t size)
 			 address, ntohs(spot->port));
 }
 
+/* Path @number of a call that names such, 0 asked for, 1 given: "/run/x", "@x" or "-".
+ */
+static void path_text(const struct traced *traced, int number, char *text, size_t size)
+{
+	const struct traced_path *path =
+		(const struct traced_path *)(const void *)traced->text + number;
+	uint32_t bytes[ARRAY_SIZE(path->word)];
+	size_t len;
+
+	memcpy(bytes, path, sizeof(bytes));
+	len = bytes[ARRAY_SIZE(bytes) - 1];
+	for (size_t i = 0; i < ARRAY_SIZE(bytes); i++)
+		bytes[i] = htonl(bytes[i]);
+	if (len > sizeof(bytes) - sizeof(bytes[0]))
+		len = sizeof(bytes) - sizeof(bytes[0]);
+	for (size_t i = 0; i < len; i++)
+		if (!((char *)bytes)[i])
+			((char *)bytes)[i] = i ? '?' : '@';
+	snprintf(text, size, "%.*s", len ? (int)len : 1, len ? (char *)bytes : "-");
+	text_clean(text);
+}
+
+static bool is_path(const struct traced *traced)
+{
+	return traced->proto == TRACED_UNIX &&
+	       traced->text_from >= 2 * sizeof(struct traced_path);
+}
+
 /* An IPv4 endpoint is that to a socket of AF_INET6, too. */
 static struct spot unmapped(const struct spot *spot)
 {
@@ -141,7 +171,7 @@ static const char *outcome_of(const struct traced *traced)
 static void became_text(const struct traced *traced, char *text, size_t size)
 {
 	const struct spot given = unmapped(&traced->given);
-	char spot[INET6_ADDRSTRLEN + 10], number[16];
+	char spot[PATH_TEXT_MAX], number[16];
 
 	if (traced->error) {
 		snprintf(text, size, "%s%s %s",
@@ -150,7 +180,10 @@ static void became_text(const struct traced *traced, char *text, size_t size)
 					      : "would have ",
 			 outcome_of(traced), error_text(traced, number));
 	} else if (traced->target == POLICY_ENDPOINT) {
-		spot_text(&given, spot, sizeof(spot));
+		if (is_path(traced))
+			path_text(traced, 1, spot, sizeof(spot));
+		else
+			spot_text(&given, spot, sizeof(spot));
 		snprintf(text, size, "-> %s", spot);
 	} else if (traced->target == POLICY_FROM) {
 		address_text(&given, spot, sizeof(spot));
@@ -226,14 +259,18 @@ int trace_line_print(const struct traced *traced)
 {
 	struct timespec time = day_time(&(uint64_t){ traced->time_ns });
 	char command[sizeof(traced->command) + 1], caller[40];
-	char asked[80], became[80], reason[TRACED_LONG * 16 + 32];
+	char asked[PATH_TEXT_MAX], became[PATH_TEXT_MAX + 5],
+		reason[TRACED_LONG * 16 + 32];
 	const char *path = path_of(traced->cgroup);
 
 	snprintf(command, sizeof(command), "%.*s", (int)sizeof(traced->command),
 		 traced->command);
 	text_clean(command);
 	snprintf(caller, sizeof(caller), "%s[%u]", command, traced->pid);
-	spot_text(&traced->asked, asked, sizeof(asked));
+	if (is_path(traced))
+		path_text(traced, 0, asked, sizeof(asked));
+	else
+		spot_text(&traced->asked, asked, sizeof(asked));
 	became_text(traced, became, sizeof(became));
 	reason_text(traced, reason, sizeof(reason));
 	print_time(&time);
@@ -274,6 +311,16 @@ static struct json_object *json_spot(const struct spot *spot)
 	return object;
 }
 
+static struct json_object *json_path(const struct traced *traced, int number)
+{
+	struct json_object *object = json_object_new_object();
+	char text[PATH_TEXT_MAX];
+
+	path_text(traced, number, text, sizeof(text));
+	add(object, "path", json_text(text));
+	return object;
+}
+
 static int print_object(struct json_object *object)
 {
 	const char *text =
@@ -303,9 +350,13 @@ int trace_line_print_json(const struct traced *traced)
 	add(object, "pid", json_object_new_int64(traced->pid));
 	add(object, "op", json_object_new_string(op_of(traced)));
 	add(object, "proto", json_object_new_string(proto_of(traced)));
-	add(object, "asked", json_spot(&traced->asked));
+	add(object, "asked",
+	    is_path(traced) ? json_path(traced, 0) : json_spot(&traced->asked));
 	add(object, "outcome", json_object_new_string(outcome_of(traced)));
-	add(object, "given", is_given ? json_spot(&given) : NULL);
+	add(object, "given",
+	    !is_given         ? NULL
+	    : is_path(traced) ? json_path(traced, 1)
+			      : json_spot(&given));
 	add(object, "error",
 	    traced->error ? json_object_new_string(error_text(traced, number)) : NULL);
 	add(object, "audit", json_object_new_boolean(traced->is_audit));

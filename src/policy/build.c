@@ -365,7 +365,8 @@ int index_new(const struct policy *policy, enum policy_op op,
 	build.refs = calloc(policy->n_rules + 1, sizeof(uint32_t));
 	if (build.index && build.refs) {
 		for (size_t i = 0; i < policy->n_rules; i++)
-			if (policy->rules[i].rule.op == op)
+			if (policy->rules[i].rule.op == op &&
+			    policy->rules[i].rule.family != AF_UNIX)
 				build.refs[build.n_refs++] = (uint32_t)i;
 		r = build_index(&build);
 	}

@@ -92,6 +92,26 @@ static void say_decision(struct out *out, const struct policy_query *query,
 	}
 }
 
+/* Of a UNIX path; the socket is one already, and stays where it is. */
+static void say_path(struct out *out, const struct policy_verdict *verdict)
+{
+	switch (verdict->target) {
+	case POLICY_DENY:
+		out_printf(out, "the call fails with %s",
+			   errno_name(verdict->deny_errno));
+		return;
+	case POLICY_ENDPOINT:
+		out_printf(out, "the path becomes ");
+		say_place(out, verdict);
+		return;
+	case POLICY_OWN:
+	case POLICY_HOST:
+	case POLICY_FROM:
+		break;
+	}
+	out_printf(out, "the call goes on as it is");
+}
+
 static void say_passed(struct out *out, const struct policy_query *query,
 		       const struct policy_verdict *verdict)
 {
@@ -135,6 +155,9 @@ size_t policy_explain(const struct policy_query *query,
 		out_printf(&out, "no rule matches");
 	}
 	out_printf(&out, "; ");
-	say_decision(&out, query, verdict);
+	if (query->address.ss_family == AF_UNIX)
+		say_path(&out, verdict);
+	else
+		say_decision(&out, query, verdict);
 	return out.len;
 }

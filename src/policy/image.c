@@ -12,6 +12,8 @@ _Static_assert((int)IMAGE_STAY == GROUP_STAY && (int)IMAGE_HOST == GROUP_HOST &&
 		       (int)IMAGE_ALL == GROUP_ALL,
 	       "a group of the image is not that of the index");
 _Static_assert(IMAGE_PROTOS == N_PROTOS, "protocols");
+_Static_assert(sizeof(struct path_key) == IMAGE_PATH * sizeof(struct image_cell),
+	       "paths");
 _Static_assert(sizeof(struct roots) == IMAGE_ROOTS * sizeof(struct image_cell), "roots");
 
 /* First cells of the sections of one operation. */
@@ -106,6 +108,41 @@ static void put_index(const struct policy_index *index, const struct sections *a
 	put_blocks(&index->blocks, cells + at->blocks);
 }
 
+/* Cells for the paths that rules lead to. */
+static size_t n_led(const struct policy *policy)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < policy->n_rules; i++)
+		n += policy->rules[i].rule.family == AF_UNIX &&
+		     policy->outcomes[i].endpoint;
+	return IMAGE_PATH * n;
+}
+
+static void put_paths(const struct path_index *index, size_t at, struct image_cell *cells)
+{
+	size_t rules = at + IMAGE_PATH * (size_t)index->n;
+
+	cells[IMAGE_PATHS] =
+		(struct image_cell){ { (uint32_t)at, index->n, (uint32_t)rules } };
+	memcpy(&cells[at], index->starts, index->n * sizeof(*index->starts));
+	memcpy(&cells[rules], index->rules, index->n * sizeof(*index->rules));
+}
+
+/* @at: where the path it leads to goes, which comes after that. */
+static void put_led(const struct outcome *outcome, struct image_cell *cells, size_t *at,
+		    struct image_cell *ret)
+{
+	struct policy_verdict verdict;
+	struct path_key key;
+
+	policy_endpoint_verdict(outcome->endpoint, POLICY_CONNECT, AF_UNIX, &verdict);
+	key = path_key(&verdict.address, verdict.address_len);
+	memcpy(&cells[*at], &key, sizeof(key));
+	ret->word[0] = (uint32_t)*at;
+	*at += IMAGE_PATH;
+}
+
 static void put_outcome(const struct outcome *outcome, const struct rule *rule,
 			struct image_cell *cells)
 {
@@ -115,12 +152,32 @@ static void put_outcome(const struct outcome *outcome, const struct rule *rule,
 			   group << 16 | (outcome->wildcard ? IMAGE_WILDCARD : 0);
 	cells[0].word[1] = outcome->port | (uint32_t)outcome->deny_errno << 16;
 	cells[0].word[2] = outcome->endpoint ? outcome->endpoint->index : IMAGE_NONE;
+	if (rule->family == AF_UNIX)
+		cells[0].word[0] |= IMAGE_IS_UNIX;
 	if (!outcome->endpoint)
 		return;
 	if (outcome->kind == ENDPOINT_IPV4)
 		memcpy(&cells[1], &outcome->v4, sizeof(outcome->v4));
 	else if (outcome->kind == ENDPOINT_IPV6)
 		memcpy(&cells[1], &outcome->v6, sizeof(outcome->v6));
+}
+
+static uint32_t flags_of(const struct policy *policy)
+{
+	uint32_t flags = policy->paths->n_rules ? IMAGE_UNIXES : 0;
+
+	/* Denials of paths are about no other sockets. */
+	for (size_t i = 0; i < policy->n_rules; i++)
+		if (policy->outcomes[i].target == POLICY_DENY &&
+		    policy->rules[i].rule.family != AF_UNIX)
+			flags |= IMAGE_DENIES;
+	if (policy->index[POLICY_CONNECT]->n_bound)
+		flags |= IMAGE_ASKS;
+	if (policy_setting(policy, POLICY_SHORTCUT, NULL) == POLICY_ON)
+		flags |= IMAGE_SHORTCUT;
+	if (policy_setting(policy, POLICY_LOOPBACK, NULL) == POLICY_LOOPBACK_OWN)
+		flags |= IMAGE_LOOPBACK;
+	return flags;
 }
 
 struct image_cell *image_outcome(struct image_cell *cells, size_t rule)
@@ -132,12 +189,15 @@ int image_new(const struct policy *policy, struct image_cell **ret_cells, size_t
 {
 	struct sections at[2];
 	struct image_cell *cells;
-	size_t n = IMAGE_OP(2), outcomes;
+	size_t n = IMAGE_HEAD, outcomes, paths, led;
 
 	for (int op = 0; op < 2; op++) {
 		at[op] = lay_out(policy->index[op], n);
 		n = at[op].end;
 	}
+	paths = n;
+	led = paths + IMAGE_PATH * (size_t)policy->paths->n + (policy->paths->n + 3) / 4;
+	n = led + n_led(policy);
 	outcomes = n;
 	n += IMAGE_OUTCOME * (policy->n_rules + 1);
 	if (n >= INT32_MAX)
@@ -151,17 +211,15 @@ int image_new(const struct policy *policy, struct image_cell **ret_cells, size_t
 	for (int op = 0; op < 2; op++)
 		put_index(policy->index[op], &at[op], cells, &cells[IMAGE_OP(op)]);
 	for (size_t i = 0; i < policy->n_rules; i++) {
-		put_outcome(&policy->outcomes[i], &policy->rules[i].rule,
-			    image_outcome(cells, i));
-		if (policy->outcomes[i].target == POLICY_DENY)
-			cells[1].word[0] |= IMAGE_DENIES;
+		const struct rule *rule = &policy->rules[i].rule;
+		const struct outcome *outcome = &policy->outcomes[i];
+
+		put_outcome(outcome, rule, image_outcome(cells, i));
+		if (rule->family == AF_UNIX && outcome->endpoint)
+			put_led(outcome, cells, &led, &image_outcome(cells, i)[1]);
 	}
-	if (policy->index[POLICY_CONNECT]->n_bound)
-		cells[1].word[0] |= IMAGE_ASKS;
-	if (policy_setting(policy, POLICY_SHORTCUT, NULL) == POLICY_ON)
-		cells[1].word[0] |= IMAGE_SHORTCUT;
-	if (policy_setting(policy, POLICY_LOOPBACK, NULL) == POLICY_LOOPBACK_OWN)
-		cells[1].word[0] |= IMAGE_LOOPBACK;
+	put_paths(policy->paths, paths, cells);
+	cells[1].word[0] = flags_of(policy);
 	image_outcome(cells, policy->n_rules)->word[2] = IMAGE_NONE;
 	*ret_cells = cells;
 	*ret_n = n;

@@ -10,6 +10,7 @@
  *	cells 2-3	bind: {segments4, how many, segments6, how many}, {roots,
  *			nodes, entries of bound rules, blocks of ports}
  *	cells 4-5	connect: the same
+ *	cell 6		paths of UNIX sockets: {starts, how many, rules}
  *	...		sections, each named there by its first cell
  *
  * Numbers are of this machine's byte order, addresses big-endian words made numbers.
@@ -25,11 +26,14 @@
  *	bound		entries as in index.h, two to a cell: {upper, lower, upper,
  *			lower}; where there are none the section is said to be at 0
  *	blocks		{depth << 24 | heap, child, child, least rule}
+ *	starts		IMAGE_PATH cells each: 27 words of four bytes of the path, the
+ *			first byte uppermost, and how many bytes it has; ascending
+ *	rules		the first one from there to the next start, four to a cell
  *	outcomes	by rule, IMAGE_OUTCOME cells: {IMAGE_TARGET() and so on,
  *			port | errno << 16, endpoint, 0: the reader's own},
- *			{address}, {calls it decided: two words of one number,
- *			which readers may count up}; the last one is for calls that
- *			no rule decides
+ *			{address, or the first of IMAGE_PATH cells}, {calls it
+ *			decided: two words of one number, which readers may count
+ *			up}; the last one is for calls that no rule decides
  */
 #ifndef POLICY_IMAGE_H
 #define POLICY_IMAGE_H
@@ -49,10 +53,13 @@ typedef __u32 image_u32;
 typedef __u64 image_u64;
 #endif
 
-#define IMAGE_VERSION   0x67720001 /* "gr", 1 */
+#define IMAGE_VERSION   0x67720002 /* "gr", 2 */
 #define IMAGE_NONE      0xffffffffu
 #define IMAGE_OP(op)    (2 + 2 * (op)) /* enum policy_op */
+#define IMAGE_PATHS     6
+#define IMAGE_HEAD      7 /* cells that are always there */
 #define IMAGE_OUTCOME   3
+#define IMAGE_PATH      7
 #define IMAGE_ROOTS     6 /* cells by node */
 #define IMAGE_PROTOS    3
 #define IMAGE_GROUPS    8 /* words by protocol: enum rule_group, rounded up */
@@ -68,6 +75,7 @@ typedef __u64 image_u64;
 #define IMAGE_REVOKES  (1u << 4) /* some outcome is IMAGE_REVOKED */
 #define IMAGE_ISOLATED (1u << 5) /* with IMAGE_LOOPBACK: own is there, or nowhere */
 #define IMAGE_ASKS     (1u << 6) /* some rule asks whether its endpoint is bound */
+#define IMAGE_UNIXES   (1u << 7) /* some rule is on the paths of UNIX sockets */
 
 struct image_cell {
 	image_u32 word[4];
@@ -90,6 +98,7 @@ enum image_group {
 #define IMAGE_GROUP(word)  ((word) >> 16 & 0xff) /* of its endpoint, `bound` or not */
 #define IMAGE_WILDCARD     (1u << 24)
 #define IMAGE_REVOKED      (1u << 25) /* it let calls through, and denies now */
+#define IMAGE_IS_UNIX      (1u << 26) /* the rule is on a path of UNIX sockets */
 
 #ifndef __bpf__
 /*

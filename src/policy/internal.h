@@ -49,6 +49,7 @@ struct rule_slot {
 };
 
 struct policy_index;
+struct path_index;
 
 /* What judging a call reads of a rule and its endpoint: half a cache line. */
 struct outcome {
@@ -88,11 +89,12 @@ struct policy {
 	char **sources;
 	size_t n_sources, sources_room;
 
-	bool allows_named;
+	bool allows_named, allows_paths;
 	bool has_ranks; /* other than RANK_GIVEN */
 	bool sealed;
 	struct policy_index *index[2]; /* by enum policy_op */
-	struct outcome *outcomes;      /* by rule, after policy_seal */
+	struct path_index *paths;
+	struct outcome *outcomes; /* by rule, after policy_seal */
 };
 
 /* A point to go back to when a call that adds several things fails. */
@@ -177,6 +179,9 @@ int parse_target(struct rule_slot *slot, const struct word *word, bool from,
 		 const struct policy_origin *at, struct policy_error *error);
 /* Checks a complete rule, whose endpoint (if any) is known. */
 int check_rule(const struct rule_slot *slot, struct policy_error *error);
+/* path.c: PATH[*] of a rule. */
+int parse_path(const struct word *word, const struct policy_origin *at, struct rule *rule,
+	       struct policy_error *error);
 /* Where the target of @slot stands. */
 struct policy_origin target_origin(const struct rule_slot *slot);
 /* What "deny" alone fails with. */
@@ -326,6 +331,29 @@ uint32_t index_first_guarded(const struct policy_index *index, uint32_t place,
 /* The least rule of GROUP_BOUND greater than @after, or POLICY_NONE. */
 uint32_t index_next_bound(const struct policy_index *index, uint32_t place,
 			  unsigned int proto, uint16_t port, uint32_t after);
+
+/*
+ * path.c. A path as the kernel takes it, to be put in order: 108 bytes, as numbers of
+ * four, the first byte uppermost; then how many it has.
+ */
+#define PATH_WORDS 28
+
+struct path_key {
+	uint32_t word[PATH_WORDS];
+};
+
+/* What the first rule is for is the same from one start to the next. */
+struct path_index {
+	struct path_key *starts; /* ascending; the first is that of all */
+	uint32_t *rules;         /* the first one that matches there, or POLICY_NONE */
+	uint32_t n, n_rules;
+};
+
+struct path_key path_key(const struct sockaddr_storage *address, socklen_t len);
+/* -ENOMEM. path_index_free() on success. */
+int path_index_new(const struct policy *policy, struct path_index **ret);
+struct path_index *path_index_free(struct path_index *index);
+uint32_t path_index_first(const struct path_index *index, const struct path_key *key);
 
 /* Memory places looked at by this thread since it started: what tests measure instead
  * of time. */

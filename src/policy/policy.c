@@ -21,6 +21,7 @@ struct policy *policy_new(void)
 static void slot_deinit(struct rule_slot *slot)
 {
 	free(slot->rule.endpoint_name);
+	free(slot->rule.path);
 }
 
 struct policy *policy_free(struct policy *policy)
@@ -32,6 +33,7 @@ struct policy *policy_free(struct policy *policy)
 		free(policy->sources[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(policy->index); i++)
 		index_free(policy->index[i]);
+	path_index_free(policy->paths);
 	chains_deinit(&policy->names);
 	chains_deinit(&policy->egress);
 	free(policy->egress_rules);
@@ -51,6 +53,11 @@ void policy_freep(struct policy **policy)
 void policy_allow_named(struct policy *policy)
 {
 	policy->allows_named = true;
+}
+
+void policy_allow_paths(struct policy *policy)
+{
+	policy->allows_paths = true;
 }
 
 struct policy_mark policy_mark(const struct policy *policy)

@@ -8,6 +8,8 @@
  *	OPTION := hold | share | bound | (owner|binder|connector) WHO
  *	WHO := any | COND[,COND...]   COND := uid=N | gid=N | netns=REF | cgroup=PATH
  *	(bind|connect) (tcp|udp|any) ADDR[/LEN][:PORT[-PORT]] = TARGET
+ *	connect unix PATH[*] = TARGET
+ *	connect unix * = TARGET
  *	TARGET := NAME | host | own | deny[:ERRNO] | from NAME
  *	shortcut (on|off)
  *	loopback (host|own)
@@ -45,12 +47,19 @@
  *  - A rule naming a `bound` endpoint in connect is for the caller to pass over while
  *    nothing of its own is bound there (policy_resolve's @is_bound).
  *
+ * A connect, or datagram, of an AF_UNIX socket is judged by the rules on UNIX paths, and
+ * by no others: the first one whose PATH is what the program wrote, byte for byte, or its
+ * beginning where a '*' follows. Nothing is resolved: neither links nor "..". One engine
+ * alone judges those, so a policy takes such rules where policy_allow_paths() says so.
+ *
  * What no socket could use is refused when it is read or sealed: a rule on an IPv4
  * address to an ipv6 endpoint (but for connect and the exception above), "from" in a
  * bind rule, with a unix endpoint or one of the other family, and connect to exactly
  * 0.0.0.0 or [::], which is judged as loopback. NAME is of letters, digits, '_', '-' and
  * '.', begins with none of the last two, and is not a target word. PATH is absolute, or
- * "@NAME" for the abstract namespace. `deny` alone is deny:EACCES.
+ * "@NAME" for the abstract namespace. A rule on one leads to a unix endpoint of the
+ * policy, of no other namespace and not `bound`, or nowhere else. `deny` alone is
+ * deny:EACCES.
  */
 #pragma once
 
@@ -173,11 +182,13 @@ enum policy_target {
 
 struct rule {
 	enum policy_op op;
-	unsigned int proto;      /* mask */
-	int family;              /* AF_INET or AF_INET6 */
+	unsigned int proto;      /* mask; 0: AF_UNIX */
+	int family;              /* AF_INET, AF_INET6 or AF_UNIX */
 	struct in6_addr address; /* AF_INET: the first four bytes */
 	uint8_t prefix;
 	uint16_t port_low, port_high; /* 0-65535 when the rule names no port */
+	char *path;                   /* AF_UNIX: as written, without the '*' */
+	bool is_beginning;            /* there was one */
 	enum policy_target target;
 	char *endpoint_name;             /* ENDPOINT, FROM */
 	const struct endpoint *endpoint; /* after policy_seal */
@@ -211,6 +222,9 @@ void policy_freep(struct policy **policy);
  * is sealed becomes an endpoint of kind ENDPOINT_NAMED instead of an error. A rule to one
  * is never passed over; its verdict has the address asked for. */
 void policy_allow_named(struct policy *policy);
+
+/* Likewise: rules on UNIX paths, which are an error when the policy is sealed without. */
+void policy_allow_paths(struct policy *policy);
 
 /* @text need not be NUL-terminated; @source names it in messages. */
 int policy_add_text(struct policy *policy, const char *source, const char *text,
@@ -335,13 +349,15 @@ const char *policy_setting_name(enum policy_setting setting);
 /* "on"; NULL: there is no such value. */
 const char *policy_setting_word(enum policy_setting setting, unsigned int value);
 
-/* What a program asks for. @address: AF_INET or AF_INET6. */
+/* What a program asks for. @address: AF_INET or AF_INET6; or AF_UNIX, then with its
+ * length, and @proto is of no account. */
 struct policy_query {
 	enum policy_op op;
 	enum policy_proto proto; /* one bit */
 	int family;              /* of the socket */
 	bool v6only;             /* of the socket; AF_INET6 only */
 	struct sockaddr_storage address;
+	socklen_t address_len; /* AF_UNIX */
 };
 
 enum policy_reason {
@@ -406,6 +422,7 @@ struct policy_reach {
 	bool has_unix;      /* a rule can end in a UNIX socket */
 	bool has_netns;     /* or in a namespace other than the host's */
 	bool has_endpoints; /* there are any, in rules or not */
+	bool has_paths;     /* rules on UNIX paths, which nothing else here speaks of */
 	/* Protocols whose connect to an arbitrary outside address (neither loopback nor
 	 * link-local) ends in the host's stack: the best guess at socket() time. */
 	unsigned int default_host_v4;

@@ -39,8 +39,11 @@ size_t policy_print_rule(const struct rule *rule, char *text, size_t size)
 	struct out out = { text, size, 0, 0 };
 
 	out_printf(&out, "%s %s ", rule->op == POLICY_BIND ? "bind" : "connect",
-		   proto_names[rule->proto]);
-	print_selector(&out, rule);
+		   rule->family == AF_UNIX ? "unix" : proto_names[rule->proto]);
+	if (rule->family == AF_UNIX)
+		out_printf(&out, "%s%s", rule->path, rule->is_beginning ? "*" : "");
+	else
+		print_selector(&out, rule);
 	out_printf(&out, " = ");
 	switch (rule->target) {
 	case POLICY_OWN:

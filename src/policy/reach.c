@@ -9,6 +9,10 @@
 
 static void add_rule(struct policy_reach *reach, const struct rule *rule)
 {
+	if (rule->family == AF_UNIX) {
+		reach->has_paths = true;
+		return;
+	}
 	if (rule->target == POLICY_DENY)
 		reach->denies |= rule->proto;
 	if (!rule_leaves(rule))
@@ -147,6 +151,8 @@ const char *policy_needs_namespace(const struct policy *policy)
 		const struct rule *rule = &policy->rules[i].rule;
 		const char *need = endpoint_needs(rule);
 
+		if (rule->family == AF_UNIX)
+			continue;
 		if (need)
 			return need;
 		if (rule->op == POLICY_CONNECT && rule->target == POLICY_OWN &&

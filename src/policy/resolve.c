@@ -187,6 +187,18 @@ static struct judgement judge(const struct policy *policy,
 	return judgement;
 }
 
+/* A UNIX path. There are no rules for bind on such. */
+static struct judgement judge_path(const struct policy *policy,
+				   const struct policy_query *query)
+{
+	struct judgement judgement = { POLICY_NONE, POLICY_NONE, POLICY_R_DEFAULT };
+	struct path_key key = path_key(&query->address, query->address_len);
+
+	if (query->op == POLICY_CONNECT)
+		judgement.rule = path_index_first(policy->paths, &key);
+	return judgement;
+}
+
 static void set_in4(struct policy_verdict *verdict, struct in_addr address, uint16_t port)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)&verdict->address;
@@ -244,6 +256,8 @@ static void set_asked(struct policy_verdict *verdict, const struct policy_query 
 		verdict->address_len = sizeof(struct sockaddr_in);
 	else if (query->address.ss_family == AF_INET6)
 		verdict->address_len = sizeof(struct sockaddr_in6);
+	else if (query->address.ss_family == AF_UNIX)
+		verdict->address_len = query->address_len;
 }
 
 static void set_endpoint(struct policy_verdict *verdict, const struct policy_query *query,
@@ -318,7 +332,9 @@ void policy_resolve(const struct policy *policy, const struct policy_query *quer
 	const struct outcome *outcome;
 
 	assert(policy->sealed);
-	judgement = judge(policy, query, is_bound, context);
+	judgement = query->address.ss_family == AF_UNIX
+			    ? judge_path(policy, query)
+			    : judge(policy, query, is_bound, context);
 	verdict->target = POLICY_OWN;
 	verdict->reason = judgement.reason;
 	verdict->rule = NULL;

@@ -136,15 +136,21 @@ static int scan_proto(struct rule *rule, struct scanner *scanner,
 		rule->proto = POLICY_UDP;
 	else if (word_is(&word, "any"))
 		rule->proto = POLICY_ANY;
-	else {
+	else if (word_is(&word, "unix") && rule->op == POLICY_CONNECT)
+		rule->family = AF_UNIX;
+	else if (word_is(&word, "unix")) {
 		here = origin_at(&scanner->at, &word);
 		return policy_fail(error, &here,
-				   word.len
-					   ? "'%.*s' is not a protocol; expected tcp, udp "
-					     "or any"
-					   : "%.*sthe protocol is missing; expected tcp, "
-					     "udp or any",
-				   WORD(&word));
+				   "the kernel has no hook for bind() to a UNIX path; a "
+				   "rule on one begins with 'connect unix'");
+	} else {
+		here = origin_at(&scanner->at, &word);
+		return policy_fail(error, &here,
+				   word.len ? "'%.*s' is not a protocol; expected %s"
+					    : "%.*sthe protocol is missing; expected %s",
+				   WORD(&word),
+				   rule->op == POLICY_BIND ? "tcp, udp or any"
+							   : "tcp, udp, any or unix");
 	}
 	return 0;
 }
@@ -158,10 +164,14 @@ static int scan_selector(struct rule *rule, struct scanner *scanner,
 
 	if (r < 0)
 		return r;
-	r = parse_selector(&word, &scanner->at, rule, error);
+	if (rule->family == AF_UNIX)
+		r = parse_path(&word, &scanner->at, rule, error);
+	else
+		r = parse_selector(&word, &scanner->at, rule, error);
 	if (r < 0)
 		return r;
-	if (rule->op == POLICY_CONNECT && is_any_address(rule->family, &rule->address) &&
+	if (rule->family != AF_UNIX && rule->op == POLICY_CONNECT &&
+	    is_any_address(rule->family, &rule->address) &&
 	    rule->prefix == (rule->family == AF_INET ? 32 : 128)) {
 		here = origin_at(&scanner->at, &word);
 		return policy_fail(
@@ -214,12 +224,43 @@ struct policy_origin target_origin(const struct rule_slot *slot)
 	return here;
 }
 
+/* Of a rule on UNIX paths. */
+static int check_path_endpoint(const struct rule_slot *slot, struct policy_error *error)
+{
+	const struct endpoint *endpoint = slot->rule.endpoint;
+	struct policy_origin here = target_origin(slot);
+
+	if (endpoint->kind == ENDPOINT_NAMED)
+		return policy_fail(error, &here,
+				   "endpoint '%s' is not defined; a UNIX path leads to a "
+				   "unix endpoint of the policy, not to one of graftd's",
+				   endpoint->name);
+	if (endpoint->kind != ENDPOINT_UNIX)
+		return policy_fail(error, &here,
+				   "endpoint '%s' is %s; a UNIX socket cannot reach it",
+				   endpoint->name,
+				   endpoint->kind == ENDPOINT_IPV4 ? "ipv4" : "ipv6");
+	if (endpoint->options & ENDPOINT_BOUND)
+		return policy_fail(error, &here,
+				   "endpoint '%s' is 'bound': who is bound to a UNIX path "
+				   "is not known",
+				   endpoint->name);
+	if (endpoint->netns.kind != NETNS_DEFAULT)
+		return policy_fail(error, &here,
+				   "endpoint '%s' is in another network namespace; a UNIX "
+				   "path leads to one without netns",
+				   endpoint->name);
+	return 0;
+}
+
 static int check_endpoint(const struct rule_slot *slot, struct policy_error *error)
 {
 	const struct rule *rule = &slot->rule;
 	const struct endpoint *endpoint = rule->endpoint;
 	struct policy_origin here = target_origin(slot);
 
+	if (rule->family == AF_UNIX)
+		return check_path_endpoint(slot, error);
 	if (endpoint->kind == ENDPOINT_NAMED)
 		return 0;
 	if (rule->target == POLICY_FROM && endpoint->kind == ENDPOINT_UNIX)
@@ -252,6 +293,10 @@ int check_rule(const struct rule_slot *slot, struct policy_error *error)
 		return policy_fail(error, &here,
 				   "'from' is for connect rules; a bind rule names the "
 				   "endpoint alone");
+	if (rule->target == POLICY_FROM && rule->family == AF_UNIX)
+		return policy_fail(error, &here,
+				   "'from' is for addresses; a UNIX path leads to the "
+				   "endpoint alone");
 	return rule->endpoint ? check_endpoint(slot, error) : 0;
 }
 
@@ -271,7 +316,9 @@ int parse_rule_line(struct policy *policy, struct scanner *scanner, enum policy_
 		r = check_rule(&slot, error);
 	if (r == 0)
 		r = policy_take_rule(policy, &slot, error);
-	if (r < 0)
+	if (r < 0) {
 		free(slot.rule.endpoint_name);
+		free(slot.rule.path);
+	}
 	return r;
 }

@@ -73,6 +73,10 @@ static int resolve_name(const struct policy *policy, struct rule_slot *slot, boo
 	struct policy_origin here = target_origin(slot);
 	const char *similar;
 
+	if (rule->family == AF_UNIX && !policy->allows_paths)
+		return policy_fail(error, &rule->origin,
+				   "UNIX paths are judged by the cgroup engine alone: "
+				   "--engine cgroup or graft attach, Linux 6.7 or later");
 	if (!rule->endpoint_name)
 		return 0;
 	rule->endpoint = policy_find_endpoint(policy, rule->endpoint_name);
@@ -155,8 +159,11 @@ static int build_index(struct policy *policy)
 	r = index_new(policy, POLICY_BIND, &bind);
 	if (r == 0)
 		r = index_new(policy, POLICY_CONNECT, &connect);
+	if (r == 0)
+		r = path_index_new(policy, &policy->paths);
 	if (r < 0) {
 		index_free(bind);
+		index_free(connect);
 		free(policy->outcomes);
 		policy->outcomes = NULL;
 		return r;

@@ -383,6 +383,9 @@ int run_judged_revoke(const char *cgroup, const struct cgroup_choice *choice,
 			  cgroup);
 	else
 		tell(cgroup, r);
+	if (r == 0 && ret->has_unix)
+		log_warning("connections of UNIX sockets stay: the kernel can destroy "
+			    "none; new ones are refused");
 	if (r == 0 && ret->cannot_destroy)
 		log_warning("this kernel cannot destroy every socket "
 			    "(CONFIG_INET_DIAG_DESTROY): what is left hears nothing any "

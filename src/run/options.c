@@ -180,8 +180,11 @@ static int finish(struct policy_options *options)
 {
 	struct policy_error error;
 
-	if (need_policy(options) < 0 ||
-	    add_waiting(options, 'p', policy_add_publish) < 0 ||
+	if (need_policy(options) < 0)
+		return -EINVAL;
+	if (options->has_paths)
+		policy_allow_paths(options->policy);
+	if (add_waiting(options, 'p', policy_add_publish) < 0 ||
 	    add_waiting(options, 'i', policy_add_ingress) < 0 ||
 	    add_variables(options) < 0 ||
 	    add_waiting(options, 'e', policy_add_egress) < 0)

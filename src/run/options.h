@@ -22,7 +22,8 @@ struct policy;
 
 struct policy_options {
 	struct policy *policy;
-	bool any; /* at least one was given */
+	bool any;       /* at least one was given */
+	bool has_paths; /* the caller's: rules on UNIX paths are taken */
 
 	/* -p, -i and -e, waiting for their turn in policy_options_finish. */
 	struct policy_option_argument {

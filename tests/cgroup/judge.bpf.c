@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The judge alone, for many calls at a time: what is in calls[] comes out in rules[].
+ * The judge alone, for many calls at a time: what is in calls[], or in paths[], comes out
+ * in rules[].
  */
 #include "intercept/cgroup/image.bpf.h"
 
@@ -27,6 +28,7 @@ static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 }
 
 #include "intercept/cgroup/judge.bpf.h"
+#include "intercept/cgroup/judge_path.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -41,6 +43,13 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, N_CALLS);
+	__type(key, __u32);
+	__type(value, struct judge_path);
+} paths SEC(".maps");
 
 static long judge_one(__u32 i, void *context)
 {
@@ -57,6 +66,23 @@ static long judge_one(__u32 i, void *context)
 SEC("tc") int judge_all(struct __sk_buff *skb)
 {
 	bpf_loop(N_CALLS, judge_one, NULL, 0);
+	return 0;
+}
+
+static long judge_one_path(__u32 i, void *context)
+{
+	struct judge_path *path = bpf_map_lookup_elem(&paths, &i);
+	__u32 *rule = bpf_map_lookup_elem(&rules, &i);
+
+	if (!path || !rule)
+		return 1;
+	*rule = judge_path(0, path);
+	return 0;
+}
+
+SEC("tc") int judge_paths(struct __sk_buff *skb)
+{
+	bpf_loop(N_CALLS, judge_one_path, NULL, 0);
 	return 0;
 }
 

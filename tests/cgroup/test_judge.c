@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The judge of the cgroup engine in the kernel, against policy_resolve(): a million calls
- * at random, on random policies, with random endpoints bound.
+ * at random, on random policies, with random endpoints bound; and as many of UNIX paths.
  *
  * GRAFT_SEED and GRAFT_ROUNDS change the random part. Needs root.
  */
@@ -58,7 +58,9 @@ static void load_image(const struct policy *policy)
 	close(map);
 }
 
-static void judge_all(const struct judge_call *calls, uint32_t *rules)
+/* Runs @program on the @calls in @map. */
+static void judge_all(const struct bpf_program *program, const struct bpf_map *map,
+		      const void *calls, uint32_t *rules)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, options, .repeat = 1);
 	static uint32_t keys[N_CALLS];
@@ -67,15 +69,12 @@ static void judge_all(const struct judge_call *calls, uint32_t *rules)
 
 	for (uint32_t i = 0; i < N_CALLS; i++)
 		keys[i] = i;
-	assert_int_equal(bpf_map_update_batch(bpf_map__fd(skeleton->maps.calls), keys,
-					      calls, &count, NULL),
+	assert_int_equal(bpf_map_update_batch(bpf_map__fd(map), keys, calls, &count,
+					      NULL),
 			 0);
 	options.data_in = packet;
 	options.data_size_in = sizeof(packet);
-	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(
-							skeleton->progs.judge_all),
-						&options),
-			 0);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(program), &options), 0);
 	count = N_CALLS;
 	if (bpf_map_lookup_batch(bpf_map__fd(skeleton->maps.rules), NULL, &batch, keys,
 				 rules, &count, NULL) < 0)
@@ -93,24 +92,12 @@ static void random_calls(struct random *random, const struct policy *policy,
 		       queries[i].address.ss_family != AF_INET6);
 }
 
-static unsigned long one_policy(struct random *random, unsigned int n_rules)
+/* Return: how many of them a rule decided. */
+static unsigned long compare(const struct policy *policy,
+			     const struct policy_query *queries, const uint32_t *rules)
 {
-	static struct policy_query queries[N_CALLS];
-	static struct judge_call calls[N_CALLS];
-	static uint32_t rules[N_CALLS];
-	_cleanup_free_ char *text = random_policy_text(random, n_rules);
-	struct policy *policy = policy_new();
 	unsigned long n_decided = 0;
 
-	assert_int_equal(policy_add_text(policy, "r", text, strlen(text), NULL), 0);
-	assert_int_equal(policy_seal(policy, NULL), 0);
-	for (size_t i = 0; i < ARRAY_SIZE(skeleton->bss->is_bound); i++)
-		skeleton->bss->is_bound[i] = random_below(random, 3) == 0;
-	load_image(policy);
-	random_calls(random, policy, queries);
-	for (int i = 0; i < N_CALLS; i++)
-		calls[i] = judge_call_of(&queries[i]);
-	judge_all(calls, rules);
 	for (int i = 0; i < N_CALLS; i++) {
 		struct policy_verdict verdict;
 		bool is_decided;
@@ -120,6 +107,51 @@ static unsigned long one_policy(struct random *random, unsigned int n_rules)
 		assert_int_equal(rules[i], is_decided ? verdict.rule->index : IMAGE_NONE);
 		n_decided += is_decided;
 	}
+	return n_decided;
+}
+
+static unsigned long judge_the_paths(struct random *random, const struct policy *policy)
+{
+	static struct policy_query queries[N_CALLS];
+	static struct judge_path paths[N_CALLS];
+	static uint32_t rules[N_CALLS];
+	uint32_t n = (uint32_t)policy_n_rules(policy);
+
+	for (int i = 0; i < N_CALLS; i++) {
+		const struct rule *rule =
+			n ? policy_rule(policy, random_below(random, n)) : NULL;
+
+		random_path_query(random, rule && rule->family == AF_UNIX ? rule : NULL,
+				  &queries[i]);
+		queries[i].op = POLICY_CONNECT;
+		paths[i] = judge_path_of(&queries[i]);
+	}
+	judge_all(skeleton->progs.judge_paths, skeleton->maps.paths, paths, rules);
+	return compare(policy, queries, rules);
+}
+
+static unsigned long one_policy(struct random *random, unsigned int n_rules,
+				unsigned long *n_paths)
+{
+	static struct policy_query queries[N_CALLS];
+	static struct judge_call calls[N_CALLS];
+	static uint32_t rules[N_CALLS];
+	_cleanup_free_ char *text = random_policy_text(random, n_rules);
+	struct policy *policy = policy_new();
+	unsigned long n_decided;
+
+	policy_allow_paths(policy);
+	assert_int_equal(policy_add_text(policy, "r", text, strlen(text), NULL), 0);
+	assert_int_equal(policy_seal(policy, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(skeleton->bss->is_bound); i++)
+		skeleton->bss->is_bound[i] = random_below(random, 3) == 0;
+	load_image(policy);
+	random_calls(random, policy, queries);
+	for (int i = 0; i < N_CALLS; i++)
+		calls[i] = judge_call_of(&queries[i]);
+	judge_all(skeleton->progs.judge_all, skeleton->maps.calls, calls, rules);
+	n_decided = compare(policy, queries, rules);
+	*n_paths += judge_the_paths(random, policy);
 	policy_free(policy);
 	return n_decided;
 }
@@ -128,13 +160,16 @@ static void kernel_judges_alike(void **state)
 {
 	const char *seed = getenv("GRAFT_SEED"), *rounds = getenv("GRAFT_ROUNDS");
 	struct random random = { seed ? strtoull(seed, NULL, 0) | 1 : 0xbf };
-	unsigned long n = rounds ? strtoul(rounds, NULL, 0) : 1000, n_decided = 0;
+	unsigned long n = rounds ? strtoul(rounds, NULL, 0) : 1000, n_decided = 0,
+		      n_paths = 0;
 
 	(void)state;
 	for (unsigned long i = 0; i < n; i++)
-		n_decided += one_policy(&random, random_below(&random, 120));
-	print_message("# %lu calls, %lu decided by a rule\n", n * N_CALLS, n_decided);
+		n_decided += one_policy(&random, random_below(&random, 120), &n_paths);
+	print_message("# %lu calls, %lu decided by a rule; as many of paths, %lu\n",
+		      n * N_CALLS, n_decided, n_paths);
 	assert_true(n_decided > n * N_CALLS / 4);
+	assert_true(n_paths > n * N_CALLS / 4);
 }
 
 int main(void)

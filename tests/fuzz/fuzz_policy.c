@@ -41,6 +41,12 @@ static void ask(const struct policy *policy, const uint8_t *data, size_t size)
 	policy_resolve(policy, &query, NULL, NULL, &verdict);
 	policy_explain(&query, &verdict, text, sizeof(text));
 	require(text[0] != '\0', "no explanation", "");
+	query.op = POLICY_CONNECT;
+	query.family = query.address.ss_family = AF_UNIX;
+	query.address_len = (socklen_t)(size > 110 ? 110 : size);
+	policy_resolve(policy, &query, NULL, NULL, &verdict);
+	policy_explain(&query, &verdict, text, sizeof(text));
+	require(text[0] != '\0', "no explanation", "");
 }
 
 static void check_error(int r, const struct policy_error *error)
@@ -60,6 +66,7 @@ static void check_again(const struct policy *policy)
 	int r;
 
 	policy_allow_named(again);
+	policy_allow_paths(again);
 	r = policy_add_text(again, "again", first, strlen(first), &error);
 	if (r == 0)
 		r = policy_seal(again, &error);
@@ -78,10 +85,12 @@ static void try_file(const uint8_t *data, size_t size)
 	_cleanup_(policy_freep) struct policy *policy = policy_new();
 	_cleanup_(policy_freep) struct policy *checked = policy_new();
 	struct policy_error error = { "" };
-	int r = policy_add_text(policy, "fuzz", (const char *)data, size, &error);
-	int n = policy_check_text(checked, "fuzz", (const char *)data, size, ignore,
-				  NULL);
+	int r, n;
 
+	policy_allow_paths(policy);
+	policy_allow_paths(checked);
+	r = policy_add_text(policy, "fuzz", (const char *)data, size, &error);
+	n = policy_check_text(checked, "fuzz", (const char *)data, size, ignore, NULL);
 	require((r == 0) == (n == 0), "check and parse disagree", error.text);
 	if (r == 0)
 		r = policy_seal(policy, &error);

@@ -40,8 +40,35 @@ run_cgroup_cases() # NAME...
 			graft run --engine cgroup --policy "$T/policy" -- "${user[@]}" \
 			"$PYTHON" "$cases" "$name"
 	done
+	cgroup_unix
 	cgroup_revoke
 	umount /sys/fs/cgroup
+}
+
+# Rules on UNIX paths, where the kernel has hooks for them; elsewhere they are refused, and
+# doctor says so.
+cgroup_unix()
+{
+	local name cases=$HERE/../cgroup/unix_cases.py output
+	export CASES_DIR=$T/sockets
+	if ! grep -qw bpf_sock_addr_set_sun_path /proc/kallsyms; then
+		output=$(graft run --engine cgroup --rule 'connect unix /x = deny' -- true 2>&1)
+		equal "cgroup: a UNIX path is refused: status" 125 $?
+		contains "cgroup: and the line says why" \
+			"--rule:1: 'connect unix /x = deny': this kernel has no hooks for UNIX paths" \
+			"$output"
+		contains "doctor says so" "rules on UNIX paths are refused" "$(graft doctor)"
+		return
+	fi
+	equal "doctor has nothing to say of UNIX paths" "" "$(graft doctor | grep 'UNIX paths')"
+	for name in connect_is_rewritten_0 datagrams_are_rewritten_1 denials_have_their_errno \
+		all_is_denied_but_what_is_allowed; do
+		rm -rf "$CASES_DIR"
+		mkdir -m 777 "$CASES_DIR"
+		"$PYTHON" "$cases" --policy "$name" >"$T/policy"
+		check "cgroup, UNIX: $name" graft run --engine cgroup --policy "$T/policy" -- \
+			"$PYTHON" "$cases" "$name"
+	done
 }
 
 # Some of `graft revoke`: connections, what the kernel cannot destroy, and datagrams.

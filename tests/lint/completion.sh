@@ -55,6 +55,7 @@ check()
 	expect "$private/first.conf" -- check "$private/fi"
 	expect bind connect -- explain ''
 	expect tcp udp -- explain --policy x bind ''
+	expect tcp udp unix -- explain --policy x connect ''
 	expect '' -- run --name ''
 	expect "$private/first.conf" -- add --batch "$private/fi"
 	expect type ipv4 ipv6 unix any -- add x ''

@@ -83,6 +83,8 @@ refused "a policy elsewhere" "there is no policy '../policies/web'" r2 \
 refused "an environment that leads to the host" 'may name endpoints, and not host' r0 \
 	--env 'GRAFT_CONV_PAIRS=0.0.0.0:80=host'
 refused "a rule that is none" "the container's policy" r3 --annotation 'graft.rule=bind what'
+refused "a rule on UNIX paths" 'UNIX paths are judged by the cgroup engine alone' r9 \
+	--annotation 'graft.rule=connect unix * = deny'
 refused "CAP_NET_ADMIN" 'must not have CAP_NET_ADMIN' r4 "${rule[@]}" --cap CAP_NET_ADMIN
 refused "CAP_SYS_ADMIN" 'must not have CAP_SYS_ADMIN' r5 "${rule[@]}" --cap CAP_SYS_ADMIN
 echo '{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/run/other"}' >"$T/listener.json"

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "policy/image.h"
 
@@ -45,6 +46,7 @@ static inline int judge_is_bound(JUDGE_IMAGE image, image_u32 endpoint)
 }
 
 #include "intercept/cgroup/judge.bpf.h"
+#include "intercept/cgroup/judge_path.bpf.h"
 
 static inline void judge_set_address(struct judge_call *call, const void *bytes)
 {
@@ -53,6 +55,23 @@ static inline void judge_set_address(struct judge_call *call, const void *bytes)
 	memcpy(words, bytes, sizeof(words));
 	for (int i = 0; i < 4; i++)
 		call->address[i] = ntohl(words[i]);
+}
+
+/* A path as unix.bpf.h has it. */
+static inline struct judge_path judge_path_of(const struct policy_query *query)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&query->address;
+	size_t before = offsetof(struct sockaddr_un, sun_path);
+	size_t size = query->address_len > before ? query->address_len - before : 0;
+	struct judge_path path = { { 0 } };
+
+	if (un->sun_path[0])
+		size = strnlen(un->sun_path, size);
+	memcpy(&path, un->sun_path, size);
+	for (int i = 0; i < 4 * IMAGE_PATH - 1; i++)
+		path.word[i] = ntohl(path.word[i]);
+	path.word[4 * IMAGE_PATH - 1] = (uint32_t)size;
+	return path;
 }
 
 /* @query as a program sees it. */

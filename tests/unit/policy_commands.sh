@@ -48,6 +48,31 @@ expect "a good file says nothing" 0 "" "$graft" check good.conf
 expect "files make one policy and print back" 0 "endpoint web ipv4 127.0.0.1:8080
 bind tcp 0.0.0.0:80 = web
 bind tcp [::]:80 = web" "$graft" check --print good.conf more.conf
+cat >paths.conf <<-'END'
+	endpoint db unix /srv/db.sock
+	connect unix /run/db.sock=db
+	connect unix @x* = own
+	connect unix * = deny
+END
+expect "rules on UNIX paths print back" 0 "endpoint db unix /srv/db.sock
+connect unix /run/db.sock = db
+connect unix @x* = own
+connect unix * = deny" "$graft" check --print paths.conf
+alone="engine: cgroup, and no other, as there are rules on UNIX paths"
+expect "a path that leads to an endpoint" 0 "rule paths.conf:2 'connect unix /run/db.sock = db' matches; the path becomes /srv/db.sock
+$alone" "$graft" explain --policy paths.conf connect unix /run/db.sock
+expect "one that goes on" 0 "rule paths.conf:3 'connect unix @x* = own' matches; the call goes on as it is
+$alone" "$graft" explain --policy paths.conf connect unix @xy
+expect "one that is denied" 1 "rule paths.conf:4 'connect unix * = deny' matches; the call fails with EACCES
+$alone" "$graft" explain --policy paths.conf connect unix run/db.sock
+expect "one without a rule" 0 "no rule matches; the call goes on as it is
+engine: none needed; no rule moves or denies a socket" "$graft" explain connect unix /x
+expect "bind is no such question" 2 \
+	"graft explain: no rule is for bind to a UNIX path, as the kernel has no hook for it" \
+	"$graft" explain bind unix /x
+expect "another engine is refused at once" 2 \
+	"graft: paths.conf:2:1: UNIX paths are judged by the cgroup engine alone: --engine cgroup or graft attach, Linux 6.7 or later" \
+	"$graft" run --policy paths.conf -- true
 expect "every mistake is told of" 2 "bad.conf:1:18: port 70000 is not in 0-65535
 bad.conf:2:23: endpoint 'wbe' is not defined; did you mean 'web'?" \
 	"$graft" check --print good.conf bad.conf

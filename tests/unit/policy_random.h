@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/cleanup.h"
 #include "policy/policy.h"
@@ -149,6 +150,46 @@ static inline void random_selector(struct random *random, char *text, size_t siz
 			 address, len, ports);
 }
 
+/*
+ * A path of few letters, so that many nest: up to 107 bytes that a rule can name, '@' for
+ * the abstract namespace. Return: its length.
+ */
+static inline size_t random_path(struct random *random, char text[128])
+{
+	static const char letters[] = { 'a', 'b', '/', '\xff' };
+	size_t len = random_below(random, 8) ? 2 + random_below(random, 5)
+					     : 100 + random_below(random, 8);
+
+	text[0] = random_below(random, 3) ? '/' : '@';
+	for (size_t i = 1; i < len; i++)
+		text[i] = random_below(random, 2) ? 'a' : RANDOM_PICK(random, letters);
+	text[len] = '\0';
+	return len;
+}
+
+/* "connect unix PATH = TARGET" */
+static inline void random_path_rule(struct random *random, FILE *to)
+{
+	static const char *const targets[] = { "own",         "host", "deny",
+					       "deny:ENOENT", "u0",   "u1" };
+	char path[128];
+	size_t len = random_path(random, path);
+
+	switch (random_below(random, 6)) {
+	case 0:
+		snprintf(path, sizeof(path), "%s*",
+			 random_below(random, 3)   ? "/"
+			 : random_below(random, 2) ? "@"
+						   : "");
+		break;
+	case 1:
+	case 2:
+		snprintf(path + len, sizeof(path) - len, "*");
+		break;
+	}
+	fprintf(to, "connect unix %s = %s\n", path, RANDOM_PICK(random, targets));
+}
+
 #define RANDOM_ENDPOINTS 12
 
 /* Endpoint e0-e11: kinds and options follow from the number. */
@@ -215,9 +256,14 @@ static inline char *random_policy_text(struct random *random, unsigned int n_rul
 
 	for (unsigned int i = 0; i < RANDOM_ENDPOINTS; i++)
 		random_endpoint(random, to, i);
+	fprintf(to, "endpoint u0 unix /run/u0\nendpoint u1 unix @u1\n");
 	for (unsigned int i = 0; i < n_rules; i++) {
 		bool connect = random_below(random, 3) > 0;
 
+		if (random_below(random, 4) == 0) {
+			random_path_rule(random, to);
+			continue;
+		}
 		random_selector(random, selector, sizeof(selector), connect, &v4);
 		fprintf(to, "%s %s %s = ", connect ? "connect" : "bind",
 			RANDOM_PICK(random, protos), selector);
@@ -251,6 +297,49 @@ static inline void random_query(struct random *random, struct policy_query *quer
 	}
 }
 
+/* What @rule names, or any path; then often something near it: shorter, longer, with
+ * zeroes, up to all there is room for. */
+static inline void random_path_query(struct random *random, const struct rule *rule,
+				     struct policy_query *query)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&query->address;
+	char text[128] = "";
+	size_t size;
+
+	memset(query, 0, sizeof(*query));
+	query->op = random_below(random, 16) ? POLICY_CONNECT : POLICY_BIND;
+	query->proto = POLICY_TCP;
+	query->family = un->sun_family = AF_UNIX;
+	size = rule ? (size_t)snprintf(text, sizeof(text), "%s", rule->path)
+		    : random_path(random, text);
+	if (size && text[0] == '@')
+		text[0] = '\0';
+	switch (random_below(random, 6)) {
+	case 0:
+		size -= size > 0;
+		break;
+	case 1:
+	case 2:
+		for (uint32_t n = 1 + random_below(random, 3); n; n--)
+			text[size++] = "ab/\xff\0"[random_below(random, 5)];
+		break;
+	case 3:
+		if (size)
+			text[random_below(random, (uint32_t)size)] ^= 1;
+		break;
+	case 4:
+		if (random_below(random, 4) == 0)
+			size = sizeof(un->sun_path);
+		break;
+	}
+	if (size > sizeof(un->sun_path))
+		size = sizeof(un->sun_path);
+	if (!size)
+		text[size++] = 'a'; /* the kernel takes no empty one */
+	memcpy(un->sun_path, text, size);
+	query->address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+}
+
 /* Points taken from the rules themselves, so that narrow ones are met. */
 static inline void random_aimed_query(struct random *random, const struct policy *policy,
 				      struct policy_query *query)
@@ -263,6 +352,10 @@ static inline void random_aimed_query(struct random *random, const struct policy
 		return;
 	rule = policy_rule(policy,
 			   random_below(random, (uint32_t)policy_n_rules(policy)));
+	if (rule->family == AF_UNIX) {
+		random_path_query(random, random_below(random, 8) ? rule : NULL, query);
+		return;
+	}
 	query->op = rule->op;
 	port = random_below(random, 2) ? rule->port_low : rule->port_high;
 	if (rule->family == AF_INET && query->family == AF_INET) {

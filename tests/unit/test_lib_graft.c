@@ -55,6 +55,22 @@ static uint16_t port_of(int fd)
 	return ntohs(name.sin6_port);
 }
 
+static void paths_are_refused(void **state)
+{
+	struct graft_policy *policy = graft_policy_new();
+	static const char text[] = "connect unix * = deny\n";
+	char error[GRAFT_ERROR_SIZE] = "";
+
+	(void)state;
+	assert_int_equal(graft_policy_add_text(policy, "p", text, strlen(text), error,
+					       sizeof(error)),
+			 0);
+	assert_int_equal(graft_policy_seal(policy, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, "p:1:1: UNIX paths are judged by the cgroup engine "
+				      "alone"));
+	graft_policy_free(policy);
+}
+
 static void assert_talk(int listener, int client)
 {
 	char byte = 'x';
@@ -271,6 +287,7 @@ static void test_other_namespace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(paths_are_refused),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_judges),
 		cmocka_unit_test(test_dynamic_endpoint),

@@ -29,16 +29,30 @@ static bool ask_bound(void *context, const struct endpoint *endpoint)
 	return bound->is[endpoint->index];
 }
 
+/* The path that the outcome leads to is the verdict's. */
+static void compare_led(const struct judged *judged, const struct image_cell *outcome,
+			const struct policy_verdict *verdict)
+{
+	const struct policy_query query = { .address = verdict->address,
+					    .address_len = verdict->address_len };
+	struct judge_path path = judge_path_of(&query);
+
+	assert_in_range(outcome[1].word[0], IMAGE_HEAD, judged->n - IMAGE_PATH);
+	assert_memory_equal(&path, &judged->cells[outcome[1].word[0]], sizeof(path));
+}
+
 static void compare(const struct policy *policy, const struct judged *judged,
 		    const struct policy_query *query, struct bound *bound)
 {
 	struct judge_call call = judge_call_of(query);
+	struct judge_path path = judge_path_of(query);
 	struct policy_verdict verdict;
 	const struct image_cell *outcome;
 	image_u32 rule;
 
 	policy_resolve(policy, query, ask_bound, bound, &verdict);
-	rule = judge(judged, &call);
+	rule = query->family == AF_UNIX ? judge_path(judged, &path)
+					: judge(judged, &call);
 	if (verdict.reason != POLICY_R_RULE) {
 		assert_int_equal(rule, IMAGE_NONE);
 		return;
@@ -48,8 +62,11 @@ static void compare(const struct policy *policy, const struct judged *judged,
 	assert_int_equal(IMAGE_TARGET(outcome->word[0]), verdict.target);
 	if (verdict.target == POLICY_DENY)
 		assert_int_equal(outcome->word[1] >> 16, verdict.deny_errno);
+	assert_int_equal(!!(outcome->word[0] & IMAGE_IS_UNIX), query->family == AF_UNIX);
 	if (!verdict.endpoint)
 		return;
+	if (query->family == AF_UNIX)
+		compare_led(judged, outcome, &verdict);
 	assert_int_equal(outcome->word[2], verdict.endpoint->index);
 	assert_int_equal(IMAGE_KIND(outcome->word[0]), verdict.endpoint->kind);
 	assert_int_equal(outcome->word[1] & 0xffff, verdict.endpoint->port);
@@ -64,6 +81,7 @@ static void one_policy(struct random *random, unsigned int n_rules)
 	struct bound bound;
 	struct judged judged = { .is_bound = bound.is };
 
+	policy_allow_paths(policy);
 	assert_int_equal(policy_add_text(policy, "r", text, strlen(text), &error), 0);
 	assert_int_equal(policy_seal(policy, &error), 0);
 	assert_true(policy_n_endpoints(policy) <= ARRAY_SIZE(bound.is));
@@ -75,8 +93,10 @@ static void one_policy(struct random *random, unsigned int n_rules)
 		struct policy_query query;
 
 		random_aimed_query(random, policy, &query);
+		if (query.family == AF_UNIX && query.op == POLICY_BIND)
+			continue; /* there is no such hook */
 		if (query.address.ss_family == AF_INET ||
-		    query.address.ss_family == AF_INET6)
+		    query.address.ss_family == AF_INET6 || query.family == AF_UNIX)
 			compare(policy, &judged, &query, &bound);
 	}
 	policy_free(policy);
@@ -99,6 +119,7 @@ static unsigned int flags_of(const char *text)
 	_cleanup_(policy_freep) struct policy *policy = policy_new();
 	size_t n;
 
+	policy_allow_paths(policy);
 	assert_int_equal(policy_add_text(policy, "f", text, strlen(text), NULL), 0);
 	assert_int_equal(policy_seal(policy, NULL), 0);
 	assert_int_equal(image_new(policy, &cells, &n), 0);
@@ -115,6 +136,8 @@ static void flags_are_those_of_the_policy(void **state)
 	assert_int_equal(flags_of("loopback own"), IMAGE_LOOPBACK);
 	assert_int_equal(flags_of("connect any 10.0.0.0/8 = deny\nshortcut on"),
 			 IMAGE_SHORTCUT | IMAGE_DENIES);
+	/* Raw sockets and the like are not what such a rule is about. */
+	assert_int_equal(flags_of("connect unix /x* = deny"), IMAGE_UNIXES);
 }
 
 /* Whatever the cells hold, nothing outside of them is read and it comes to an end. */
@@ -129,6 +152,7 @@ static void damaged_image_is_survived(void **state)
 		struct policy *policy = policy_new();
 		struct judged judged = { 0 };
 
+		policy_allow_paths(policy);
 		assert_int_equal(policy_add_text(policy, "r", text, strlen(text), NULL),
 				 0);
 		assert_int_equal(policy_seal(policy, NULL), 0);
@@ -140,10 +164,14 @@ static void damaged_image_is_survived(void **state)
 		for (int k = 0; k < 50; k++) {
 			struct policy_query query;
 			struct judge_call call;
+			struct judge_path path;
 
 			random_query(&random, &query);
 			call = judge_call_of(&query);
 			judge(&judged, &call);
+			random_path_query(&random, NULL, &query);
+			path = judge_path_of(&query);
+			judge_path(&judged, &path);
 		}
 		policy_free(policy);
 	}

@@ -18,6 +18,7 @@ static char *printed(const char *text, size_t size)
 	_cleanup_(policy_freep) struct policy *policy = policy_new();
 	struct policy_error error = { "" };
 
+	policy_allow_paths(policy);
 	if (policy_add_text(policy, "p.conf", text, size, &error) < 0 ||
 	    policy_seal(policy, &error) < 0)
 		fail_msg("%s", error.text);
@@ -50,7 +51,12 @@ static void test_prints_as_written(void **state)
 		"connect any 169.254.0.0/16 = deny\n"
 		"connect any 169.255.0.0/16 = deny:ECONNREFUSED\n"
 		"connect any [2001:db8::/32]:443 = host\n"
-		"connect tcp [2001:db8::1]:0 = six\n";
+		"connect tcp [2001:db8::1]:0 = six\n"
+		"connect unix /run/mysqld/mysqld.sock = cache\n"
+		"connect unix @x11 = deny:ECONNREFUSED\n"
+		"connect unix @* = host\n"
+		"connect unix /run/app/* = own\n"
+		"connect unix * = deny\n";
 
 	assert_prints(text, text);
 }
@@ -70,6 +76,8 @@ static void test_other_spellings(void **state)
 	assert_prints("bind any [::ffff:0:0/96] = own", "bind any 0.0.0.0/0 = own\n");
 	assert_prints("bind any 1.2.3.4 = own\n shortcut\toff # no\nshortcut off",
 		      "shortcut off\nbind any 1.2.3.4 = own\n");
+	assert_prints("\tconnect unix /a/../b*=deny:EACCES # as written",
+		      "connect unix /a/../b* = deny\n");
 	assert_prints("endpoint e ipv4 1.2.3.4:1 bound hold netns x\n",
 		      "endpoint e ipv4 1.2.3.4:1 netns x hold bound\n");
 }
@@ -84,6 +92,10 @@ static void test_text_is_not_a_string(void **state)
 
 	assert_string_equal(once, "bind tcp 1.2.3.4 = own\n");
 }
+
+/* As long as can be, without its last byte. */
+#define TEN       "1234567890"
+#define LONG_PATH "/" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "123456"
 
 static const struct {
 	const char *text, *error;
@@ -223,6 +235,36 @@ static const struct {
 	  "p:2:29: 'from a': the source is IPv4 and the destination IPv6" },
 	{ "bind tcp 1.2.3.4 = from a",
 	  "p:1:25: 'from' is for connect rules; a bind rule names the endpoint alone" },
+	{ "bind unix /x = deny",
+	  "p:1:6: the kernel has no hook for bind() to a UNIX path; "
+	  "a rule on one begins with 'connect unix'" },
+	{ "connect sctp 1.2.3.4 = host",
+	  "p:1:9: 'sctp' is not a protocol; expected tcp, udp, any or unix" },
+	{ "connect unix = deny",
+	  "p:1:14: the path is missing; expected /PATH, @NAME or the "
+	  "beginning of one and '*'" },
+	{ "connect unix run/x = deny",
+	  "p:1:14: 'run/x' is not an absolute path (nor an abstract @NAME)" },
+	{ "connect unix run/* = deny",
+	  "p:1:14: 'run/*' is not an absolute path (nor an abstract @NAME)" },
+	{ "connect unix @ = deny",
+	  "p:1:14: '@' is not an absolute path (nor an abstract @NAME)" },
+	{ "connect unix /a*b = deny",
+	  "p:1:14: '/a*b': '*' stands at the end of a path alone" },
+	{ "connect unix /** = deny",
+	  "p:1:14: '/**': '*' stands at the end of a path alone" },
+	{ "connect unix " LONG_PATH "8 = deny",
+	  "p:1:14: the path is longer than the 107 bytes a UNIX socket takes" },
+	{ "connect unix /x deny", "p:1:17: 'deny' where '=' belongs" },
+	{ "endpoint a unix /a\nconnect unix /x = from a",
+	  "p:2:24: 'from' is for addresses; a UNIX path leads to the endpoint alone" },
+	{ "endpoint a ipv6 [::1]:1\nconnect unix /x = a",
+	  "p:2:19: endpoint 'a' is ipv6; a UNIX socket cannot reach it" },
+	{ "endpoint a unix /a bound\nconnect unix /x = a",
+	  "p:2:19: endpoint 'a' is 'bound': who is bound to a UNIX path is not known" },
+	{ "endpoint a unix @a netns b\nconnect unix /x = a",
+	  "p:2:19: endpoint 'a' is in another network namespace; a UNIX path leads to one "
+	  "without netns" },
 };
 
 static void test_mistakes(void **state)
@@ -231,8 +273,10 @@ static void test_mistakes(void **state)
 		_cleanup_(policy_freep) struct policy *policy = policy_new();
 		struct policy_error error = { "" };
 		const char *text = mistakes[i].text;
-		int r = policy_add_text(policy, "p", text, strlen(text), &error);
+		int r;
 
+		policy_allow_paths(policy);
+		r = policy_add_text(policy, "p", text, strlen(text), &error);
 		if (r == 0)
 			r = policy_seal(policy, &error);
 		else
@@ -244,9 +288,36 @@ static void test_mistakes(void **state)
 		/* And without anybody to tell. */
 		policy_free(policy);
 		policy = policy_new();
+		policy_allow_paths(policy);
 		r = policy_add_text(policy, "p", text, strlen(text), NULL);
 		assert_int_equal(r ? r : policy_seal(policy, NULL), -EINVAL);
 	}
+}
+
+static void keep_error(void *context, const struct policy_error *error)
+{
+	*(struct policy_error *)context = *error;
+}
+
+/* Who does not judge paths does not take rules on them, or leaves them out aloud. */
+static void test_paths_are_for_who_judges_them(void **state)
+{
+	static const char text[] =
+		"connect tcp 1.2.3.4 = deny\nconnect unix " LONG_PATH " = deny\n";
+	static const char why[] =
+		"p:2:1: UNIX paths are judged by the cgroup engine alone: "
+		"--engine cgroup or graft attach, Linux 6.7 or later";
+	_cleanup_(policy_freep) struct policy *policy = policy_new();
+	struct policy_error error = { "" };
+
+	assert_int_equal(policy_add_text(policy, "p", text, strlen(text), &error), 0);
+	assert_int_equal(policy_seal(policy, &error), -EINVAL);
+	assert_string_equal(error.text, why);
+	error.text[0] = '\0';
+	assert_int_equal(policy_seal_rest(policy, keep_error, &error), 1);
+	assert_string_equal(error.text, why);
+	assert_int_equal(policy_n_rules(policy), 1);
+	assert_int_equal(policy_rule(policy, 0)->family, AF_INET);
 }
 
 static void test_failure_leaves_the_policy_as_it_was(void **state)
@@ -337,6 +408,8 @@ static bool same_rule(const struct rule *a, const struct rule *b)
 	return a->op == b->op && a->proto == b->proto && a->family == b->family &&
 	       !memcmp(&a->address, &b->address, 16) && a->prefix == b->prefix &&
 	       a->port_low == b->port_low && a->port_high == b->port_high &&
+	       a->is_beginning == b->is_beginning &&
+	       !strcmp(a->path ? a->path : "", b->path ? b->path : "") &&
 	       a->target == b->target && a->deny_errno == b->deny_errno &&
 	       (a->endpoint ? a->endpoint->index : 99) ==
 		       (b->endpoint ? b->endpoint->index : 99);
@@ -353,6 +426,8 @@ static void test_print_and_parse_is_the_identity(void **state)
 		_cleanup_free_ char *first = NULL, *second = NULL;
 		struct policy_error error = { "" };
 
+		policy_allow_paths(one);
+		policy_allow_paths(two);
 		if (policy_add_text(one, "p", text, strlen(text), &error) < 0 ||
 		    policy_seal(one, &error) < 0)
 			fail_msg("%s", error.text);
@@ -410,6 +485,7 @@ int main(void)
 		cmocka_unit_test(test_other_spellings),
 		cmocka_unit_test(test_text_is_not_a_string),
 		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_paths_are_for_who_judges_them),
 		cmocka_unit_test(test_failure_leaves_the_policy_as_it_was),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_check_tells_all),

@@ -20,6 +20,7 @@ static struct policy *policy_of(const char *text)
 	struct policy_error error = { "" };
 
 	assert_non_null(policy);
+	policy_allow_paths(policy);
 	if (policy_add_text(policy, "p", text, strlen(text), &error) < 0 ||
 	    policy_seal(policy, &error) < 0)
 		fail_msg("%s", error.text);
@@ -109,6 +110,31 @@ static bool even_is_bound(void *context, const struct endpoint *endpoint)
 	return endpoint->index % 2 == 0;
 }
 
+static const struct rule *reference_path(const struct policy *policy,
+					 const struct policy_query *query)
+{
+	const struct sockaddr_un *un = (const void *)&query->address;
+	size_t size = query->address_len - offsetof(struct sockaddr_un, sun_path);
+
+	if (un->sun_path[0])
+		size = strnlen(un->sun_path, size);
+	for (size_t i = 0; i < policy_n_rules(policy); i++) {
+		const struct rule *rule = policy_rule(policy, i);
+		char path[128] = "";
+		size_t len;
+
+		if (rule->family != AF_UNIX || query->op != POLICY_CONNECT)
+			continue;
+		len = (size_t)snprintf(path, sizeof(path), "%s", rule->path);
+		if (path[0] == '@')
+			path[0] = '\0';
+		if (size >= len && (rule->is_beginning || size == len) &&
+		    !memcmp(path, un->sun_path, len))
+			return rule;
+	}
+	return NULL;
+}
+
 static const struct rule *reference(const struct policy *policy,
 				    const struct policy_query *query,
 				    enum policy_reason *reason,
@@ -173,7 +199,13 @@ static void compare(const struct policy *policy, const struct policy_query *quer
 	unsigned int asked = 0;
 	char text[512];
 
-	rule = reference(policy, query, &reason, &passed);
+	if (query->family == AF_UNIX) {
+		rule = reference_path(policy, query);
+		reason = rule ? POLICY_R_RULE : POLICY_R_DEFAULT;
+		passed = NULL;
+	} else {
+		rule = reference(policy, query, &reason, &passed);
+	}
 	policy_resolve(policy, query, even_is_bound, &asked, &verdict);
 	if (verdict.reason == reason && verdict.rule == (rule ? rule : passed))
 		return;
@@ -295,6 +327,52 @@ static void test_mapped_is_ipv4(void **state)
 	assert_string_equal(JUDGED(rules, CONNECT, TCP, AF_INET6, false, "2001:db8::1",
 				   80),
 			    "deny 111");
+}
+
+static struct policy_query path_query(const char *path, size_t size)
+{
+	struct policy_query query = { .op = POLICY_CONNECT, .family = AF_UNIX };
+	struct sockaddr_un *un = (void *)&query.address;
+
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, path, size);
+	query.address_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size);
+	return query;
+}
+
+#define PATH_JUDGED(rules, path) judged(rules, path_query(path, sizeof(path) - 1), false)
+
+static void test_paths(void **state)
+{
+	const char *rules = "endpoint db unix /srv/db.sock\n"
+			    "endpoint x unix @real\n"
+			    "connect unix /run/db.sock = db\n"
+			    "connect unix @x = x\n"
+			    "connect unix /run/app/* = own\n"
+			    "connect unix /run/app/x = deny:ENOENT\n"
+			    "connect unix /run/a* = host\n"
+			    "connect unix @* = deny:ECONNREFUSED\n"
+			    "connect tcp 0.0.0.0/0 = deny:EIO\n"
+			    "connect unix * = deny\n";
+
+	assert_string_equal(PATH_JUDGED(rules, "/run/db.sock"), "endpoint /srv/db.sock");
+	assert_string_equal(PATH_JUDGED(rules, "/run/db.sock\0"),
+			    "endpoint /srv/db.sock");
+	assert_string_equal(PATH_JUDGED(rules, "/run/db.sock\0more"),
+			    "endpoint /srv/db.sock");
+	assert_string_equal(PATH_JUDGED(rules, "/run/./db.sock"), "deny 13");
+	assert_string_equal(PATH_JUDGED(rules, "/run/db.sockx"), "deny 13");
+	assert_string_equal(PATH_JUDGED(rules, "run/db.sock"), "deny 13");
+	assert_string_equal(PATH_JUDGED(rules, "\0x"), "endpoint @real");
+	assert_string_equal(PATH_JUDGED(rules, "\0x\0"), "deny 111");
+	assert_string_equal(PATH_JUDGED(rules, "\0"), "deny 111");
+	assert_string_equal(PATH_JUDGED(rules, "@x"), "deny 13");
+	assert_string_equal(PATH_JUDGED(rules, "/run/app/x"), "own /run/app/x");
+	assert_string_equal(PATH_JUDGED(rules, "/run/app/../x"), "own /run/app/../x");
+	assert_string_equal(PATH_JUDGED(rules, "/run/app"), "host /run/app");
+	assert_string_equal(PATH_JUDGED(rules, "/run/"), "deny 13");
+	assert_string_equal(PATH_JUDGED("connect any 0.0.0.0/0 = deny\n", "/x"),
+			    "own /x");
 }
 
 static void test_loopback_guard(void **state)
@@ -477,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_wildcard_bind),
 		cmocka_unit_test(test_mapped_is_ipv4),
 		cmocka_unit_test(test_loopback_guard),
+		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_unix_serves_streams_and_datagrams),
 		cmocka_unit_test(test_wildcard_endpoint_in_connect),
 		cmocka_unit_test(test_from_gives_the_source),

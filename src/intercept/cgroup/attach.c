@@ -108,7 +108,8 @@ static int detach_some(const struct cgroup_programs *programs, int cgroup, size_
 	while (n--) {
 		const struct program_row *row = &program_rows[n];
 
-		if (!is_wanted(row, flags) || (keep && is_wanted(row, *keep)))
+		if (!is_wanted(row, flags) || (keep && is_wanted(row, *keep)) ||
+		    programs->programs[n] < 0)
 			continue;
 		if (bpf_prog_detach2(programs->programs[n], cgroup, row->type) < 0 &&
 		    r == 0)
@@ -293,11 +294,32 @@ static int refuse(const struct rule *rule, const char *why, struct policy_error 
 	return -ENOTSUP;
 }
 
+static int refuse_path(const struct rule *rule, struct policy_error *error)
+{
+	char at[81], line[160];
+
+	policy_print_origin(&rule->origin, at, sizeof(at));
+	policy_print_rule(rule, line, sizeof(line));
+	snprintf(error->text, sizeof(error->text),
+		 "%.80s: '%.80s': this kernel has no hooks for UNIX paths; Linux 6.7 and "
+		 "later have",
+		 at, line);
+	return -ENOTSUP;
+}
+
 int cgroup_check(const struct policy *policy, struct policy_error *error)
 {
+	bool can_unix = false;
+
 	for (size_t i = 0; i < policy_n_rules(policy); i++) {
 		const struct rule *rule = policy_rule(policy, i);
 
+		if (rule->family == AF_UNIX) {
+			can_unix = can_unix || cgroup_can_unix();
+			if (!can_unix)
+				return refuse_path(rule, error);
+			continue;
+		}
 		if (!rule->endpoint)
 			continue;
 		if (rule->endpoint->kind == ENDPOINT_UNIX)

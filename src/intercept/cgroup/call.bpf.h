@@ -20,6 +20,7 @@ static __always_inline int judge_is_bound(__u32 image, image_u32 endpoint)
 }
 
 #include "intercept/cgroup/judge.bpf.h"
+#include "intercept/cgroup/judge_path.bpf.h"
 
 /* 0 or 1, as the verifier can see. */
 #define YES_OR_NO(value)                      \
@@ -187,27 +188,31 @@ static __always_inline void describe(struct call *call, struct bpf_sock_addr *ct
 	}
 }
 
-/* Return: 0, or the error to fail with, where there should be a policy and is none. */
-static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx, int op,
-				   int is_v6)
+/* Return: the cells of the image, or NULL: there should be a policy and is none. Until
+ * there is an outcome, @call has the first of all, and how many rules there are. */
+static __always_inline void *look_into(struct call *call)
 {
-	struct image_cell *head, *more, *outcome, *hits;
-	void *cells;
-	__u32 at;
+	void *cells = judge_open(call->image);
+	struct image_cell *head, *more;
 
-	cells = judge_open(call->image);
-	if (!cells)
-		return EPERM;
-	head = judge_cell(cells, 0);
-	more = judge_cell(cells, 1);
+	head = cells ? judge_cell(cells, 0) : NULL;
+	more = cells ? judge_cell(cells, 1) : NULL;
 	if (!head || !more || head->word[0] != IMAGE_VERSION)
-		return EPERM;
+		return NULL;
 	call->flags = more->word[0];
 	call->edition = more->word[1];
-	describe(call, ctx, op, is_v6);
-	call->rule = judge(call->image, &call->judged);
-	at = head->word[3] +
-	     IMAGE_OUTCOME * (call->rule == IMAGE_NONE ? head->word[2] : call->rule);
+	call->outcome = head->word[3];
+	call->what = head->word[2];
+	return cells;
+}
+
+/* What @call's rule says; the call is counted. Return: 0, or the error to fail with. */
+static __always_inline int take_outcome(struct call *call, void *cells)
+{
+	__u32 at = call->outcome +
+		   IMAGE_OUTCOME * (call->rule == IMAGE_NONE ? call->what : call->rule);
+	struct image_cell *outcome, *hits;
+
 	outcome = judge_cell(cells, at);
 	hits = judge_cell(cells, at + 2);
 	if (!outcome || !hits)
@@ -218,6 +223,19 @@ static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx,
 	call->endpoint = outcome->word[2];
 	__sync_fetch_and_add((__u64 *)hits, 1);
 	return 0;
+}
+
+/* Return: 0, or the error to fail with, where there should be a policy and is none. */
+static __always_inline int look_up(struct call *call, struct bpf_sock_addr *ctx, int op,
+				   int is_v6)
+{
+	void *cells = look_into(call);
+
+	if (!cells)
+		return EPERM;
+	describe(call, ctx, op, is_v6);
+	call->rule = judge(call->image, &call->judged);
+	return take_outcome(call, cells);
 }
 
 /* bpf_set_retval(), of all of a register: Linux 7 wants to see that it is an errno. */

@@ -45,11 +45,14 @@ int cgroup_programs_find(struct cgroup_programs **ret);
 int cgroup_programs_try(void);
 /* Whether this kernel serves POLICY_SHORTCUT; if not, it is as if it were off. */
 bool cgroup_can_shortcut(void);
+/* Whether this kernel has hooks for UNIX sockets; if not, rules on paths are refused. */
+bool cgroup_can_unix(void);
 struct cgroup_programs *cgroup_programs_free(struct cgroup_programs *programs);
 
 /*
  * Return: 0, or -ENOTSUP with a sentence in @error: @policy has a rule that leads where
- * a socket of the host's stack cannot be put by its address.
+ * a socket of the host's stack cannot be put by its address, or one on UNIX paths, which
+ * this kernel has no hooks for.
  */
 int cgroup_check(const struct policy *policy, struct policy_error *error);
 
@@ -184,6 +187,7 @@ struct cgroup_revoked {
 	struct cgroup_socket **sockets;
 	size_t n_sockets;
 	bool cannot_destroy; /* this kernel, not every kind */
+	bool has_unix;       /* rules on UNIX paths, whose connections stay */
 };
 
 /*

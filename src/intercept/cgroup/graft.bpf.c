@@ -27,6 +27,7 @@
 #include "intercept/cgroup/send.bpf.h"
 #include "intercept/cgroup/shortcut.bpf.h"
 #include "intercept/cgroup/show.bpf.h"
+#include "intercept/cgroup/unix.bpf.h"
 
 /* Whatever others send, nothing looks at: raw sockets, ICMP echo, UDP-Lite, SCTP and so
  * on. Not where anything is denied. */

@@ -34,6 +34,10 @@ enum program {
 	PROGRAM_CONNECTION,
 	PROGRAM_CLOSE,
 	PROGRAM_MESSAGE,
+	PROGRAM_CONNECT_UNIX,
+	PROGRAM_SENDMSG_UNIX,
+	PROGRAM_RECVMSG_UNIX,
+	PROGRAM_GETPEERNAME_UNIX,
 	N_JUDGING, /* those are attached to each cgroup with a policy */
 	PROGRAM_DEAD_INGRESS = N_JUDGING,
 	PROGRAM_DEAD_EGRESS,
@@ -72,7 +76,7 @@ enum map {
 
 struct cgroup_programs {
 	int directory; /* of the pins; its lock is that of whatever changes here */
-	int programs[N_PROGRAMS];
+	int programs[N_PROGRAMS]; /* -1: this kernel has no hook for it */
 	int maps[N_MAPS];
 };
 
@@ -83,6 +87,7 @@ struct program_row {
 	 * 0: it always is. */
 	uint32_t wants;
 	bool is_of_map; /* attached to the map of the shortcuts once, and to no cgroup */
+	bool is_unix;   /* not there before Linux 6.7 */
 };
 
 extern const struct program_row program_rows[N_PROGRAMS];

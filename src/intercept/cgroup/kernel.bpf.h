@@ -12,6 +12,7 @@
 #include <linux/in.h>
 
 /* <sys/socket.h>, <netinet/in.h> and <errno.h> are not for BPF. */
+#define AF_UNIX         1
 #define AF_INET         2
 #define AF_INET6        10
 #define SOCK_STREAM     1
@@ -37,6 +38,7 @@
 #define KIND_IPV4       0 /* enum endpoint_kind */
 #define KIND_IPV6       1
 #define KIND_NAMED      4
+#define UNIX_PATH_MAX   108
 
 /* What is read of the kernel's own structures, wherever it stands in them. */
 struct ns_common {

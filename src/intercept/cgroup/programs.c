@@ -30,6 +30,12 @@
 #include "graft.skel.h"
 #include "intercept/cgroup/internal.h"
 
+/* As <linux/bpf.h> of Linux 6.7 has them. */
+#define UNIX_CONNECT     ((enum bpf_attach_type)49)
+#define UNIX_SENDMSG     ((enum bpf_attach_type)50)
+#define UNIX_RECVMSG     ((enum bpf_attach_type)51)
+#define UNIX_GETPEERNAME ((enum bpf_attach_type)52)
+
 const struct program_row program_rows[N_PROGRAMS] = {
 	[PROGRAM_BIND4] = { "graft_bind4", BPF_CGROUP_INET4_BIND },
 	[PROGRAM_BIND6] = { "graft_bind6", BPF_CGROUP_INET6_BIND },
@@ -57,6 +63,14 @@ const struct program_row program_rows[N_PROGRAMS] = {
 	[PROGRAM_CLOSE] = { "graft_close", BPF_CGROUP_INET_SOCK_RELEASE,
 			    .wants = IMAGE_SHORTCUT },
 	[PROGRAM_MESSAGE] = { "graft_message", BPF_SK_MSG_VERDICT, .is_of_map = true },
+	[PROGRAM_CONNECT_UNIX] = { "graft_connect_unix", UNIX_CONNECT,
+				   .wants = IMAGE_UNIXES, .is_unix = true },
+	[PROGRAM_SENDMSG_UNIX] = { "graft_sendmsg_unix", UNIX_SENDMSG,
+				   .wants = IMAGE_UNIXES, .is_unix = true },
+	[PROGRAM_RECVMSG_UNIX] = { "graft_recvmsg_unix", UNIX_RECVMSG,
+				   .wants = IMAGE_UNIXES, .is_unix = true },
+	[PROGRAM_GETPEERNAME_UNIX] = { "graft_getpeername_unix", UNIX_GETPEERNAME,
+				       .wants = IMAGE_UNIXES, .is_unix = true },
 	[PROGRAM_DEAD_INGRESS] = { "graft_dead_ingress", BPF_CGROUP_INET_INGRESS },
 	[PROGRAM_DEAD_EGRESS] = { "graft_dead_egress", BPF_CGROUP_INET_EGRESS },
 	[PROGRAM_MADE_TCP] = { "graft_made_tcp", BPF_TRACE_ITER },
@@ -202,13 +216,19 @@ static int take_pin(const struct cgroup_programs *programs, const char *name, in
 	return *ret < 0 ? -errno : 0;
 }
 
-/* Return: 0; -ENOENT: they are not all there. */
+/* Return: 0; -ENOENT: they are not all there. Those that a kernel may lack are pinned
+ * before the last ones, so whoever was interrupted has left gaps behind them, too. */
 static int find_pinned(struct cgroup_programs *programs)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < N_PROGRAMS; i++)
+	for (size_t i = 0; r == 0 && i < N_PROGRAMS; i++) {
 		r = take_pin(programs, program_rows[i].name, &programs->programs[i]);
+		if (r == -ENOENT && program_rows[i].is_unix) {
+			programs->programs[i] = -1;
+			r = 0;
+		}
+	}
 	for (size_t i = 0; r == 0 && i < N_MAPS; i++)
 		r = take_pin(programs, map_names[i], &programs->maps[i]);
 	return r;
@@ -239,6 +259,8 @@ static int pin_all(struct cgroup_programs *programs, const struct bpf_object *ob
 		const struct bpf_program *program =
 			bpf_object__find_program_by_name(object, program_rows[i].name);
 
+		if (program && !bpf_program__autoload(program))
+			continue;
 		r = program ? put_pin(programs, program_rows[i].name,
 				      bpf_program__fd(program))
 			    : -ENOENT;
@@ -260,10 +282,59 @@ static int attach_to_map(const struct graft_bpf *skeleton)
 	return bpf_prog_attach(program, map, BPF_SK_MSG_VERDICT, 0) < 0 ? -errno : 0;
 }
 
-static int load(struct cgroup_programs *programs)
+static struct btf *load_btf(void)
+{
+	struct btf *btf;
+
+	libbpf_set_print(on_libbpf);
+	btf = btf__load_vmlinux_btf();
+	return libbpf_get_error(btf) ? NULL : btf;
+}
+
+bool cgroup_can_unix(void)
+{
+	struct btf *btf = load_btf();
+	bool can = btf && btf__find_by_name_kind(btf, "bpf_sock_addr_set_sun_path",
+						 BTF_KIND_FUNC) > 0;
+
+	btf__free(btf);
+	return can;
+}
+
+/* Loads them, with those for UNIX sockets where there are hooks for such; older libbpf
+ * knows no sections for them. Return: 0 or -errno. */
+static int load_skeleton(struct graft_bpf **ret)
 {
 	struct graft_bpf *skeleton = graft_bpf__open();
-	int r = skeleton ? graft_bpf__load(skeleton) : -errno;
+	int r = skeleton ? 0 : -errno;
+	bool can;
+
+	if (!skeleton)
+		return r < 0 ? r : -ENOMEM;
+	can = cgroup_can_unix();
+	for (size_t i = 0; i < N_PROGRAMS; i++) {
+		struct bpf_program *program =
+			bpf_object__find_program_by_name(skeleton->obj,
+							 program_rows[i].name);
+
+		if (!program || !program_rows[i].is_unix)
+			continue;
+		bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SOCK_ADDR);
+		bpf_program__set_expected_attach_type(program, program_rows[i].type);
+		bpf_program__set_autoload(program, can);
+	}
+	r = graft_bpf__load(skeleton);
+	if (r < 0)
+		graft_bpf__destroy(skeleton);
+	else
+		*ret = skeleton;
+	return r;
+}
+
+static int load(struct cgroup_programs *programs)
+{
+	struct graft_bpf *skeleton = NULL;
+	int r = load_skeleton(&skeleton);
 
 	if (r < 0) {
 		log_error(
@@ -283,12 +354,11 @@ static int load(struct cgroup_programs *programs)
 
 int cgroup_programs_try(void)
 {
-	struct graft_bpf *skeleton;
+	struct graft_bpf *skeleton = NULL;
 	int r;
 
 	libbpf_set_print(on_libbpf);
-	skeleton = graft_bpf__open();
-	r = skeleton ? graft_bpf__load(skeleton) : -errno;
+	r = load_skeleton(&skeleton);
 	if (r == 0)
 		r = attach_to_map(skeleton);
 	graft_bpf__destroy(skeleton);
@@ -313,11 +383,9 @@ static bool has_member(const struct btf *btf, const char *type, const char *name
 /* As is_shortcut_on() of shortcut.bpf.h asks. */
 bool cgroup_can_shortcut(void)
 {
-	struct btf *btf;
+	struct btf *btf = load_btf();
 	bool can;
 
-	libbpf_set_print(on_libbpf);
-	btf = btf__load_vmlinux_btf();
 	can = btf && has_member(btf, "sk_psock", "msg_tot_len");
 	btf__free(btf);
 	return can;

@@ -91,7 +91,8 @@ static int find_endpoint(const struct cgroup_programs *programs, uint32_t slot,
 									      : -ESRCH;
 }
 
-static void revoke_rule(struct image_cell *cells, size_t rule, size_t *n_revoked)
+static void revoke_rule(struct image_cell *cells, size_t rule,
+			struct cgroup_revoked *revoked)
 {
 	struct image_cell *outcome = image_outcome(cells, rule);
 
@@ -99,14 +100,18 @@ static void revoke_rule(struct image_cell *cells, size_t rule, size_t *n_revoked
 		return;
 	outcome->word[0] = (outcome->word[0] & ~0xffu) | POLICY_DENY | IMAGE_REVOKED;
 	outcome->word[1] = (outcome->word[1] & 0xffff) | EACCES << 16;
-	cells[1].word[0] |= IMAGE_DENIES | IMAGE_REVOKES;
-	++*n_revoked;
+	cells[1].word[0] |= IMAGE_REVOKES;
+	if (outcome->word[0] & IMAGE_IS_UNIX)
+		revoked->has_unix = true;
+	else
+		cells[1].word[0] |= IMAGE_DENIES;
+	revoked->n_rules++;
 }
 
 /* Has what @choice says deny. Return: 0, -ESRCH: there is no such, or -errno. */
 static int revoke_rules(const struct cgroup_programs *programs, uint32_t slot,
 			const struct cgroup_choice *choice, struct image_cell *cells,
-			size_t n_cells, size_t *ret_revoked)
+			size_t n_cells, struct cgroup_revoked *revoked)
 {
 	size_t n = cells[0].word[2], from = 0, to = n, n_chosen = 0;
 	uint32_t endpoint = IMAGE_NONE;
@@ -128,7 +133,7 @@ static int revoke_rules(const struct cgroup_programs *programs, uint32_t slot,
 		if (choice->endpoint && image_outcome(cells, i)->word[2] != endpoint)
 			continue;
 		n_chosen++;
-		revoke_rule(cells, i, ret_revoked);
+		revoke_rule(cells, i, revoked);
 	}
 	return n_chosen || !choice->endpoint ? 0 : -ESRCH;
 }
@@ -248,8 +253,7 @@ static int take_back(struct cgroup_programs *programs, int cgroup, uint64_t id,
 	if (r == 0 && cells[1].word[0] & IMAGE_AUDIT && !choice->is_listed)
 		r = -EBUSY;
 	if (r == 0)
-		r = revoke_rules(programs, CGROUP_SLOT(image), choice, cells, n,
-				 &revoked->n_rules);
+		r = revoke_rules(programs, CGROUP_SLOT(image), choice, cells, n, revoked);
 	if (r < 0)
 		return r;
 	if (choice->is_dry)

@@ -29,6 +29,8 @@ static int next_number(const struct cgroup_programs *programs, uint32_t *ret)
 /* Its binders are of interest: its port is not known before, or whether it is there. */
 static bool is_kept(const struct endpoint *endpoint)
 {
+	if (endpoint->kind == ENDPOINT_UNIX)
+		return false;
 	return endpoint->kind == ENDPOINT_NAMED || endpoint->port == 0 ||
 	       endpoint->options & ENDPOINT_BOUND;
 }
@@ -251,7 +253,7 @@ int slot_read(const struct cgroup_programs *programs, uint32_t image,
 	if (bpf_map_lookup_batch(map, NULL, &next, keys, cells, &n, &batch) < 0 &&
 	    errno != ENOENT) /* that was all */
 		return -errno;
-	if (n != info.max_entries || n < IMAGE_OP(2) || n_cells(cells) > n ||
+	if (n != info.max_entries || n < IMAGE_HEAD || n_cells(cells) > n ||
 	    cells[0].word[1] > n_cells(cells))
 		return -EBADMSG;
 	*ret_n = n_cells(cells);

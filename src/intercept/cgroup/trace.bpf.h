@@ -11,6 +11,7 @@
 struct tracing {
 	const struct call *call;
 	const struct spot *given;
+	const struct judge_path *asked; /* NULL: it names no path */
 	__u64 cgroup;
 	__u32 tracers, why, error, target;
 	__u32 text_from, text_size; /* in the image, in bytes */
@@ -38,9 +39,24 @@ static __always_inline void find_rule(struct tracing *tracing, __u32 image, __u3
 	tracing->text_size = next->word[3] - outcome->word[3];
 }
 
-/* @room: for how much of the text, a constant. */
+/* The path that the call was led to, if it was. */
+static __always_inline void put_given_path(const struct tracing *tracing, void *cells,
+					   struct image_cell *to)
+{
+	const struct image_cell *led = NULL, *cell;
+
+	if (cells && tracing->target == TARGET_ENDPOINT && !tracing->error)
+		led = judge_cell(cells, tracing->call->outcome + 1);
+	for (__u32 i = 0; i < IMAGE_PATH; i++) {
+		cell = led ? judge_cell(cells, led->word[0] + i) : NULL;
+		for (int k = 0; k < 4; k++)
+			to[i].word[k] = cell ? cell->word[k] : 0;
+	}
+}
+
+/* @room: for how much of the text; @paths: for what is in front of it. Constants. */
 static __always_inline void put(const struct tracing *tracing, struct tracer *tracer,
-				void *ring, const __u32 room)
+				void *ring, const __u32 room, const __u32 paths)
 {
 	const struct call *call = tracing->call;
 	__u32 first = tracing->text_from / sizeof(struct image_cell);
@@ -49,7 +65,8 @@ static __always_inline void put(const struct tracing *tracing, struct tracer *tr
 	struct traced *traced;
 
 	traced = bpf_ringbuf_reserve(ring,
-				     sizeof(*traced) + room * sizeof(struct image_cell),
+				     sizeof(*traced) +
+					     (paths + room) * sizeof(struct image_cell),
 				     0);
 	if (!traced) {
 		__sync_fetch_and_add(&tracer->lost, 1);
@@ -67,9 +84,17 @@ static __always_inline void put(const struct tracing *tracing, struct tracer *tr
 	traced->is_audit = !!(call->flags & IMAGE_AUDIT);
 	traced->zero = 0;
 	traced->asked = call->asked;
-	traced->given = *tracing->given;
+	if (tracing->given)
+		traced->given = *tracing->given;
+	else
+		traced->given = call->asked; /* none either */
 	bpf_get_current_comm(traced->command, sizeof(traced->command));
-	traced->text_from = skip;
+	if (paths && tracing->asked) {
+		*(struct judge_path *)traced->text = *tracing->asked;
+		put_given_path(tracing, cells,
+			       (struct image_cell *)traced->text + IMAGE_PATH);
+	}
+	traced->text_from = paths * sizeof(struct image_cell) + skip;
 	traced->text_size = tracing->text_size;
 	traced->zeroes = 0;
 	for (__u32 i = 0; i < room; i++) {
@@ -80,7 +105,7 @@ static __always_inline void put(const struct tracing *tracing, struct tracer *tr
 		cell = judge_cell(cells, first + i);
 		if (!cell)
 			break;
-		((struct image_cell *)traced->text)[i] = *cell;
+		((struct image_cell *)traced->text)[paths + i] = *cell;
 	}
 	bpf_ringbuf_submit(traced, 0);
 }
@@ -107,26 +132,29 @@ static long tell(__u32 number, void *context)
 	ring = bpf_map_lookup_elem(&graft_traced, &number);
 	if (!tracer || !ring || !is_wanted(tracer, tracing))
 		return 0;
-	if (tracing->text_from % sizeof(struct image_cell) + tracing->text_size <=
-	    TRACED_SHORT * sizeof(struct image_cell))
-		put(tracing, tracer, ring, TRACED_SHORT);
+	if (tracing->asked)
+		put(tracing, tracer, ring, TRACED_LONG, 2 * IMAGE_PATH);
+	else if (tracing->text_from % sizeof(struct image_cell) + tracing->text_size <=
+		 TRACED_SHORT * sizeof(struct image_cell))
+		put(tracing, tracer, ring, TRACED_SHORT, 0);
 	else
-		put(tracing, tracer, ring, TRACED_LONG);
+		put(tracing, tracer, ring, TRACED_LONG, 0);
 	return 0;
 }
 
-/* Out of the way of calls that nobody watches, and for the verifier to see once. */
-__noinline int graft_trace(struct call *call, struct spot *given, __u32 why, __u32 error)
+static __always_inline int trace(const struct call *call, const struct spot *given,
+				 const struct judge_path *asked, __u32 why, __u32 error)
 {
 	struct judged *judged = bpf_get_local_storage(&graft_judged, 0);
 	struct tracing tracing = {};
 	__u32 zero = 0;
 	struct control *control = bpf_map_lookup_elem(&graft_control, &zero);
 
-	if (!call || !given || !control || !judged)
+	if (!control || !judged)
 		return 0;
 	tracing.call = call;
 	tracing.given = given;
+	tracing.asked = asked;
 	tracing.cgroup = judged->cgroup;
 	tracing.tracers = control->tracing;
 	tracing.why = why;
@@ -135,6 +163,20 @@ __noinline int graft_trace(struct call *call, struct spot *given, __u32 why, __u
 		find_rule(&tracing, call->image, call->rule);
 	bpf_loop(CGROUP_TRACERS, tell, &tracing, 0);
 	return 0;
+}
+
+/* Out of the way of calls that nobody watches, and for the verifier to see once. */
+__noinline int graft_trace(struct call *call, struct spot *given, __u32 why, __u32 error)
+{
+	return call && given ? trace(call, given, NULL, why, error) : 0;
+}
+
+__noinline int graft_trace_path(struct call *call, struct judge_path *asked, __u32 error)
+{
+	if (!call || !asked)
+		return 0;
+	return trace(call, NULL, asked,
+		     call->rule == IMAGE_NONE ? TRACED_NO_RULE : TRACED_RULE, error);
 }
 
 static __always_inline int is_traced(void)

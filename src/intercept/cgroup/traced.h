@@ -24,6 +24,14 @@ enum traced_why {
 #define TRACED_SHORT 5  /* cells of an image that are room for most rules */
 #define TRACED_LONG  33 /* and for any */
 
+/* @proto of a call that names a path of a UNIX socket. In front of the rule's text are
+ * two struct traced_path then: what was asked for and, if that was replaced, by what. */
+#define TRACED_UNIX 3
+
+struct traced_path {
+	__u32 word[28]; /* as of an image, IMAGE_PATH */
+};
+
 /*
  * A call that was judged. The rule's text stands in it, copied from the image that
  * judged: the policy may be another one by the time somebody reads this, or gone.
