@@ -152,7 +152,7 @@ class Canary:
         self.drained = threading.Event()
         self.selector.register(self.woken, selectors.EVENT_READ, self.on_wake)
         self.helper_path = work / 'helper'
-        self.add_all()
+        self.add_all(work)
         self.known_listeners = listeners()
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
@@ -172,7 +172,7 @@ class Canary:
         self.selector.register(sock, selectors.EVENT_READ, handler)
         return sock
 
-    def add_all(self):
+    def add_all(self, work):
         v4, v6 = socket.AF_INET, socket.AF_INET6
         stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
         for family, address in ((v4, '10.77.0.1'), (v6, 'fd77::1')):
@@ -206,6 +206,7 @@ class Canary:
             if kind == stream:
                 named.listen(512)
             self.selector.register(named, selectors.EVENT_READ, handler)
+        self.add_paths(work)
         self.selector.register(packets_with_routes(), selectors.EVENT_READ, self.on_packet)
         # where the policies of a swap lead: the letter says whom it was for
         for family, address in ((v4, '10.77.0.1'), (v6, 'fd77::1')):
@@ -217,6 +218,37 @@ class Canary:
         os.chmod(self.helper_path, 0o666)
         helper.listen(16)
         self.selector.register(helper, selectors.EVENT_READ, self.on_helper)
+
+    def add_paths(self, work):
+        """UNIX sockets of the file system; see path.c."""
+        for name, mode in (('paths', 0o755), ('own', 0o777)):
+            (work / name).mkdir()
+            (work / name).chmod(mode)
+        for kind, name, handler in ((socket.SOCK_STREAM, 'secret', self.on_path),
+                                    (socket.SOCK_DGRAM, 'secret.log', self.on_path_datagram),
+                                    (socket.SOCK_STREAM, 'allowed', self.on_visitor),
+                                    (socket.SOCK_DGRAM, 'allowed.log', self.on_letter_to_none)):
+            made = socket.socket(socket.AF_UNIX, kind)
+            made.bind(str(work / 'paths' / name))
+            (work / 'paths' / name).chmod(0o666)
+            if kind == socket.SOCK_STREAM:
+                made.listen(512)
+            made.setblocking(False)
+            self.selector.register(made, selectors.EVENT_READ, handler)
+
+    def on_path(self, sock):
+        self.on_visitor(sock)
+        self.touch('path stream')
+
+    def on_path_datagram(self, sock):
+        sock.recv(1 << 16)
+        self.touch('path datagram')
+
+    def on_visitor(self, sock):
+        sock.accept()[0].close()
+
+    def on_letter_to_none(self, sock):
+        sock.recv(1 << 16)
 
     def serve(self):
         while not self.is_closing:

@@ -121,6 +121,12 @@ CGROUP_POLICIES = {
 }
 
 
+PATHS = ('connect unix WORK/paths/allowed = own\nconnect unix WORK/paths/allowed.log = own\n'
+         'connect unix WORK/own/allowed = own\nconnect unix * = deny\n')
+CGROUP_POLICIES |= {f'{name}-{kind}': rules + CGROUP_POLICIES[name] for name in ('narrow', 'wide')
+                    for kind, rules in (('paths', PATHS), ('denies-path', 'connect unix WORK/paths/secret = deny\n'))}
+
+
 def swapped(letter, led, port, denied, error, error_of_both):
     """One of two policies that replace each other; cgroup.c has them as a table."""
     policy = ''
@@ -156,7 +162,10 @@ CGROUP_REMARKS = {
     'process-files': ('granted', TRACED),
     'setuid': ('granted', 'the rights of users are the host\'s; what it runs is in the cgroup still'),
     'packet': ('known open', 'no hook meets AF_PACKET; it takes CAP_NET_RAW', ROOT),
-    'unix-abstract': ('known open', UNJUDGED),
+    'unix-abstract': ('known open', 'AF_UNIX is not judged without rules on its paths'),
+    'path-names': ('known open', 'a path is judged as it is written, not as it is found'),
+    'path-link': ('granted', 'what is at an allowed path is whose directory it is in'),
+    'path-mount': ('known open', 'who may make a user namespace has mounts of his own'),
     'vsock': ('known open', UNJUDGED),
     'cgroup-leave': ('granted', 'root may write cgroup.procs of any cgroup', BY_ROOT),
     'cgroup-born': ('granted', 'root may write cgroup.procs of any cgroup', BY_ROOT),

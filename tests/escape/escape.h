@@ -74,6 +74,8 @@ enum {
 	SWAPS = 1 << 15,        /* under two policies in turn, from "swap" on */
 	NEEDS_TAKER = 1 << 16,  /* a run with an open policy uses sockets it is sent */
 	NEEDS_POLLER = 1 << 17, /* a process outside keeps a ring that it polls */
+	NEEDS_PATHS = 1 << 18,  /* rules that allow UNIX paths and deny all others */
+	DENIES_PATH = 1 << 19,  /* one that denies one of them */
 };
 
 struct way {
@@ -98,7 +100,7 @@ extern const struct attempt attempts_address[], attempts_reconnect[], attempts_c
 	attempts_ring[], attempts_namespace[], attempts_rights[], attempts_process[],
 	attempts_seccomp[], attempts_family[], attempts_flood[], attempts_pointer[],
 	attempts_route[], attempts_random[], attempts_cgroup[], attempts_replace[],
-	attempts_poll[];
+	attempts_poll[], attempts_path[];
 
 struct target {
 	union {

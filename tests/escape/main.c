@@ -34,6 +34,7 @@ static const struct attempt *const tables[] = {
 	attempts_process, attempts_seccomp,     attempts_family,    attempts_flood,
 	attempts_pointer, attempts_table_clone, attempts_unix,      attempts_route,
 	attempts_random,  attempts_cgroup,      attempts_replace,   attempts_poll,
+	attempts_path,
 };
 
 static const struct way ways[] = {
@@ -74,6 +75,7 @@ static const struct {
 	{ NEEDS_UNIX, "unix" },       { ONLY_CGROUP, "cgroup" },
 	{ STARTS_OPEN, "open" },      { SWAPS, "swap" },
 	{ NEEDS_TAKER, "taker" },     { NEEDS_POLLER, "poller" },
+	{ NEEDS_PATHS, "paths" },     { DENIES_PATH, "denies-path" },
 };
 
 static int list(void)

@@ -85,7 +85,7 @@ class Suite:
         self.setuid = self.install(options.escape, 'escape-setuid')
         self.setuid.chmod(0o4755)
         for name, text in self.engine.policies.items():
-            (work / f'{name}.policy').write_text(text)
+            (work / f'{name}.policy').write_text(text.replace('WORK', str(work)))
         self.runtime = {}
         for uid in (USER, 0):
             self.runtime[uid] = work / f'user-{uid}'
@@ -119,6 +119,7 @@ class Suite:
             'ESCAPE_PROGRAM': str(self.escape),
             'ESCAPE_HELPER': str(self.canary.helper_path),
             'ESCAPE_SETUID': str(self.setuid),
+            'ESCAPE_PATHS': str(self.work),
             **extra,
         }
         if self.options.full:
@@ -179,7 +180,8 @@ class Suite:
     def first_policy(self, attempt, config):
         if 'open' in attempt.flags:
             return 'open'
-        return config.policy + ('-unix' if 'unix' in attempt.flags else '')
+        kind = [flag for flag in ('unix', 'paths', 'denies-path') if flag in attempt.flags]
+        return '-'.join([config.policy, *kind])
 
     def attach(self, policy, cgroup):
         subprocess.run([self.graft, 'attach', '--policy', self.work / f'{policy}.policy', cgroup],
