@@ -45,6 +45,20 @@ programs_on() # CGROUP
 	bpftool cgroup show "$1" | grep -c graft_
 }
 
+# bpftool 7.1 does not know these. BPF_PROG_QUERY of BPF_CGROUP_UNIX_CONNECT to _GETPEERNAME.
+unix_programs_on() # CGROUP
+{
+	"$PYTHON" - "$1" <<'EOP'
+import ctypes, os, struct, sys
+libc, found = ctypes.CDLL(None, use_errno=True), 0
+for kind in range(49, 53):
+    query = ctypes.create_string_buffer(struct.pack("=IIIIQI", os.open(sys.argv[1], os.O_RDONLY), kind, 0, 0, 0, 0), 64)
+    if libc.syscall(321 if os.uname().machine == "x86_64" else 280, 16, query, 64) == 0:
+        found += struct.unpack_from("=I", query, 24)[0]
+print(found)
+EOP
+}
+
 pinned() # BUILDS
 {
 	find "$PINS" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l
@@ -119,6 +133,11 @@ status_of run
 status_of gone
 equal "once the run is over: nothing to name, nothing to say" "" "$("$GRAFT" detach --all 2>&1)"
 equal "and nothing is pinned" 0 "$(pinned)"
+if "$GRAFT" attach --rule 'connect unix @none = deny' "$TOP/few" 2>"$T/err"; then
+	equal "programs for UNIX sockets are there" 4 "$(unix_programs_on "$TOP/few")"
+	check "go" "$GRAFT" detach --all
+	equal "and are not there any more" 0 "$(unix_programs_on "$TOP/few")"
+fi
 check "a policy is attached afresh" "$GRAFT" attach --rule "$DENY" "$TOP/app"
 equal "and judges" ENETDOWN "$(ask "$TOP/app" | cut -d ' ' -f 1)"
 fails "--all beside a cgroup" 2 "name a CGROUP, or --all" "$GRAFT" detach --all "$TOP/app"

@@ -12,6 +12,12 @@
 #include "intercept/cgroup/maps.h"
 #include "policy/image.h"
 
+/* As <linux/bpf.h> of Linux 6.7 has them. */
+#define UNIX_CONNECT     ((enum bpf_attach_type)49)
+#define UNIX_SENDMSG     ((enum bpf_attach_type)50)
+#define UNIX_RECVMSG     ((enum bpf_attach_type)51)
+#define UNIX_GETPEERNAME ((enum bpf_attach_type)52)
+
 enum program {
 	PROGRAM_BIND4,
 	PROGRAM_BIND6,

@@ -24,6 +24,7 @@
 #define SILENCING    "graft_dead_" /* what the names of such programs begin with */
 #define PINNED_MAX   128
 #define ATTACHED_MAX 256
+#define TYPES_MAX    64 /* of attachment; the kernel has fewer */
 
 struct pinned {
 	int fd;
@@ -159,11 +160,13 @@ static int detach_type(const struct cgroup_build *build, int cgroup,
 	return found;
 }
 
+/* Those for UNIX sockets are not among the names that libbpf 1.1 has. */
 static bool is_of_cgroups(enum bpf_attach_type type)
 {
 	const char *name = libbpf_bpf_attach_type_str(type);
 
-	return name && !strncmp(name, "cgroup_", strlen("cgroup_"));
+	return (name && !strncmp(name, "cgroup_", strlen("cgroup_"))) ||
+	       (type >= UNIX_CONNECT && type <= UNIX_GETPEERNAME);
 }
 
 int cgroup_build_leave(struct cgroup_build *build, int cgroup, bool is_dry)
@@ -173,7 +176,7 @@ int cgroup_build_leave(struct cgroup_build *build, int cgroup, bool is_dry)
 
 	if (r == 0)
 		r = found = judge_no_more(build, id, is_dry);
-	for (int type = 0; r >= 0 && type < __MAX_BPF_ATTACH_TYPE; type++) {
+	for (int type = 0; r >= 0 && type < TYPES_MAX; type++) {
 		if (!is_of_cgroups((enum bpf_attach_type)type))
 			continue;
 		r = detach_type(build, cgroup, (enum bpf_attach_type)type, is_dry);

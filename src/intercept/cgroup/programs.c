@@ -30,12 +30,6 @@
 #include "graft.skel.h"
 #include "intercept/cgroup/internal.h"
 
-/* As <linux/bpf.h> of Linux 6.7 has them. */
-#define UNIX_CONNECT     ((enum bpf_attach_type)49)
-#define UNIX_SENDMSG     ((enum bpf_attach_type)50)
-#define UNIX_RECVMSG     ((enum bpf_attach_type)51)
-#define UNIX_GETPEERNAME ((enum bpf_attach_type)52)
-
 const struct program_row program_rows[N_PROGRAMS] = {
 	[PROGRAM_BIND4] = { "graft_bind4", BPF_CGROUP_INET4_BIND },
 	[PROGRAM_BIND6] = { "graft_bind6", BPF_CGROUP_INET6_BIND },
