@@ -362,7 +362,10 @@ static void show_settings(const struct policy *policy)
 			continue;
 		policy_print_setting(policy, setting, text, sizeof(text));
 		policy_print_origin(origin, at, sizeof(at));
-		printf("engine cgroup, only if asked for: '%s', by %s\n", text, at);
+		printf("engine %s: '%s', by %s\n",
+		       setting == POLICY_SHORTCUT ? "cgroup or notify, of root's"
+						  : "cgroup, only if asked for",
+		       text, at);
 	}
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "ctl/command.h"
 #include "policy/policy.h"
 #include "run/judged.h"
@@ -196,12 +197,14 @@ static void warn_of_settings(const struct run *run)
 		const struct policy_origin *origin;
 
 		if (policy_setting(run->policy, setting, &origin) == 0 ||
-		    (setting == POLICY_LOOPBACK && run->engine == RUN_NOTIFY))
+		    (run->engine == RUN_NOTIFY &&
+		     (setting == POLICY_LOOPBACK || process_is_real_root())))
 			continue;
 		policy_print_setting(run->policy, setting, text, sizeof(text));
 		policy_print_origin(origin, at, sizeof(at));
-		log_warning("%s: '%s' is for the cgroup engine; %s goes on without", at,
-			    text, engine_name(run->engine));
+		log_warning("%s: '%s' is for %s; %s goes on without", at, text,
+			    run->engine == RUN_NOTIFY ? "root" : "the cgroup engine",
+			    engine_name(run->engine));
 	}
 }
 

@@ -76,6 +76,7 @@ typedef __u64 image_u64;
 #define IMAGE_ISOLATED (1u << 5) /* with IMAGE_LOOPBACK: own is there, or nowhere */
 #define IMAGE_ASKS     (1u << 6) /* some rule asks whether its endpoint is bound */
 #define IMAGE_UNIXES   (1u << 7) /* some rule is on the paths of UNIX sockets */
+#define IMAGE_UNJUDGED (1u << 8) /* no call is judged by it */
 
 struct image_cell {
 	image_u32 word[4];

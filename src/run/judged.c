@@ -21,6 +21,7 @@
 #include "run/dns.h"
 #include "run/judged.h"
 #include "run/registry.h"
+#include "run/shortcut.h"
 
 static int check_root(void)
 {
@@ -39,11 +40,8 @@ int run_judged_check(const struct policy *policy)
 		log_error("%s", error.text);
 	if (r == 0)
 		r = check_root();
-	if (r == 0 && policy_setting(policy, POLICY_SHORTCUT, NULL) == POLICY_ON &&
-	    !cgroup_can_shortcut())
-		log_warning(
-			"'shortcut on' goes without on this kernel, whose FIONREAD does "
-			"not count what comes past TCP");
+	if (r == 0 && run_shortcut_is_on(policy))
+		run_shortcut_check();
 	return r;
 }
 

@@ -253,7 +253,9 @@ void scope_remove(struct scope *scope)
 		unlinkat(scope->cgroup, SOCKETS, AT_REMOVEDIR);
 	}
 	scope->cgroup = fd_close(scope->cgroup);
-	if (scope->parent >= 0 && *scope->name)
+	if (scope->parent >= 0 && *scope->name &&
+	    unlinkat(scope->parent, scope->name, AT_REMOVEDIR) < 0 && errno == EBUSY &&
+	    scope_join(scope->parent) == 0)
 		unlinkat(scope->parent, scope->name, AT_REMOVEDIR);
 	scope->parent = fd_close(scope->parent);
 }

@@ -27,6 +27,7 @@
 #include "base/event.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "intercept/cgroup/cgroup.h"
 #include "intercept/notify/filter.h"
 #include "intercept/notify/notify.h"
@@ -42,6 +43,7 @@
 #include "run/notify.h"
 #include "run/run.h"
 #include "run/settle.h"
+#include "run/shortcut.h"
 #include "run/stacks.h"
 #include "run/tree.h"
 #include "stack/stack.h"
@@ -52,8 +54,8 @@
 struct supervisor {
 	struct run *run;
 	struct launch launch;
-	struct scope
-		scope; /* cgroup -1 but with RUN_CGROUP, or where the kernel judges */
+	/* cgroup -1 but with RUN_CGROUP, where the kernel judges, or for a shortcut. */
+	struct scope scope;
 	struct cgroup_programs *judge; /* where the kernel judges the notify engine's */
 	struct stacks stacks;
 	struct event_loop loop;
@@ -350,6 +352,17 @@ static int join_scope(struct supervisor *self)
 	return r;
 }
 
+/* The run goes on without, if it cannot be. A policy that the kernel judges brings it. */
+static void add_shortcut(struct supervisor *self, bool is_judged)
+{
+	if (!run_shortcut_is_on(self->run->policy) || !process_is_real_root())
+		return;
+	if (is_judged)
+		run_shortcut_check();
+	else
+		run_shortcut_new(&self->scope, self->run->front);
+}
+
 /* What is trapped, and which cgroup the program goes into. */
 static int choose_judge(struct supervisor *self, const struct policy_reach *reach,
 			struct launch_request *request)
@@ -369,6 +382,8 @@ static int choose_judge(struct supervisor *self, const struct policy_reach *reac
 						       run->front, run->policy);
 	if (request->is_judged)
 		request->traps = filter_plan_judged(reach);
+	if (run->engine == RUN_NOTIFY && request->traps)
+		add_shortcut(self, request->is_judged);
 	return 0;
 }
 
@@ -408,7 +423,7 @@ static int set_up(struct supervisor *self)
 	else
 		r = stacks_new(&self->stacks, self->run->policy, self->launch.pid,
 			       is_supervised);
-	if (r == 0 && request.is_judged)
+	if (r == 0 && self->run->engine == RUN_NOTIFY && self->scope.cgroup >= 0)
 		r = join_scope(self);
 	if (r < 0)
 		return r;

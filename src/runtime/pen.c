@@ -17,6 +17,10 @@
  * Data, accepting and sends without a name are not looked at. The programs stay as long
  * as a socket does, also without the supervisor and its cgroup. Sockets that graftd
  * hands out are made elsewhere.
+ *
+ * Where the policy says `shortcut on`, those of the cgroup engine that bring sockets
+ * together past TCP are attached beside them (run/shortcut.h). They meet connections that
+ * TCP has made and messages sent, and decide about no call.
  */
 #include <errno.h>
 #include <linux/bpf.h>
@@ -31,6 +35,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "run/scope.h"
+#include "run/shortcut.h"
 #include "runtime/pen.h"
 
 #define LICENCE "GPL"
@@ -137,13 +142,16 @@ static int go_on_in(int cgroup)
 	return pid < 0 ? -errno : 0;
 }
 
-int pen_enter(bool has_unix)
+int pen_enter(bool has_unix, bool has_shortcut)
 {
 	int r = scope_new(&pen, getpid());
 
 	if (r < 0)
 		return r;
 	r = attach_all(pen.cgroup, has_unix);
+	/* A container works without it. */
+	if (r == 0 && has_shortcut)
+		run_shortcut_attach(pen.cgroup);
 	if (r == 0)
 		r = go_on_in(pen.cgroup);
 	if (r < 0)

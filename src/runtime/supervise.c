@@ -56,6 +56,7 @@
 #include "run/grafts.h"
 #include "run/notify.h"
 #include "run/settle.h"
+#include "run/shortcut.h"
 #include "run/stacks.h"
 #include "runtime/arrival.h"
 #include "runtime/bundle.h"
@@ -224,6 +225,7 @@ static void open_ports(struct supervisor *self, pid_t pid)
 static int begin(struct supervisor *self, pid_t pid)
 {
 	struct policy_reach reach;
+	bool has_shortcut;
 	int r;
 
 	if (!pid)
@@ -232,9 +234,12 @@ static int begin(struct supervisor *self, pid_t pid)
 	r = stacks_new(&self->stacks, self->with.policy, pid, true);
 	if (r < 0)
 		return r;
-	r = geteuid() == 0 ? pen_enter(reach.has_unix) : -EPERM;
+	has_shortcut = run_shortcut_is_on(self->with.policy);
+	r = geteuid() == 0 ? pen_enter(reach.has_unix, has_shortcut) : -EPERM;
 	if (r < 0)
 		log_info("sockets are named by whoever has them: %s", strerror(-r));
+	if (r < 0 && has_shortcut)
+		log_warning("'shortcut on' goes without: it takes root and cgroup v2");
 	if (self->with.has_ports)
 		open_ports(self, pid);
 	settle_privileges(reach.has_unix || pen_cgroup() >= 0, self->ports);

@@ -93,6 +93,19 @@ equal "neither was let in" "$before" "$(ends)"
 equal "two policies: past TCP" "one 0" \
 	"$("${SHORT[@]}" "${ONE[@]}" ask "$(head -n 1 "$T/short.log")")"
 check "both were let in" [ "$(ends)" = $((before + 2)) ]
+
+# A supervised run, whose supervisor makes its sockets: it judges, or the kernel does.
+SUPERVISED=("$GRAFT" run --engine notify --rule 'shortcut on'
+	--rule 'bind tcp 127.0.0.1 = host' --rule 'connect tcp 127.0.0.1/32 = host')
+JUDGED=("${SUPERVISED[@]}" --rule 'loopback own' --rule 'connect any 0.0.0.0/0 = host'
+	--rule 'connect any [::]/0 = host')
+equal "a supervised run: past TCP" "one 0" \
+	"$("${SUPERVISED[@]}" -- "${ONE[@]}" ask "$(head -n 1 "$T/short.log")" 2>&1)"
+equal "one that the kernel judges" "one 0" \
+	"$("${JUDGED[@]}" -- "${ONE[@]}" ask "$(head -n 1 "$T/short.log")" 2>&1)"
+equal "a supervised server too" "['shortcut', 'shortcut'] ['shortcut', 'shortcut'] " \
+	"$("${SUPERVISED[@]}" --rule 'bind tcp [::1] = host' --rule 'connect tcp [::1] = host' \
+		-- "$PYTHON" "$CASES" --way taken 2>&1 | tr '\n' ' ')"
 stop plain short
 
 # On the cgroup there is what the policy wants.

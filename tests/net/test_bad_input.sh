@@ -78,7 +78,7 @@ run '10.0.0.0/8' -e 10.0.0.0/8
 run '0.0.0.0' -i 0.0.0.0=host
 run 'quic' --engine quic
 run 'shortcut is on already, by --rule:1' --rule 'shortcut on' --rule 'shortcut off'
-warned "--rule:1: 'shortcut on' is for the cgroup engine; notify goes on without" \
+warned "--rule:1: 'shortcut on' is for root; notify goes on without" \
 	--rule 'shortcut on'
 warned '' --rule 'shortcut off'
 run 'maybe' --dns maybe

@@ -168,7 +168,7 @@ expect "json of an endpoint of the registry" 0 "from out True False" json_regist
 expect "a setting, and what it is for" 0 \
 	"no rule matches; the socket stays in the program's own stack
 engine: none needed; no rule moves or denies a socket
-engine cgroup, only if asked for: 'shortcut on', by --rule:1" \
+engine cgroup or notify, of root's: 'shortcut on', by --rule:1" \
 	"$graft" explain --rule 'shortcut on' connect tcp 10.0.0.1:80
 expect "a setting that contradicts another" 2 \
 	"graft: --rule:1:1: shortcut is on already, by settings.conf:1" \

@@ -96,7 +96,11 @@ static int judge_instead(const struct cgroup_programs *programs, uint64_t id,
 /* Whether an image with @flags is judged by that program too. */
 static bool is_wanted(const struct program_row *row, uint32_t flags)
 {
-	return !row->is_of_map && (!row->wants || row->wants & flags);
+	if (row->is_of_map)
+		return false;
+	if (flags & IMAGE_UNJUDGED)
+		return row->wants & flags & IMAGE_SHORTCUT;
+	return !row->wants || row->wants & flags;
 }
 
 /* Those of the first @n that an image with @flags has, and one with @keep has not. */
@@ -254,7 +258,7 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 		return r;
 	r = image_of(programs, id, &image);
 	if (r == 0 && slot_flags(programs, image, &has) < 0)
-		has = UINT32_MAX;
+		has = ~IMAGE_UNJUDGED;
 	if (r == 0) {
 		/* All of them at once, as when they came. */
 		r = judge_instead(programs, id, 0);

@@ -29,6 +29,9 @@ enum cgroup_flag {
 	CGROUP_ISOLATED = 1 << 1,
 	/* A replacement returns when no call is judged by the policy it replaced. */
 	CGROUP_WAIT = 1 << 2,
+	/* No call is judged, counted or changed: the policy is there for its `shortcut
+	 * on` alone. A replacement does not keep it. */
+	CGROUP_UNJUDGED = 1 << 3,
 };
 
 /*

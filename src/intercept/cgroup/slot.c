@@ -307,6 +307,8 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
 		cells[1].word[0] |= IMAGE_AUDIT;
 	if (flags & CGROUP_ISOLATED)
 		cells[1].word[0] |= IMAGE_ISOLATED;
+	if (flags & CGROUP_UNJUDGED)
+		cells[1].word[0] |= IMAGE_UNJUDGED;
 	r = add_text(policy, &cells, &n);
 	if (r == 0)
 		r = number_endpoints(programs, CGROUP_SLOT(image), policy, cells);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "intercept/cgroup/cgroup.h"
+#include "policy/policy.h"
+#include "run/shortcut.h"
+
+static const char LINE[] = "shortcut on";
+
+bool run_shortcut_is_on(const struct policy *policy)
+{
+	return policy_setting(policy, POLICY_SHORTCUT, NULL) == POLICY_ON;
+}
+
+bool run_shortcut_check(void)
+{
+	if (cgroup_can_shortcut())
+		return true;
+	log_warning("'shortcut on' goes without on this kernel, whose FIONREAD does not "
+		    "count what comes past TCP");
+	return false;
+}
+
+/* One that says that and nothing else. */
+static int make_policy(struct policy **ret)
+{
+	struct policy *policy = policy_new();
+	struct policy_error error;
+	int r = policy ? policy_add_text(policy, LINE, LINE, strlen(LINE), &error)
+		       : -ENOMEM;
+
+	if (r == 0)
+		r = policy_seal(policy, &error);
+	if (r < 0)
+		policy = policy_free(policy);
+	*ret = policy;
+	return r;
+}
+
+static int attach(int cgroup)
+{
+	struct cgroup_programs *programs = NULL;
+	struct policy *policy;
+	int r = make_policy(&policy);
+
+	if (r == 0)
+		r = cgroup_programs_open(&programs, NULL);
+	if (r == 0)
+		r = cgroup_attach(programs, cgroup, policy, CGROUP_UNJUDGED);
+	cgroup_programs_free(programs);
+	policy_free(policy);
+	return r;
+}
+
+int run_shortcut_attach(int cgroup)
+{
+	int r = run_shortcut_check() ? attach(cgroup) : -EOPNOTSUPP;
+
+	if (r < 0 && r != -EOPNOTSUPP)
+		log_warning("'shortcut on' goes without: %s", strerror(-r));
+	return r;
+}
+
+int run_shortcut_new(struct scope *ret, pid_t run)
+{
+	struct scope scope;
+	int r = scope_new(&scope, run);
+
+	if (r < 0)
+		return r;
+	r = run_shortcut_attach(scope.cgroup);
+	if (r < 0)
+		scope_remove(&scope);
+	else
+		*ret = scope;
+	return r;
+}

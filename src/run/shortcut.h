@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * `shortcut on` where a supervisor judges and makes the sockets: BPF programs on the
+ * cgroup it makes them in bring two of them together past TCP, and leave each call as it
+ * is (CGROUP_UNJUDGED).
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "run/scope.h"
+
+struct policy;
+
+/* Whether @policy wants it. */
+bool run_shortcut_is_on(const struct policy *policy);
+/* Whether this kernel has what it takes; if not, says so. */
+bool run_shortcut_check(void);
+/* For the sockets that tasks of @cgroup, which stays the caller's, make from now on; until
+ * the cgroup goes. Takes root. Return: 0, or -errno after one line. */
+int run_shortcut_attach(int cgroup);
+/* A cgroup of @run's own with that, for the supervisor to join. Return: 0, or -errno after
+ * one line. */
+int run_shortcut_new(struct scope *ret, pid_t run);
