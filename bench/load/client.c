@@ -180,30 +180,44 @@ static void print_rate(struct samples *samples, double seconds, const char *cc)
 	       samples_at(samples, 0.99), samples->n, seconds, cc);
 }
 
-int client_rr(const struct options *options)
+static int run_rr(int fd, char *buffer)
 {
+	int r = socket_all(fd, buffer, RR_SIZE, true);
+
+	return r < 0 ? r : socket_all(fd, buffer, RR_SIZE, false);
+}
+
+static int run_whole(int fd, char *buffer)
+{
+	int r = 0;
+
+	for (size_t sent = 0; r == 0 && sent < WHOLE_SIZE; sent += BULK_SIZE)
+		r = socket_all(fd, buffer, BULK_SIZE, true);
+	return r < 0 ? r : socket_all(fd, buffer, 1, false);
+}
+
+/* One after the other, on one connection; the first @n_warm are not counted: caches,
+ * wake-up paths. */
+static int repeat(const struct options *options, const char *name, char wish, int n_warm,
+		  int (*once)(int fd, char *buffer))
+{
+	static char buffer[BULK_SIZE];
 	struct samples samples = { 0 };
-	char message[RR_SIZE] = "";
 	struct session session;
 	uint64_t start, before, until;
 	int fd, r = 0;
 
-	fd = converse(options, &session, WISH_RR);
+	fd = converse(options, &session, wish);
 	if (fd < 0)
-		return client_fail("rr", fd);
-	for (int i = 0; i < 500 && r == 0; i++) { /* not counted: caches, wake-up paths */
-		r = socket_all(fd, message, sizeof(message), true);
-		if (r == 0)
-			r = socket_all(fd, message, sizeof(message), false);
-	}
+		return client_fail(name, fd);
+	for (int i = 0; i < n_warm && r == 0; i++)
+		r = once(fd, buffer);
 	start = before = now_ns();
 	until = start + (uint64_t)(options->seconds * 1e9);
 	while (r == 0 && before < until) {
 		uint64_t after;
 
-		r = socket_all(fd, message, sizeof(message), true);
-		if (r == 0)
-			r = socket_all(fd, message, sizeof(message), false);
+		r = once(fd, buffer);
 		after = now_ns();
 		if (r == 0 && samples_add(&samples, after - before) < 0)
 			r = -ENOMEM;
@@ -211,10 +225,20 @@ int client_rr(const struct options *options)
 	}
 	close(fd);
 	if (r < 0)
-		return client_fail("rr", r);
+		return client_fail(name, r);
 	print_rate(&samples, (double)(before - start) / 1e9, session.cc);
 	free(samples.ns);
 	return 0;
+}
+
+int client_rr(const struct options *options)
+{
+	return repeat(options, "rr", WISH_RR, 500, run_rr);
+}
+
+int client_whole(const struct options *options)
+{
+	return repeat(options, "whole", WISH_WHOLE, 50, run_whole);
 }
 
 int client_crr(const struct options *options)

@@ -103,6 +103,7 @@ void cpu_read(struct cpu *ret_cpu);
 int serve(const struct options *options);
 int client_bulk(const struct options *options);
 int client_rr(const struct options *options);
+int client_whole(const struct options *options);
 int client_crr(const struct options *options);
 int client_sendto(const struct options *options);
 /* Says what failed with -@r. Return: the exit status. */

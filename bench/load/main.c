@@ -11,7 +11,7 @@
 
 static const char usage[] =
 	"usage: load serve ADDR PORT\n"
-	"       load bulk|rr|crr|sendto ADDR PORT SECONDS [--reverse]\n"
+	"       load bulk|whole|rr|crr|sendto ADDR PORT SECONDS [--reverse]\n"
 	"       load turns ADDR PORT SECONDS --kind KIND --place PROCS=ADDR...\n"
 	"       load idle SECONDS [ADDR]\n"
 	"       load await ADDR PORT PROGRAM [ARG...]\n"
@@ -27,7 +27,7 @@ static const struct mode {
 	{ "serve", true, false, serve },         { "bulk", true, true, client_bulk },
 	{ "rr", true, true, client_rr },         { "crr", true, true, client_crr },
 	{ "sendto", true, true, client_sendto }, { "turns", true, true, client_turns },
-	{ "idle", false, true, idle },
+	{ "whole", true, true, client_whole },   { "idle", false, true, idle },
 };
 
 static int misuse(void)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "base/address.h"
 #include "base/log.h"
 #include "intercept/cgroup/cgroup.h"
 #include "policy/policy.h"
 #include "run/shortcut.h"
+#include "stack/stack.h"
 
 static const char LINE[] = "shortcut on";
 
@@ -39,7 +42,7 @@ static int make_policy(struct policy **ret)
 	return r;
 }
 
-static int attach(int cgroup)
+static int attach(int cgroup, int *ret_served)
 {
 	struct cgroup_programs *programs = NULL;
 	struct policy *policy;
@@ -49,18 +52,34 @@ static int attach(int cgroup)
 		r = cgroup_programs_open(&programs, NULL);
 	if (r == 0)
 		r = cgroup_attach(programs, cgroup, policy, CGROUP_UNJUDGED);
+	if (r == 0 && ret_served)
+		r = *ret_served = cgroup_served_open(programs);
 	cgroup_programs_free(programs);
 	policy_free(policy);
-	return r;
+	return r < 0 ? r : 0;
 }
 
-int run_shortcut_attach(int cgroup)
+int run_shortcut_attach(int cgroup, int *ret_served)
 {
-	int r = run_shortcut_check() ? attach(cgroup) : -EOPNOTSUPP;
+	int r = run_shortcut_check() ? attach(cgroup, ret_served) : -EOPNOTSUPP;
 
 	if (r < 0 && r != -EOPNOTSUPP)
 		log_warning("'shortcut on' goes without: %s", strerror(-r));
 	return r;
+}
+
+int run_shortcut_serve(int served, int socket, uint16_t port)
+{
+	union address local = { 0 };
+	socklen_t size = sizeof(local);
+	uint64_t netns = 0;
+	int r = stack_cookie_of(socket, &netns);
+
+	if (r < 0)
+		return r;
+	if (getsockname(socket, &local.any, &size) < 0)
+		return -errno;
+	return cgroup_served_at(served, netns, address_port(&local), port);
 }
 
 int run_shortcut_new(struct scope *ret, pid_t run)
@@ -70,7 +89,7 @@ int run_shortcut_new(struct scope *ret, pid_t run)
 
 	if (r < 0)
 		return r;
-	r = run_shortcut_attach(scope.cgroup);
+	r = run_shortcut_attach(scope.cgroup, NULL);
 	if (r < 0)
 		scope_remove(&scope);
 	else

@@ -48,6 +48,7 @@
 #define UNIX_SENDMSG ((enum bpf_attach_type)50)
 
 static struct scope pen = { .cgroup = -1, .sockets = -1, .parent = -1 };
+static int served = -1;
 
 static long bpf(int command, union bpf_attr *attr)
 {
@@ -151,7 +152,7 @@ int pen_enter(bool has_unix, bool has_shortcut)
 	r = attach_all(pen.cgroup, has_unix);
 	/* A container works without it. */
 	if (r == 0 && has_shortcut)
-		run_shortcut_attach(pen.cgroup);
+		run_shortcut_attach(pen.cgroup, &served);
 	if (r == 0)
 		r = go_on_in(pen.cgroup);
 	if (r < 0)
@@ -164,8 +165,14 @@ int pen_cgroup(void)
 	return pen.cgroup;
 }
 
+int pen_served(void)
+{
+	return served;
+}
+
 void pen_leave(void)
 {
+	served = fd_close(served);
 	if (pen.cgroup < 0)
 		return;
 	scope_join(pen.parent);

@@ -16,5 +16,7 @@
 int pen_enter(bool has_unix, bool has_shortcut);
 /* Its directory, which stays pen_enter()'s; -1: there is none. */
 int pen_cgroup(void);
+/* For run_shortcut_serve(), and pen_enter()'s likewise; -1: without a shortcut. */
+int pen_served(void);
 /* The calling process leaves, and the cgroup goes. Without pen_enter(): nothing. */
 void pen_leave(void);

@@ -39,6 +39,7 @@
 #include "base/log.h"
 #include "policy/policy.h"
 #include "run/settle.h"
+#include "run/shortcut.h"
 #include "runtime/conntrack.h"
 #include "runtime/docker.h"
 #include "runtime/nat.h"
@@ -64,6 +65,7 @@ struct ports {
 	struct event_loop *loop;
 	struct event_source on_change;
 	int watch;
+	int served; /* for run_shortcut_serve(); -1: no shortcut */
 	struct port *ports;
 	size_t n_ports;
 	struct steer_key *keys; /* that are steered now */
@@ -375,6 +377,22 @@ static void get_families(int socket, const union address *local, bool *ret_v4,
 	*ret_v4 = !only;
 }
 
+/* Clients past TCP know it by the ports they ask for. Without that they go by TCP. */
+static void shorten(struct ports *ports, const struct port *port, int socket)
+{
+	const struct published *published = &ports->published;
+	int r = 0;
+
+	for (size_t i = 0; ports->served >= 0 && i < published->n_held && r == 0; i++)
+		if (published->held[i].port.number == port->inside.number &&
+		    !published->held[i].port.is_udp)
+			r = run_shortcut_serve(ports->served, socket,
+					       address_port(&published->held[i].address));
+	if (r < 0)
+		log_info("published port %u: no shortcut: %s", port->inside.number,
+			 strerror(-r));
+}
+
 /* Puts @socket where it serves. */
 static int put(struct ports *ports, struct port *port, int socket)
 {
@@ -398,6 +416,8 @@ static int put(struct ports *ports, struct port *port, int socket)
 		port->hidden4 = hidden;
 	if (r == 0 && v6)
 		port->hidden6 = hidden;
+	if (r == 0 && !port->inside.is_udp)
+		shorten(ports, port, socket);
 	return r;
 }
 
@@ -521,6 +541,7 @@ int ports_new(struct ports **ret, const struct ports_config *config)
 		return -ENOMEM;
 	ports->loop = config->loop;
 	ports->watch = -1;
+	ports->served = config->served;
 	pthread_mutex_init(&ports->lock, NULL);
 	r = set_up(ports, config);
 	if (r < 0)

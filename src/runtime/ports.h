@@ -31,6 +31,7 @@ struct ports_config {
 	pid_t first;           /* the container's first process */
 	struct timespec since; /* before that one was; see published.h */
 	int cgroup;            /* of the container's sockets; -1: none of their own */
+	int served;            /* where they are put for the shortcut; -1: nowhere */
 	struct event_loop *loop;
 };
 

@@ -213,6 +213,7 @@ static void open_ports(struct supervisor *self, pid_t pid)
 		.first = pid,
 		.since = self->since,
 		.cgroup = pen_cgroup(),
+		.served = pen_served(),
 		.loop = &self->loop,
 	};
 	int r = ports_new(&self->ports, &config);

@@ -212,6 +212,34 @@ check "it listens" within 20 log_says shop listening
 equal "comes before published ports" "shop: $THERE at $(address_of shop) 80" \
 	"$(get_outside "$HERE" 8080)"
 check "docker rm -f" "$DOCKER" rm -f shop peer
+
+# --- a shortcut -----------------------------------------------------------------------------
+
+cp "$SOURCE_DIR/tests/runtime/pair.py" "$SOURCE_DIR/tests/cgroup/shortcut.py" "$T/bin/"
+printf 'connect any %s = host\nshortcut on\n' "$HERE" >"$T/policies/short"
+pair() # RUN-OPTION... -- ARGUMENT...: of pair.py, in a container
+{
+	local options=()
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	graft_run -v /usr:/usr:ro -v /lib:/lib:ro -v /lib64:/lib64:ro -v "$T/bin:/pair:ro" \
+		"${options[@]}" graft-test "$PYTHON" -B /pair/pair.py "${@:2}" 2>&1
+}
+check "a server whose policy says so" pair -d -p 8080:80 --label graft.policy=short --name shop \
+	-- serve 80
+check "it listens" within 20 log_says shop serves
+wanted="way ['shortcut', 'shortcut']"
+if grep -q "'shortcut on' goes without" "$T/runtime.log"; then
+	wanted="way ['TCP', 'TCP']"
+fi
+equal "a client whose policy does, to the published port: past TCP" "$wanted" \
+	"$(pair --rm --label graft.policy=short -- ask "$HERE" 8080 way)"
+equal "one whose policy does not: by TCP" "way ['TCP', 'TCP']" \
+	"$(pair --rm --label graft.policy=mine --label "graft.rule=connect any $HERE = host" \
+		-- ask "$HERE" 8080 way)"
+check "docker rm -f" "$DOCKER" rm -f shop
 check "nothing is left" within 10 quiet
 check "no container is left" test -z "$("$DOCKER" ps -aq)"
 finish

@@ -1,0 +1,187 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# What Docker's ways cost beside a grafted container, with a dockerd of its own, whose bridge,
+# packet filter and docker-proxy are in "the host" of tests/lib.sh; commands in turn, a second
+# each (alternate.py), all of it on one core:
+#
+#	serving		a client on the host; the server on the host, in a container ...
+#	pair		client and server each in a container; the shortcut between them
+#
+#	bench/container_pairs.sh [ROUNDS [FILE]]	within the tree
+#
+# Prints two tables; with FILE puts them between the markers container-serving and
+# container-pair of that. Root.
+. "$(dirname "${BASH_SOURCE[0]}")/../tests/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../tests/lib_container.sh"
+BACKEND=${BACKEND-runc}
+DOCKER=${DOCKER-/usr/bin/docker}
+ROUNDS=${1-12}
+DOCUMENT=${2:+$SOURCE_DIR/$2} # a path within the tree
+LOAD=${LOAD-$SOURCE_DIR/build/bench/load}
+enter_host "$@"
+need dockerd containerd docker-proxy iptables nft taskset wrk nginx
+[ -x "$DOCKER" ] || skip "no docker at $DOCKER"
+need_containers
+LIMIT=60
+CORE=(taskset -c 0)
+BINDS=(-v /usr:/usr:ro -v "$T/shared:$T/shared:ro" -v "$T/nginx:$T/nginx")
+
+# Ports of nginx, and of load, one more.
+NATIVE=8000 AGAIN=8010 NETWORK=8020 GRAFTED=8030 BRIDGED=8040 SHORT=8050
+
+prepare()
+{
+	mkdir -p "$T/shared" "$T/nginx/www" "$T/image"/{etc,tmp,var/log/nginx,proc,dev,sys}
+	cp "$LOAD" "$T/shared/load"
+	head -c 611 /dev/zero | tr '\0' x >"$T/nginx/www/index.html"
+	echo >>"$T/nginx/www/index.html"
+	"$SOURCE_DIR/bench/congestion.sh" cubic || die "no cubic"
+	sysctl -qw net.ipv4.ip_forward=1
+	ln -s usr/{bin,sbin,lib,lib64} "$T/image/"
+	cp /etc/{passwd,group,nsswitch.conf} "$T/image/etc/"
+	export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
+	spawn dockerd "${CORE[@]}" dockerd --host "$DOCKER_HOST" --data-root "$T/data" \
+		--exec-root "$T/exec" --pidfile "$T/dockerd.pid" --ip6tables=false \
+		--storage-driver=vfs --default-ulimit nofile=1024:1024 \
+		--cgroup-parent "/$MARK" --add-runtime "graft=$RUNTIME"
+	await dockerd "$DOCKER" version || finish
+	tar -C "$T/image" -c . | "$DOCKER" import - bench >/dev/null || die "no image"
+	printf 'connect any 127.0.0.0/8 = host\nconnect any %s = host\n' "$HOST4" \
+		>"$T/policies/there"
+	{ cat "$T/policies/there"; echo shortcut on; } >"$T/policies/short"
+}
+
+# What serves at two ports, at the second of them `load`, whose sockets do not block.
+serving() # ADDRESS PORT -> SERVING
+{
+	cat >"$T/nginx/$2.conf" <<END
+daemon off; user root root; worker_processes 1; pid $T/nginx/$2.pid; error_log stderr;
+events { worker_connections 512; }
+http {
+	access_log off; keepalive_requests 1000000000; sendfile on; open_file_cache max=16;
+	$(nginx_paths)
+	server { listen $1:$2; root $T/nginx/www; }
+}
+END
+	SERVING=("${CORE[@]}" sh -c "$T/shared/load serve $1 $(($2 + 1)) --poll &
+		exec nginx -e stderr -c $T/nginx/$2.conf")
+}
+
+container() # NAME OPTION... -- PROGRAM...
+{
+	local name=$1
+	shift
+	"$DOCKER" run -d --name "$name" --cap-add SYS_NICE "${BINDS[@]}" "$@" >/dev/null ||
+		die "no container $name"
+}
+
+start_all()
+{
+	serving "$HOST4" "$NATIVE"
+	spawn native "${SERVING[@]}"
+	serving "$HOST4" "$AGAIN"
+	spawn again "${SERVING[@]}"
+	serving "$HOST4" "$NETWORK"
+	container network --network host bench "${SERVING[@]}"
+	serving 0.0.0.0 "$GRAFTED"
+	container grafted --runtime=graft --label graft.policy=there \
+		-p "$GRAFTED:$GRAFTED" -p "$((GRAFTED + 1)):$((GRAFTED + 1))" bench "${SERVING[@]}"
+	serving 0.0.0.0 "$BRIDGED"
+	container bridged -p "$BRIDGED:$BRIDGED" -p "$((BRIDGED + 1)):$((BRIDGED + 1))" \
+		bench "${SERVING[@]}"
+	serving 0.0.0.0 "$SHORT"
+	container short --runtime=graft --label graft.policy=short \
+		-p "$SHORT:$SHORT" -p "$((SHORT + 1)):$((SHORT + 1))" bench "${SERVING[@]}"
+	container there --runtime=graft --label graft.policy=there bench sleep infinity
+	container client --runtime=graft --label graft.policy=short bench sleep infinity
+	container beside bench sleep infinity
+	ADDRESS=$("$DOCKER" inspect -f '{{.NetworkSettings.IPAddress}}' bridged)
+	local port
+	for port in $NATIVE $AGAIN $NETWORK $GRAFTED $BRIDGED $SHORT; do
+		within 20 can_connect "$HOST4" "$port" || die "nobody serves at $port"
+		within 20 can_connect "$HOST4" "$((port + 1))" || die "nobody serves at $port + 1"
+	done
+}
+
+# Where who asks what, a line each: PREFIX COMMAND... with ADDR and PORT to be filled in.
+ways() # WAY... -> $T/ways; COMMAND: from "command"
+{
+	local way words at
+	for way; do
+		case $way in
+		native) words="" at=$HOST4:$NATIVE ;;
+		again) words="" at=$HOST4:$AGAIN ;;
+		network) words="" at=$HOST4:$NETWORK ;;
+		grafted) words="" at=$HOST4:$GRAFTED ;;
+		bridged) words="" at=$HOST4:$BRIDGED ;;
+		proxied) words="" at=127.0.0.1:$BRIDGED ;;
+		pair) words="$DOCKER exec there" at=$HOST4:$GRAFTED ;;
+		short) words="$DOCKER exec client" at=$HOST4:$SHORT ;;
+		beside) words="$DOCKER exec beside" at=$ADDRESS:$BRIDGED ;;
+		esac
+		asks "$words" "${at%:*}" "${at#*:}"
+	done >"$T/ways"
+}
+
+asks() # PREFIX ADDRESS PORT
+{
+	case $KIND in
+	keep) echo "$1 taskset -c 0 wrk -t1 -c32 -d1s http://$2:$3/" ;;
+	close) echo "$1 taskset -c 0 wrk -t1 -c32 -d1s -H 'Connection: close' http://$2:$3/" ;;
+	*) echo "$1 taskset -c 0 $T/shared/load $KIND $2 $(($3 + 1)) 0.4 --poll" ;;
+	esac
+}
+
+row() # KIND FIGURE=TITLE...; WAYS
+{
+	KIND=$1
+	ways "${WAYS[@]}"
+	"$PYTHON" "$SOURCE_DIR/bench/alternate.py" "$ROUNDS" "$T/ways" "${@:2}" ||
+		die "a client failed"
+}
+
+head_of() # TITLE...
+{
+	local IFS='|' line='|---'
+	echo "$(date +%F), Linux $(uname -r), $(nproc) CPUs, Docker $("$DOCKER" version -f '{{.Server.Version}}'), cubic; quartiles in brackets."
+	echo
+	echo "| by that on the host |$*|"
+	line=$(printf "|---%.0s" $(seq $(($# + 1))))
+	echo "$line|"
+}
+
+rows()
+{
+	row whole per_second="1 MiB in writes of 128 KiB, answered"
+	row rr per_second="64 bytes there and back" p50_us="its time, p50"
+	row keep per_second="nginx and wrk, keep-alive"
+	row close per_second="nginx and wrk, \`Connection: close\`"
+}
+
+insert() # NAME: $T/NAME into the document
+{
+	cat "$T/$1"
+	[ -n "$DOCUMENT" ] || return 0
+	awk -v name="$1" -v table="$(<"$T/$1")" '
+		$0 == "<!-- " name ":end -->" { print table; hidden = 0 }
+		!hidden { print }
+		$0 == "<!-- " name ":begin -->" { hidden = 1 }' "$DOCUMENT" >"$T/document" &&
+		cat "$T/document" >"$DOCUMENT"
+}
+
+prepare
+start_all
+WAYS=(native again network grafted bridged proxied)
+{
+	head_of " on the host, again " " host network " " grafted, -p " " bridge, -p " \
+		" docker-proxy "
+	[ "${ONLY-serving}" != serving ] || rows
+} >"$T/container-serving"
+WAYS=(native pair short beside)
+{
+	head_of " both grafted " " the same, \`shortcut on\` " " both on the bridge "
+	[ "${ONLY-pair}" != pair ] || rows
+} >"$T/container-pair"
+insert container-serving
+insert container-pair
