@@ -18,13 +18,14 @@ bool run_shortcut_is_on(const struct policy *policy);
 /* Whether this kernel has what it takes; if not, says so. */
 bool run_shortcut_check(void);
 /*
- * For the sockets that tasks of @cgroup, which stays the caller's, make from now on; until
- * the cgroup goes. Takes root. Return: 0, or -errno after one line. @ret_served, which may
- * be NULL: a descriptor for run_shortcut_serve(), the caller's.
+ * For the sockets that tasks of @cgroup, which stays the caller's, make from now on;
+ * until the cgroup goes. Takes root. Return: 0, or -errno after one line. @ret_served,
+ * which may be NULL: a descriptor for run_shortcut_serve(), the caller's.
  */
 int run_shortcut_attach(int cgroup, int *ret_served);
-/* @socket, which listens, is reached at @port, too. Takes CAP_BPF. Return: 0 or -errno. */
+/* @socket, which listens, is reached at @port, too. Takes CAP_BPF. Return: 0 or
+ * -errno. */
 int run_shortcut_serve(int served, int socket, uint16_t port);
-/* A cgroup of @run's own with that, for the supervisor to join. Return: 0, or -errno after
- * one line. */
+/* A cgroup of @run's own with that, for the supervisor to join. Return: 0, or -errno
+ * after one line. */
 int run_shortcut_new(struct scope *ret, pid_t run);

@@ -10,8 +10,9 @@
 /*
  * After the helpers were forked, before threads are started and privileges dropped: the
  * calling process ends, and goes on in a child of its own in that cgroup. @has_unix: it
- * makes UNIX sockets, too. @has_shortcut: its policy says `shortcut on`; where that cannot
- * be it goes without, and says so. Return: 0 there, or -errno; nothing has changed then.
+ * makes UNIX sockets, too. @has_shortcut: its policy says `shortcut on`; where that
+ * cannot be it goes without, and says so. Return: 0 there, or -errno; nothing has changed
+ * then.
  */
 int pen_enter(bool has_unix, bool has_shortcut);
 /* Its directory, which stays pen_enter()'s; -1: there is none. */

@@ -25,11 +25,12 @@ STATE = Path('/run/graft-escape')
 
 
 class Container(Config):
-    def __init__(self, name, policy, user, backend, caps=(), is_executed=False):
+    def __init__(self, name, policy, user, backend, caps=(), is_executed=False, has_shortcut=False):
         super().__init__(name, policy, user, starter=0)
         self.backend = backend
         self.caps = caps
         self.is_executed = is_executed  # into a container without capabilities
+        self.has_shortcut = has_shortcut
 
 
 class Containers(Notify):
@@ -103,6 +104,8 @@ class Containers(Notify):
         content['root']['path'] = str(STATE / 'rootfs')
         content['linux']['cgroupsPath'] = f'/{self.mark}-{name}'
         content['annotations'] = {'graft.policy': f'{policy}.policy'}
+        if config.has_shortcut:
+            content['annotations']['graft.rule'] = 'shortcut on'
         return bundle, content
 
     def call(self, backend, *words):
@@ -189,7 +192,7 @@ CONTAINER_REMARKS = {
 }
 
 CONTAINERS = Containers(
-    [Container('docker/narrow', 'narrow', 0, 'runc', DOCKER_CAPS),
+    [Container('docker/narrow', 'narrow', 0, 'runc', DOCKER_CAPS, has_shortcut=True),
      Container('bare/wide', 'wide', USER, 'runc'),
      Container('exec/narrow', 'narrow', 0, 'crun', DOCKER_CAPS, is_executed=True)],
     CONTAINER_REMARKS, 'escapes-container')
