@@ -116,6 +116,15 @@ table_is_empty() { ! bpftool map getnext pinned "$(pin graft_shortcuts)" >/dev/n
 check "no cgroup has it any more" within "$LIMIT" has_judged 0
 check "no socket is in the table" within "$LIMIT" table_is_empty
 
+programs() # on each supervisor's cgroup, a line each
+{
+	local pid
+	for pid in $(supervisors); do
+		bpftool cgroup show "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$pid/cgroup")" |
+			grep -o 'graft_[a-z0-9]\{1,9\}' | sort -u | xargs
+	done
+}
+
 # --- who has it -------------------------------------------------------------------------
 
 server web "${ON[@]}"
@@ -125,6 +134,8 @@ ways "two policies with it: past TCP" shortcut client
 ways "the client's without: by TCP" TCP other
 ways "and with it as before" shortcut client
 check "two cgroups have it" has_judged 2
+equal "by two programs each, and none that judges" "2 graft_close graft_connectio graft_pen
+1 graft_pen" "$(programs | sort | uniq -c | sed 's/^ *//')"
 equal "what is denied stays so" "connect: ENETUNREACH" \
 	"$(runtime exec client /inside get 10.77.0.9 "$WAY" 2>&1)"
 

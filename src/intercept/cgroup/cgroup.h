@@ -107,12 +107,12 @@ int cgroup_list(struct cgroup_programs *programs, uint64_t **ret_ids, size_t *re
 
 /*
  * Ports whose listeners connections past TCP may lead to. Who listens in a cgroup with
- * `shortcut on` is put there by himself, at the port he is bound to. Return: a descriptor,
- * the caller's, which outlives @programs; or -errno.
+ * `shortcut on` is put there by himself, at the port he is bound to. Return: a
+ * descriptor, the caller's, which outlives @programs; or -errno.
  */
 int cgroup_served_open(const struct cgroup_programs *programs);
-/* Who listens at port @bound of the network namespace with the cookie @netns is reached at
- * @port, too. Takes CAP_BPF. Return: 0; -ENOENT: nobody does; or another -errno. */
+/* Who listens at port @bound of the network namespace with the cookie @netns is reached
+ * at @port, too. Takes CAP_BPF. Return: 0; -ENOENT: nobody does; or another -errno. */
 int cgroup_served_at(int served, uint64_t netns, uint16_t bound, uint16_t port);
 
 /* What was judged in a cgroup, since its policy is what it is. */
