@@ -35,7 +35,7 @@ def measure(command):
     """Its figures, and the share of time that was stolen."""
     total, stolen = machine_times()
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False,
-                          stdin=subprocess.DEVNULL, timeout=60)
+                          stdin=subprocess.DEVNULL, timeout=60, start_new_session=True)
     total, stolen = (now - before for now, before in zip(machine_times(), (total, stolen)))
     if done.returncode:
         sys.exit(f"alternate.py: {command}: {done.stderr or done.stdout}")

@@ -11,7 +11,8 @@
 #	bench/container_pairs.sh [ROUNDS [FILE]]	within the tree
 #
 # Prints two tables; with FILE puts them between the markers container-serving and
-# container-pair of that. Root.
+# container-pair of that. Root. In the environment, for a part of it: ONLY=serving|pair,
+# KINDS="whole rr keep close".
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/lib.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/lib_container.sh"
 BACKEND=${BACKEND-runc}
@@ -77,10 +78,11 @@ container() # NAME OPTION... -- PROGRAM...
 
 start_all()
 {
+	# In sessions of their own, as containers are; see container_turns.sh.
 	serving "$HOST4" "$NATIVE"
-	spawn native "${SERVING[@]}"
+	spawn native setsid "${SERVING[@]}"
 	serving "$HOST4" "$AGAIN"
-	spawn again "${SERVING[@]}"
+	spawn again setsid "${SERVING[@]}"
 	serving "$HOST4" "$NETWORK"
 	container network --network host bench "${SERVING[@]}"
 	serving 0.0.0.0 "$GRAFTED"
@@ -165,10 +167,15 @@ END
 
 rows()
 {
-	row whole per_second="1 MiB in writes of 128 KiB, answered"
-	row rr per_second="64 bytes there and back" p50_us="its time, p50"
-	row keep per_second="nginx and wrk, keep-alive"
-	row close per_second="nginx and wrk, \`Connection: close\`"
+	local kind
+	for kind in ${KINDS-whole rr keep close}; do
+		case $kind in
+		whole) row whole per_second="1 MiB in writes of 128 KiB, answered" ;;
+		rr) row rr per_second="64 bytes there and back" p50_us="its time, p50" ;;
+		keep) row keep per_second="nginx and wrk, keep-alive" ;;
+		close) row close per_second="nginx and wrk, \`Connection: close\`" ;;
+		esac
+	done
 }
 
 insert() # NAME: $T/NAME into the document
@@ -182,17 +189,16 @@ insert() # NAME: $T/NAME into the document
 		cat "$T/document" >"$DOCUMENT"
 }
 
+table() # NAME TITLE...; WAYS
+{
+	[ "${ONLY-${1#container-}}" = "${1#container-}" ] || return 0
+	{ head_of "${@:2}"; rows; } >"$T/$1"
+	insert "$1"
+}
+
 prepare
 start_all
 WAYS=(native again network grafted bridged proxied)
-{
-	head_of "on the host, again" "host network" "grafted, -p" "bridge, -p" docker-proxy
-	[ "${ONLY-serving}" != serving ] || rows
-} >"$T/container-serving"
+table container-serving "on the host, again" "host network" "grafted, -p" "bridge, -p" docker-proxy
 WAYS=(native pair short beside)
-{
-	head_of "both grafted" "the same, \`shortcut on\`" "both on the bridge"
-	[ "${ONLY-pair}" != pair ] || rows
-} >"$T/container-pair"
-insert container-serving
-insert container-pair
+table container-pair "both grafted" "the same, \`shortcut on\`" "both on the bridge"
