@@ -196,7 +196,18 @@ table() # NAME TITLE...; WAYS
 	insert "$1"
 }
 
+# Their cgroups are the machine's, and go with them.
+end_all()
+{
+	local status=$? names
+	mapfile -t names < <("$DOCKER" ps -aq)
+	"$DOCKER" rm -f "${names[@]}" >/dev/null 2>&1
+	(exit "$status")
+	leave_containers
+}
+
 prepare
+trap end_all EXIT
 start_all
 WAYS=(native again network grafted bridged proxied)
 table container-serving "on the host, again" "host network" "grafted, -p" "bridge, -p" docker-proxy
