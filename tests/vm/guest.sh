@@ -193,7 +193,7 @@ reloads()
 kills()
 {
 	local pid shown restarts
-	drop_in Service RestartSec=4s
+	drop_in Service RestartSec=15s
 	graft add web ipv4 127.0.0.1:8080 hold owner any
 	graft add other ipv4 127.0.0.1:8081 owner any
 	serve web box root 0.0.0.0:80=web 0.0.0.0:80 1 || return
