@@ -67,9 +67,12 @@ serve() # NAME
 first_pid() { pod inspect -f '{{.State.Pid}}' "$1"; }
 conmon_pid() { cat "$(pod inspect -f '{{.ConmonPidFile}}' "$1")"; }
 
+# Podman 5 misses the status of one whose conmon was killed, once.
+removes() { pod rm -f -t 0 "$1" || pod rm -f -t 0 "$1"; }
+
 gone() # NAME
 {
-	check "$1: podman rm -f" pod rm -f -t 0 "$1"
+	check "$1: podman rm -f" removes "$1"
 	check "$1: nothing is left" within 10 quiet
 }
 
