@@ -238,8 +238,10 @@ int command_run(int argc, char **argv)
 	int r, status;
 
 	r = parse(&run, &policy, argc, argv);
-	if (r != 0)
+	if (r != 0) {
+		policy_free(policy.policy);
 		return r > 0 ? 0 : EXIT_MISUSE;
+	}
 	run.policy = policy.policy;
 	log_init(STDERR_FILENO,
 		 run.verbosity >= 2 ? LOG_LEVEL_DEBUG

@@ -93,7 +93,7 @@ done
 check "a program without a policy is left" bpftool cgroup attach "$TOP/left" connect4 \
 	pinned "$own/graft_connect4" multi
 mkdir /sys/fs/bpf/foreign
-check "somebody else's, of the same name" bpftool prog loadall "$BUILD/tests/cgroup/few.bpf.o" \
+check "somebody else's, of the same name" bpftool prog loadall "$BUILD/tests/cgroup/foreign.bpf.o" \
 	/sys/fs/bpf/foreign
 check "is on a cgroup of ours, too" bpftool cgroup attach "$TOP/app" connect4 \
 	pinned /sys/fs/bpf/foreign/graft_connect4 multi

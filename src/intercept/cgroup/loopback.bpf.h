@@ -422,7 +422,7 @@ __noinline int take_index(const struct loopback_key *wanted,
 	const __u32 shared = LOOPBACK_PORT_SHARED | LOOPBACK_ADDR_SHARED;
 	struct loopback_value value = {};
 	struct loopback_key key = {};
-	long error;
+	int error; /* Linux 6.1 returns no more than that */
 
 	if (!wanted || !entry)
 		return -EADDRINUSE;
@@ -430,7 +430,8 @@ __noinline int take_index(const struct loopback_key *wanted,
 	value = *entry;
 	for (__u32 i = 0; i < LOOPBACK_SHARERS; i++) {
 		key.index = i;
-		error = bpf_map_update_elem(&graft_loopback, &key, &value, BPF_NOEXIST);
+		error = (int)bpf_map_update_elem(&graft_loopback, &key, &value,
+						 BPF_NOEXIST);
 		if (!error)
 			return i;
 		if (error != -EEXIST)
