@@ -15,7 +15,7 @@ PATH=$PATH:$CALLERS_PATH # meson may be anywhere
 BUILD=${BUILD-$SOURCE_DIR/build}
 PREFIX=${PREFIX-/usr/local}
 PEER=${PEER-$BUILD/tests/vm/peer}
-PATIENCE=${PATIENCE-240}
+PATIENCE=${PATIENCE-800}
 . "${0%/*}/../lib_machine.sh"
 
 need_all()
