@@ -193,7 +193,7 @@ reloads()
 kills()
 {
 	local pid shown restarts
-	drop_in Service RestartSec=15s
+	drop_in Service RestartSec=4s
 	graft add web ipv4 127.0.0.1:8080 hold owner any
 	graft add other ipv4 127.0.0.1:8081 owner any
 	serve web box root 0.0.0.0:80=web 0.0.0.0:80 1 || return
@@ -213,7 +213,8 @@ kills()
 	check "kill: a connection is taken nevertheless" within "$LIMIT" waits_in_backlog 8080
 	equal "kill: a socket that was handed out serves" other "$(plain host 127.0.0.1:8081)"
 	spawn show graft show
-	check "kill: it is still dead by then" is_in SubState auto-restart
+	# A client waits for five seconds; so long it cannot be dead for sure.
+	is_in SubState auto-restart || comment "kill: it is back before a client asks"
 	status_of show
 	equal "kill: a client that asked meanwhile is answered: all is there" "0 $shown" \
 		"$STATUS $(cat "$T/show.log")"
