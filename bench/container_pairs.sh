@@ -15,17 +15,17 @@
 # KINDS="whole rr keep close".
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/lib.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/lib_container.sh"
+# shellcheck source=tests/lib_docker.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../tests/lib_docker.sh"
 BACKEND=${BACKEND-runc}
-DOCKER=${DOCKER-/usr/bin/docker}
 ROUNDS=${1-12}
 DOCUMENT=${2:+$SOURCE_DIR/$2} # a path within the tree
 LOAD=${LOAD-$SOURCE_DIR/build/bench/load}
 enter_host "$@"
-need dockerd containerd docker-proxy iptables nft taskset wrk nginx
-[ -x "$DOCKER" ] || skip "no docker at $DOCKER"
-need_containers
-LIMIT=60
+need docker-proxy iptables nft taskset wrk nginx
+need_dockerd
 CORE=(taskset -c 0)
+DOCKERD_PREFIX=("${CORE[@]}")
 BINDS=(-v /usr:/usr:ro -v "$T/shared:$T/shared:ro" -v "$T/nginx:$T/nginx")
 
 # Ports of nginx, and of load, one more.
@@ -40,13 +40,8 @@ prepare()
 	sysctl -qw net.ipv4.ip_forward=1
 	ln -s usr/{bin,sbin,lib,lib64} "$T/image/"
 	cp /etc/{passwd,group,nsswitch.conf} "$T/image/etc/"
-	export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
-	spawn dockerd "${CORE[@]}" dockerd --host "$DOCKER_HOST" --data-root "$T/data" \
-		--exec-root "$T/exec" --pidfile "$T/dockerd.pid" --ip6tables=false \
-		--storage-driver=vfs --default-ulimit nofile=1024:1024 \
-		--cgroup-parent "/$MARK" --add-runtime "graft=$RUNTIME"
-	await dockerd "$DOCKER" version || finish
-	tar -C "$T/image" -c . | "$DOCKER" import - bench >/dev/null || die "no image"
+	start_dockerd --ip6tables=false || finish
+	import_image bench "$T/image"
 	printf 'connect any 127.0.0.0/8 = host\nconnect any %s = host\n' "$HOST4" \
 		>"$T/policies/there"
 	{ cat "$T/policies/there"; echo shortcut on; } >"$T/policies/short"
@@ -178,22 +173,13 @@ rows()
 	done
 }
 
-insert() # NAME: $T/NAME into the document
-{
-	cat "$T/$1"
-	[ -n "$DOCUMENT" ] || return 0
-	awk -v name="$1" -v table="$(<"$T/$1")" '
-		$0 == "<!-- " name ":end -->" { print table; hidden = 0 }
-		!hidden { print }
-		$0 == "<!-- " name ":begin -->" { hidden = 1 }' "$DOCUMENT" >"$T/document" &&
-		cat "$T/document" >"$DOCUMENT"
-}
-
 table() # NAME TITLE...; WAYS
 {
 	[ "${ONLY-${1#container-}}" = "${1#container-}" ] || return 0
 	{ head_of "${@:2}"; rows; } >"$T/$1"
-	insert "$1"
+	cat "$T/$1"
+	[ -z "$DOCUMENT" ] ||
+		"$PYTHON" "$SOURCE_DIR/bench/document.py" "$DOCUMENT" "$1" <"$T/$1"
 }
 
 # Their cgroups are the machine's, and go with them.

@@ -73,10 +73,5 @@ row whole "1 MiB in writes of 128 KiB, answered"
 row rr "64 bytes there and back"
 row crr "connect, 1 B, close"
 cat "$T/table"
-if [ -n "$DOCUMENT" ]; then
-	awk -v table="$(<"$T/table")" '
-		/^<!-- container:end -->$/ { print table; hidden = 0 }
-		!hidden { print }
-		/^<!-- container:begin -->$/ { hidden = 1 }' "$DOCUMENT" >"$T/document" &&
-		cat "$T/document" >"$DOCUMENT"
-fi
+[ -z "$DOCUMENT" ] ||
+	"$PYTHON" "$SOURCE_DIR/bench/document.py" "$DOCUMENT" container <"$T/table"

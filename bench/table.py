@@ -11,9 +11,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import document
 import report
-
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
 def main(arguments):
@@ -24,16 +23,11 @@ def main(arguments):
     try:
         with open(results, encoding="utf-8") as file:
             table = report.markdown(json.load(file))
-        with open(readme, encoding="utf-8") as file:
-            text = file.read()
+        wrong = document.write(readme, "bench", table)
     except (OSError, ValueError) as error:
-        sys.exit(f"table.py: {error}")
-    begin, end = text.find(BEGIN), text.find(END)
-    if begin < 0 or end < begin or text.count(BEGIN) != 1 or text.count(END) != 1:
-        sys.exit(f"table.py: {readme}: wants {BEGIN} and, after it, {END}, once each")
-    text = text[:begin + len(BEGIN)] + "\n" + table + text[end:]
-    with open(readme, "w", encoding="utf-8") as file:
-        file.write(text)
+        wrong = error
+    if wrong:
+        sys.exit(f"table.py: {wrong}")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import document
 from host import OUT, Failure, Host, answers, enter, run, until
 
 PORT = 5201
@@ -154,17 +155,6 @@ def table(results, wanted):
     return "\n".join(lines) + "\n"
 
 
-def write(path, name, text):
-    marks = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    with open(path, encoding="utf-8") as file:
-        was = file.read()
-    begin, end = (was.find(mark) for mark in marks)
-    if begin < 0 or end < begin:
-        sys.exit(f"turns.py: {path}: wants {marks[0]} and, after it, {marks[1]}")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(was[:begin + len(marks[0])] + "\n" + text + was[end:])
-
-
 def main(arguments):
     chosen = options(arguments)
     if os.geteuid() != 0:
@@ -195,7 +185,9 @@ def main(arguments):
             text = table(results, wanted)
             sys.stdout.write(text)
             if chosen.write:
-                write(chosen.write, wanted.name, text)
+                wrong = document.write(chosen.write, wanted.name, text)
+                if wrong:
+                    sys.exit(f"turns.py: {wrong}")
     return 0
 
 

@@ -6,15 +6,24 @@
 #
 #	outside (10.9.9.2) --veth-- the host (10.9.9.1) -- docker0, user networks -- containers
 DOCKER=${DOCKER-/usr/bin/docker}
+DOCKERD_PREFIX=() # words before dockerd
 HERE=10.9.9.1
 THERE=10.9.9.2
 
-need_docker()
+need_dockerd()
 {
-	need dockerd containerd iptables nft busybox docker-proxy
+	need dockerd containerd
 	[ -x "$DOCKER" ] || skip "no docker at $DOCKER"
 	need_containers
 	LIMIT=60
+	export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
+}
+
+# With a bridge, and a client outside.
+need_docker()
+{
+	need iptables nft busybox docker-proxy
+	need_dockerd
 	mkdir -p /run/netns
 	ip netns add outside || skip "no network namespaces by name"
 	ip link add out0 type veth peer name eth0 netns outside || skip "no veth"
@@ -24,17 +33,21 @@ need_docker()
 	ip -n outside link set eth0 up
 	sysctl -qw net.ipv4.ip_forward=1
 	nft list ruleset >/dev/null 2>&1 || skip "no nf_tables in this kernel"
-	export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
+}
+
+# run_dockerd OPTION...: with no more than it needs here
+run_dockerd()
+{
+	spawn dockerd "${DOCKERD_PREFIX[@]}" dockerd --host "$DOCKER_HOST" --data-root "$T/data" \
+		--exec-root "$T/exec" --pidfile "$T/dockerd.pid" \
+		--default-ulimit nofile=1024:1024 --cgroup-parent "/$MARK" "$@"
+	await dockerd "$DOCKER" version
 }
 
 # start_dockerd OPTION...
 start_dockerd()
 {
-	spawn dockerd dockerd --host "$DOCKER_HOST" --data-root "$T/data" \
-		--exec-root "$T/exec" --pidfile "$T/dockerd.pid" \
-		--storage-driver=vfs --default-ulimit nofile=1024:1024 \
-		--cgroup-parent "/$MARK" --add-runtime "graft=$RUNTIME" "$@"
-	await dockerd "$DOCKER" version
+	run_dockerd --storage-driver=vfs --add-runtime "graft=$RUNTIME" "$@"
 }
 
 # import_image NAME DIRECTORY [OPTION...]

@@ -4,13 +4,13 @@
  * was taken by a run in another pid namespace, is shown as a cgroup.
  */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "ctl/cgroups.h"
 #include "ctl/json.h"
+#include "run/census.h"
 
 /* Whether @path, or a cgroup that it is below, is @run's own. */
 static bool is_of(const char *path, const struct wire_run *run)
@@ -71,25 +71,9 @@ struct json_object *cgroups_object(const struct judged_cgroup *cgroup)
 
 static const char *state_of(const struct cgroup_socket *socket)
 {
-	static const char *const names[] = {
-		[TCP_ESTABLISHED] = "established",
-		[TCP_SYN_SENT] = "syn-sent",
-		[TCP_SYN_RECV] = "syn-received",
-		[TCP_FIN_WAIT1] = "fin-wait-1",
-		[TCP_FIN_WAIT2] = "fin-wait-2",
-		[TCP_TIME_WAIT] = "time-wait",
-		[TCP_CLOSE] = "closed",
-		[TCP_CLOSE_WAIT] = "close-wait",
-		[TCP_LAST_ACK] = "last-ack",
-		[TCP_LISTEN] = "listen",
-		[TCP_CLOSING] = "closing",
-	};
-
 	if (socket->protocol != IPPROTO_TCP)
 		return socket->peer.sin6_port ? "connected" : "open";
-	return (size_t)socket->state < ARRAY_SIZE(names) && names[socket->state]
-		       ? names[socket->state]
-		       : "-";
+	return census_tcp_state((unsigned int)socket->state);
 }
 
 static void set_address(struct wire_address *ret, const struct sockaddr_in6 *address)

@@ -269,20 +269,24 @@ int census_netns_cookie(int fd, uint64_t *ret_cookie)
 										 : 0;
 }
 
-static const char *tcp_state(int fd)
+const char *census_tcp_state(unsigned int state)
 {
 	static const char *const names[] = {
 		"-",          "established", "syn-sent",     "syn-received", "fin-wait-1",
 		"fin-wait-2", "time-wait",   "closed",       "close-wait",   "last-ack",
 		"listen",     "closing",     "syn-received",
 	};
+
+	return state < ARRAY_SIZE(names) ? names[state] : "-";
+}
+
+static const char *tcp_state(int fd)
+{
 	struct tcp_info info = { 0 };
 	socklen_t len = sizeof(info);
 
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
-	    info.tcpi_state >= ARRAY_SIZE(names))
-		return "-";
-	return names[info.tcpi_state];
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+	return census_tcp_state(info.tcpi_state);
 }
 
 static const char *state_of(int fd, const struct graft_info *info)

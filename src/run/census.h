@@ -36,6 +36,8 @@ struct census {
  */
 int census_walk(const struct census *census, control_emit *emit, void *emit_context);
 
+/* A state of <netinet/tcp.h> in the words of ss(8), or "-". */
+const char *census_tcp_state(unsigned int state);
 /* SO_NETNS_COOKIE of @fd, or of the calling thread's namespace when @fd is -1. Return: 0
  * or -errno. */
 int census_netns_cookie(int fd, uint64_t *ret_cookie);

@@ -34,6 +34,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/unix_hooks.h"
 #include "run/scope.h"
 #include "run/shortcut.h"
 #include "runtime/pen.h"
@@ -42,10 +43,6 @@
 #define NAME    "graft_pen"
 /* BPF_LD | BPF_DW | BPF_IMM, two of which are 0. Half of the number is in the next. */
 #define LOAD_NUMBER BPF_DW
-
-/* As <linux/bpf.h> of Linux 6.7 has them. */
-#define UNIX_CONNECT ((enum bpf_attach_type)49)
-#define UNIX_SENDMSG ((enum bpf_attach_type)50)
 
 static struct scope pen = { .cgroup = -1, .sockets = -1, .parent = -1 };
 static int served = -1;

@@ -5,22 +5,16 @@
 # networks are "the host's" of lib.sh and go with it.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../lib_container.sh"
+# shellcheck source=tests/lib_docker.sh
+. "$LIB_DIR/lib_docker.sh"
 BACKEND=${BACKEND-runc}
-DOCKER=${DOCKER-/usr/bin/docker}
 enter_host "$@"
-need dockerd containerd
-[ -x "$DOCKER" ] || skip "no docker at $DOCKER"
-need_containers
-LIMIT=60
+need_dockerd
 
 printf '{\n  "labels": ["of=somebody"]\n}\n' >"$T/daemon.json"
 cp "$T/daemon.json" "$T/daemon.was"
-export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
-spawn dockerd dockerd --config-file "$T/daemon.json" --host "$DOCKER_HOST" \
-	--data-root "$T/data" --exec-root "$T/exec" --pidfile "$T/dockerd.pid" \
-	--iptables=false --ip6tables=false --bridge=none --storage-driver=vfs \
-	--default-ulimit nofile=1024:1024 --cgroup-parent "/$MARK"
-await dockerd "$DOCKER" version || finish
+run_dockerd --config-file "$T/daemon.json" --iptables=false --ip6tables=false --bridge=none \
+	--storage-driver=vfs || finish
 start_graftd
 "$GRAFT" add ep-web type ipv4 addr "$HOST4" port 8080
 "$GRAFT" add ep-told type ipv4 addr "$HOST4" port 9000
@@ -36,7 +30,7 @@ check "graft status" "$GRAFT" status -c "$T/daemon.json"
 
 mkdir -p "$T/image/tmp"
 cp "$INSIDE" "$T/image/inside"
-tar -C "$T/image" -c . | "$DOCKER" import - graft-test >/dev/null || die "no image"
+import_image graft-test "$T/image"
 host_server told 9000
 host_server denied 9001
 
@@ -53,7 +47,6 @@ quiet() # no container's supervisor is there
 PAIRS=(-e "GRAFT_CONV_PAIRS=0.0.0.0:80=ep-web $HOST4:9000=ep-told")
 check "docker run --runtime=graft" graft_run -d --name web "${PAIRS[@]}" graft-test \
 	/inside serve 80
-log_says() { "$DOCKER" logs "$1" 2>&1 | grep -q "$2"; }
 check "docker logs" within 30 log_says web listening
 equal "it is reached at the endpoint's address" "hello from 80" "$(get "$HOST4" 8080)"
 contains "graft ps knows its name" '^[0-9]+ +web ' "$("$GRAFT" ps)"

@@ -8,8 +8,9 @@
 # Environment: BUILD; GRAFT_CACHE, where that Debian is kept.
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../lib_container.sh"
+# shellcheck source=tests/lib_docker.sh
+. "$LIB_DIR/lib_docker.sh"
 BACKEND=${BACKEND-runc}
-DOCKER=${DOCKER-/usr/bin/docker}
 EXAMPLES=$SOURCE_DIR/examples/docker
 PACKAGES=(curl iperf3 iproute2 iputils-ping nginx-light postgresql python3-psycopg2 python3-redis
 	redis-server)
@@ -21,18 +22,12 @@ if [ -z "${EXAMPLE_DEBIAN-}" ]; then
 	export EXAMPLE_DEBIAN=$DEBIAN/root
 fi
 enter_host "$@"
-need dockerd containerd iptables nft docker-proxy docker-compose iperf3 curl
-[ -x "$DOCKER" ] || skip "no docker at $DOCKER"
-need_containers
-LIMIT=60
+need iptables nft docker-proxy docker-compose iperf3 curl
+need_dockerd
 
-export DOCKER_HOST=unix://$T/docker.sock DOCKER_CONFIG=$T/docker
 mkdir -p "$T/empty"
-spawn dockerd dockerd --host "$DOCKER_HOST" --data-root "$T/data" --exec-root "$T/exec" \
-	--pidfile "$T/dockerd.pid" --ip6tables=false \
-	--default-ulimit nofile=1024:1024 --cgroup-parent "/$MARK" \
-	--add-runtime "graft=$RUNTIME"
-await dockerd "$DOCKER" version || skip "no dockerd with a bridge and iptables here"
+run_dockerd --ip6tables=false --add-runtime "graft=$RUNTIME" ||
+	skip "no dockerd with a bridge and iptables here"
 start_graftd
 tar -C "$EXAMPLE_DEBIAN" --exclude='./dev/*' -c . |
 	"$DOCKER" import - debian:12-slim >/dev/null || die "no image"

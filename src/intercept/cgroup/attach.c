@@ -76,7 +76,7 @@ static int set_pending(const struct cgroup_programs *programs, bool is_pending)
 /* Calls that began before are over: none is judged by what was taken away. */
 static int wait_for_calls(const struct cgroup_programs *programs)
 {
-	int r = slot_wait(programs);
+	int r = calls_wait();
 
 	return r < 0 ? r : set_pending(programs, false);
 }

@@ -8,15 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/unix_hooks.h"
 #include "intercept/cgroup/cgroup.h"
 #include "intercept/cgroup/maps.h"
 #include "policy/image.h"
-
-/* As <linux/bpf.h> of Linux 6.7 has them. */
-#define UNIX_CONNECT     ((enum bpf_attach_type)49)
-#define UNIX_SENDMSG     ((enum bpf_attach_type)50)
-#define UNIX_RECVMSG     ((enum bpf_attach_type)51)
-#define UNIX_GETPEERNAME ((enum bpf_attach_type)52)
 
 enum program {
 	PROGRAM_BIND4,
@@ -102,7 +97,9 @@ extern const struct program_row program_rows[N_PROGRAMS];
 int control_read(const struct cgroup_programs *programs, struct control *ret);
 int control_write(const struct cgroup_programs *programs, const struct control *control);
 
-/* The lock. Return: 0 or -errno. */
+/* The lock of an open directory of pins, until that is closed. Return: 0 or -errno. */
+int pins_lock(int directory);
+/* The same of @programs', until programs_unlock(). */
 int programs_lock(struct cgroup_programs *programs);
 void programs_unlock(struct cgroup_programs *programs);
 
@@ -127,7 +124,7 @@ void tracers_sweep(struct cgroup_programs *programs);
 int slot_fill(struct cgroup_programs *programs, uint32_t image,
 	      const struct policy *policy, unsigned int flags, bool is_first);
 /* Until no call can have what was an image before. Return: 0 or -errno. */
-int slot_wait(const struct cgroup_programs *programs);
+int calls_wait(void);
 /* Frees it, and its endpoints. */
 void slot_empty(struct cgroup_programs *programs, uint32_t slot);
 /* One that was free, its finder's from now on; what cgroups had that are gone is freed.

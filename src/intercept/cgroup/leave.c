@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -94,7 +93,7 @@ static void build_close(struct cgroup_build *build)
 static int build_open(struct cgroup_build *ret, int all, const char *tag)
 {
 	struct bpf_map_info info = { 0 };
-	int r = 0;
+	int r;
 
 	ret->n_programs = 0;
 	ret->judged = -1;
@@ -102,8 +101,7 @@ static int build_open(struct cgroup_build *ret, int all, const char *tag)
 		openat(all, tag, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (ret->directory < 0)
 		return -errno;
-	while (r == 0 && flock(ret->directory, LOCK_EX) < 0)
-		r = errno == EINTR ? 0 : -errno;
+	r = pins_lock(ret->directory);
 	if (r == 0)
 		r = take_programs(ret);
 	if (r < 0) {
@@ -215,25 +213,6 @@ int cgroup_build_leave_gone(struct cgroup_build *build, int top)
 	return r < 0 ? r : 0;
 }
 
-/* As slot_wait(), whatever the maps of a build look like. */
-static int wait_for_calls(void)
-{
-	LIBBPF_OPTS(bpf_map_create_opts, options);
-	const uint32_t size = sizeof(uint32_t), zero = 0;
-	_cleanup_fd_ int outer = -1,
-			 inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "graft_none", size,
-						size, 1, NULL);
-
-	if (inner < 0)
-		return -errno;
-	options.inner_map_fd = (uint32_t)inner;
-	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "graft_nones", size, size, 1,
-			       &options);
-	if (outer < 0 || bpf_map_update_elem(outer, &zero, &inner, BPF_ANY) < 0)
-		return -errno;
-	return 0;
-}
-
 /* Return: 1: the directory is there still; 0; or -errno. */
 static int visit_build(int all, const char *tag, bool is_dry, cgroup_build_fn *visit,
 		       void *context)
@@ -246,7 +225,7 @@ static int visit_build(int all, const char *tag, bool is_dry, cgroup_build_fn *v
 	r = visit(&build, context);
 	build_close(&build);
 	if (r == 0 && !is_dry)
-		r = wait_for_calls();
+		r = calls_wait();
 	if (r < 0 || is_dry)
 		return r < 0 ? r : 1;
 	build_sweep(all, tag);

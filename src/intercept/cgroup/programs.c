@@ -165,12 +165,17 @@ static int open_directory(const char *bpffs)
 	return open_at(graft, tag);
 }
 
-int programs_lock(struct cgroup_programs *programs)
+int pins_lock(int directory)
 {
-	while (flock(programs->directory, LOCK_EX) < 0)
+	while (flock(directory, LOCK_EX) < 0)
 		if (errno != EINTR)
 			return -errno;
 	return 0;
+}
+
+int programs_lock(struct cgroup_programs *programs)
+{
+	return pins_lock(programs->directory);
 }
 
 void programs_unlock(struct cgroup_programs *programs)

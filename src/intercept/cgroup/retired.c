@@ -117,6 +117,6 @@ int retired_wait(const struct cgroup_programs *programs, uint32_t image)
 	int r = retired_ask(programs, image);
 
 	if (r > 0)
-		r = slot_wait(programs);
+		r = calls_wait();
 	return r < 0 ? r : write_mark(programs, image, 0);
 }

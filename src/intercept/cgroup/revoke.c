@@ -165,7 +165,7 @@ static int destroy_all(struct cgroup_programs *programs, struct found *found)
 		if (r == 0 && i && !found->is_changed && !found->n_pending)
 			break;
 		if (r == 0)
-			r = slot_wait(programs);
+			r = calls_wait();
 	}
 	return r;
 }

@@ -261,23 +261,30 @@ int slot_read(const struct cgroup_programs *programs, uint32_t image,
 	return 0;
 }
 
+/* One cell of the image of that number. Return: 0 or -errno. */
+static int read_cell(const struct cgroup_programs *programs, uint32_t image, uint32_t at,
+		     struct image_cell *ret)
+{
+	_cleanup_fd_ int map = slot_open(programs, image);
+
+	if (map < 0)
+		return map;
+	return bpf_map_lookup_elem(map, &at, ret) < 0 ? -errno : 0;
+}
+
 /* image_first() of the image of that number, read alone. Return: 0 or -errno. */
 static int read_first(const struct cgroup_programs *programs, uint32_t image,
 		      uint32_t *ret)
 {
-	_cleanup_fd_ int map = slot_open(programs, image);
 	struct image_cell cell;
-	uint32_t at = 0;
+	int r = read_cell(programs, image, 0, &cell);
 
-	if (map < 0)
-		return map;
-	if (bpf_map_lookup_elem(map, &at, &cell) < 0)
-		return -errno;
-	at = cell.word[3] + IMAGE_OUTCOME * cell.word[2] + 1;
-	if (bpf_map_lookup_elem(map, &at, &cell) < 0)
-		return -errno;
-	*ret = cell.word[0];
-	return 0;
+	if (r == 0)
+		r = read_cell(programs, image,
+			      cell.word[3] + IMAGE_OUTCOME * cell.word[2] + 1, &cell);
+	if (r == 0)
+		*ret = cell.word[0];
+	return r;
 }
 
 /* One more of the policy that the slot's other image is of, or the first. */
@@ -320,20 +327,24 @@ int slot_fill(struct cgroup_programs *programs, uint32_t image,
 			: slot_put(programs, image, cells, n);
 }
 
-/* The kernel returns from a change of a map of maps when no program has what was there;
- * membarrier() does so neither on one processor nor with nohz_full. Number 0 is no
- * policy's. */
-int slot_wait(const struct cgroup_programs *programs)
+/* The kernel returns from a change of a map of maps, whichever, when no program has what
+ * was there; membarrier() does so neither on one processor nor with nohz_full. */
+int calls_wait(void)
 {
-	_cleanup_fd_ int nothing = make_nothing();
-	uint32_t zero = 0;
+	LIBBPF_OPTS(bpf_map_create_opts, options);
+	const uint32_t size = sizeof(uint32_t), zero = 0;
+	_cleanup_fd_ int outer = -1,
+			 inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "graft_none", size,
+						size, 1, NULL);
 
-	if (nothing < 0)
-		return nothing;
-	return bpf_map_update_elem(programs->maps[MAP_IMAGES], &zero, &nothing, BPF_ANY) <
-			       0
-		       ? -errno
-		       : 0;
+	if (inner < 0)
+		return -errno;
+	options.inner_map_fd = (uint32_t)inner;
+	outer = bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "graft_nones", size, size, 1,
+			       &options);
+	if (outer < 0 || bpf_map_update_elem(outer, &zero, &inner, BPF_ANY) < 0)
+		return -errno;
+	return 0;
 }
 
 /* --- slots --- */
@@ -543,14 +554,10 @@ int slot_open(const struct cgroup_programs *programs, uint32_t image)
 
 int slot_flags(const struct cgroup_programs *programs, uint32_t image, uint32_t *ret)
 {
-	_cleanup_fd_ int map = slot_open(programs, image);
 	struct image_cell cell;
-	uint32_t one = 1;
+	int r = read_cell(programs, image, 1, &cell);
 
-	if (map < 0)
-		return map;
-	if (bpf_map_lookup_elem(map, &one, &cell) < 0)
-		return -errno;
-	*ret = cell.word[0];
-	return 0;
+	if (r == 0)
+		*ret = cell.word[0];
+	return r;
 }
