@@ -6,8 +6,8 @@ What programs see of a connection whose two ends are in one policy with `shortcu
 shortcut.py --list		the cases
 shortcut.py NAME		runs one: prints what was seen, which is to be the same on
 				plain sockets
-shortcut.py --way NAME		runs one of WAYS: which way bytes took, and what is known
-				to be different
+shortcut.py --way NAME		runs one of WAYS, on one processor: which way bytes took,
+				and what is known to be different
 
 Both ends are in this process and do not block, or are told not to where it matters.
 GRAFT_ROUNDS: connections of the case "order".
@@ -31,6 +31,7 @@ WAIT = 20000
 TCP_INFO_SIZE = 256
 SO_ZEROCOPY = 60
 MSG_ZEROCOPY = 0x4000000
+PROCESSORS = os.sched_getaffinity(0)
 PATTERN = random.Random(1).randbytes(65521)
 
 
@@ -510,6 +511,34 @@ def way_small():
         yield way_once(client, served), way_once(*dial(server))
 
 
+def way_sent(client, served, size):
+    sent = by_tcp(client)
+    send_all(client, bytes(size))
+    receive(served, size)
+    return "TCP" if by_tcp(client) > sent else "shortcut"
+
+
+def way_far():
+    """A large message and a small one, to who last spoke elsewhere and to who did so here."""
+    here, there, *_ = sorted(PROCESSORS)
+    client, served = dial(listen())
+    list(exchange(client, served))
+    for processor in there, here:
+        os.sched_setaffinity(0, {processor})
+        send_all(served, b"spoken")
+        receive(client, 6)
+        os.sched_setaffinity(0, {here})
+        yield way_sent(client, served, 50000), way_sent(client, served, 100)
+
+
+def way_silent():
+    """A large message to who has not spoken yet."""
+    client, served = dial(listen())
+    send_all(client, b"ask")
+    receive(served, 3)
+    yield way_sent(client, served, 50000)
+
+
 def way_urgent():
     client, served = dial(listen())
     list(exchange(client, served))
@@ -585,12 +614,15 @@ def way_counted():
 CASES = {name[5:]: case for name, case in list(globals().items())
          if name.startswith("case_")}
 WAYS = {name[4:]: case for name, case in list(globals().items())
-        if name.startswith("way_") and name != "way_once"}
+        if name.startswith("way_") and name not in ("way_once", "way_sent")}
 
 if __name__ == "__main__":
     if sys.argv[1] == "--list":
         print(*CASES)
     else:
-        table = WAYS if sys.argv[1] == "--way" else CASES
+        table = CASES
+        if sys.argv[1] == "--way":
+            table = WAYS
+            os.sched_setaffinity(0, {min(PROCESSORS)})
         for seen in table[sys.argv[-1]]():
             print(seen)

@@ -35,6 +35,9 @@ way accepted "(5, ['shortcut', 'shortcut']) (5, ['shortcut', 'shortcut']) "
 way brief "('shortcut', 'TCP') "
 way small "('shortcut', 'TCP') ('shortcut', 'shortcut') "
 way again "shortcut "
+way silent "TCP "
+# shellcheck disable=SC2046 # a number
+[ $(nproc) = 1 ] || way far "('TCP', 'shortcut') ('shortcut', 'shortcut') "
 equal "off unless it is said" "['TCP', 'TCP'] " "$("$GRAFT" run --engine cgroup \
 	--rule 'connect any 10.0.0.0/8 = deny' -- "$PYTHON" "$CASES" --way mapped | tr '\n' ' ')"
 
@@ -49,9 +52,12 @@ contains "bytes counted by FIONREAD" "^(all|TCP's|not TCP's)\$" \
 	"$("${SHORT[@]}" "$PYTHON" "$CASES" --way counted 2>&1)"
 
 # With one end that is elsewhere nobody is let in.
-ends()
+ends() # of all builds that are at work
 {
-	bpftool map dump pinned "$(echo /sys/fs/bpf/graft/*/graft_ends)" | grep -c '"key"\|key:'
+	local map
+	for map in /sys/fs/bpf/graft/*/graft_ends; do
+		bpftool map dump pinned "$map"
+	done | grep -c '"key"\|key:'
 }
 cat >"$T/bin/one.py" <<'END'
 import sys

@@ -306,7 +306,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, CGROUP_SHORTCUTS);
 	__type(key, struct end_key);
-	__type(value, struct end);
+	__type(value, struct speaker);
 } graft_ends SEC(".maps");
 
 struct {

@@ -64,8 +64,9 @@
  * port's next connections are TCP's; so many are all there may be. */
 #define CGROUP_UNREAD_SLOW (1024 * 1024)
 #define CGROUP_UNREAD      (16 * 1024 * 1024)
-/* A message of so few bytes, sent while so many wait, had better gone by TCP, which makes
- * one of several. */
+/* A message of fewer bytes, sent while so many wait, had better gone by TCP, which makes
+ * one of several. A larger one goes by TCP to another processor: past it, each wakes its
+ * reader, and a stream of them was half as fast. */
 #define CGROUP_SMALL     (32 * 1024)
 #define CGROUP_PILE      (64 * 1024)
 #define LOOPBACK_MAX     65536
@@ -233,6 +234,13 @@ struct end {
 	__u64 cookie;
 };
 
+/* One that speaks. @cpu: the processor it last did so on, plus 1; 0: it has not yet. */
+struct speaker {
+	struct end end;
+	__u32 cpu;
+	__u32 pad;
+};
+
 struct side {
 	struct end peer; /* no cookie: not found yet */
 	__u64 unread;    /* address of how many bytes it has to read */
@@ -242,7 +250,7 @@ struct side {
 	__u32 port;      /* the server's */
 	__u32 blocking;  /* messages sent while the peer's calls would have waited */
 	__u32 piled;     /* small messages sent to a pile, less others */
-	__u32 pad;
+	__u32 cpu;       /* as its struct speaker has it */
 };
 
 struct served_key {

@@ -182,7 +182,7 @@ static __always_inline void join(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 				 const struct end_key *key, __u32 port)
 {
 	struct tcp_sock *tcp = raw_of(sk);
-	struct end end = {};
+	struct speaker speaker = {};
 	struct side *side;
 
 	if (BPF_CORE_READ(tcp, inet_conn.icsk_ulp_ops))
@@ -196,12 +196,13 @@ static __always_inline void join(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 	/* Not what is sent next, lest it be taken for read. */
 	side->read = BPF_CORE_READ(tcp, write_seq) - 1;
 	side->port = port;
-	end.socket = (__u64)tcp;
-	end.cookie = bpf_get_socket_cookie(ctx);
-	if (bpf_sock_hash_update(ctx, &graft_shortcuts, &end.cookie, BPF_NOEXIST) < 0)
+	speaker.end.socket = (__u64)tcp;
+	speaker.end.cookie = bpf_get_socket_cookie(ctx);
+	if (bpf_sock_hash_update(ctx, &graft_shortcuts, &speaker.end.cookie,
+				 BPF_NOEXIST) < 0)
 		bpf_sk_storage_delete(&graft_sides, sk);
 	else
-		bpf_map_update_elem(&graft_ends, key, &end, BPF_ANY);
+		bpf_map_update_elem(&graft_ends, key, &speaker, BPF_ANY);
 }
 
 static __always_inline void connected(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
@@ -222,12 +223,12 @@ static __always_inline void connected(struct bpf_sock_ops *ctx, struct bpf_sock 
 static __always_inline void accepted(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct end_key key = {}, turned = {};
-	struct end *client;
+	struct speaker *client;
 
 	END_KEY(&key, ctx);
 	end_turn(&turned, &key);
 	client = bpf_map_lookup_elem(&graft_ends, &turned);
-	if (client && is_end(client))
+	if (client && is_end(&client->end))
 		join(ctx, sk, &key, key.own_port);
 }
 
@@ -268,17 +269,18 @@ static __always_inline __u64 find_unread(struct sock *peer)
 static __noinline int find_peer(struct sk_msg_md *msg, struct side *side)
 {
 	struct end_key key = {}, turned = {};
-	struct end *end, found;
+	struct speaker *speaker;
+	struct end found;
 	struct sock *sk;
 
 	if (!side)
 		return 0;
 	END_KEY(&key, msg);
 	end_turn(&turned, &key);
-	end = bpf_map_lookup_elem(&graft_ends, &turned);
-	if (!end)
+	speaker = bpf_map_lookup_elem(&graft_ends, &turned);
+	if (!speaker)
 		return 0;
-	found = *end;
+	found = speaker->end;
 	sk = (void *)found.socket;
 	side->unread = find_unread(sk);
 	if (!side->unread ||
@@ -287,6 +289,34 @@ static __noinline int find_peer(struct sk_msg_md *msg, struct side *side)
 		return 0;
 	side->peer = found;
 	return 1;
+}
+
+/* Its peer learns where it speaks. */
+static __noinline int note_cpu(struct sk_msg_md *msg, struct side *side)
+{
+	__u32 cpu = bpf_get_smp_processor_id() + 1;
+	struct end_key key = {};
+	struct speaker *speaker;
+
+	if (!side || side->cpu == cpu)
+		return 0;
+	END_KEY(&key, msg);
+	speaker = bpf_map_lookup_elem(&graft_ends, &key);
+	if (speaker)
+		speaker->cpu = side->cpu = cpu;
+	return 0;
+}
+
+/* Whether the peer last spoke on this processor, and so may well read there. */
+static __noinline int is_near(struct sk_msg_md *msg)
+{
+	struct end_key key = {}, turned = {};
+	struct speaker *speaker;
+
+	END_KEY(&key, msg);
+	end_turn(&turned, &key);
+	speaker = bpf_map_lookup_elem(&graft_ends, &turned);
+	return speaker && speaker->cpu == bpf_get_smp_processor_id() + 1;
 }
 
 /* Whether the peer has read whatever was sent to it by TCP. */
@@ -359,7 +389,8 @@ static __always_inline int is_short(struct sk_msg_md *msg, struct side *side)
 	if (side->blocking >= SERVED_LONG || unread > CGROUP_UNREAD_SLOW ||
 	    is_piled(side, msg->size, unread))
 		served_end(bpf_get_netns_cookie(msg), side->port);
-	return polled && unread <= CGROUP_UNREAD;
+	return polled && unread <= CGROUP_UNREAD &&
+	       (msg->size < CGROUP_SMALL || is_near(msg));
 }
 
 /* The rest of a message of which the peer has the beginning, as memory was short. */
@@ -386,6 +417,7 @@ SEC("sk_msg") int graft_message(struct sk_msg_md *msg)
 	if (!side)
 		return SK_PASS;
 	side->n++;
+	note_cpu(msg, side);
 	if (!side->peer.cookie && !find_peer(msg, side))
 		return SK_PASS;
 	if (!is_short(msg, side) && !is_rest(msg))
