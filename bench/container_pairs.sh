@@ -42,6 +42,7 @@ prepare()
 	cp /etc/{passwd,group,nsswitch.conf} "$T/image/etc/"
 	start_dockerd --ip6tables=false || finish
 	import_image bench "$T/image"
+	echo '# Published ports alone.' >"$T/policies/web"
 	printf 'connect any 127.0.0.0/8 = host\nconnect any %s = host\n' "$HOST4" \
 		>"$T/policies/there"
 	{ cat "$T/policies/there"; echo shortcut on; } >"$T/policies/short"
@@ -81,7 +82,7 @@ start_all()
 	serving "$HOST4" "$NETWORK"
 	container network --network host bench "${SERVING[@]}"
 	serving 0.0.0.0 "$GRAFTED"
-	container grafted --runtime=graft --label graft.policy=there \
+	container grafted --runtime=graft --label graft.policy=web \
 		-p "$GRAFTED:$GRAFTED" -p "$((GRAFTED + 1)):$((GRAFTED + 1))" bench "${SERVING[@]}"
 	serving 0.0.0.0 "$BRIDGED"
 	container bridged -p "$BRIDGED:$BRIDGED" -p "$((BRIDGED + 1)):$((BRIDGED + 1))" \
