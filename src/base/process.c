@@ -13,9 +13,20 @@
 #include "base/number.h"
 #include "base/process.h"
 
+#ifndef PIDFD_THREAD /* 6.9 */
+#	define PIDFD_THREAD O_EXCL
+#endif
+
 int process_open(pid_t pid)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int process_open_thread(pid_t thread)
+{
+	int fd = (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
 
 	return fd < 0 ? -errno : fd;
 }

@@ -9,6 +9,8 @@
 
 /* Return: a pidfd, close-on-exec and the caller's, or -errno. */
 int process_open(pid_t pid);
+/* The same of one thread, from Linux 6.9 on; -EINVAL before. */
+int process_open_thread(pid_t thread);
 /* Return: the process, as our PID namespace numbers it; 0 when @pidfd is none, or the
  * process has ended or has no number here. */
 pid_t process_of(int pidfd);

@@ -17,8 +17,11 @@
 #include "base/log.h"
 #include "ctl/command.h"
 #include "ctl/json.h"
+#include "ctl/table.h"
 #include "intercept/cgroup/cgroup.h"
 #include "run/judged.h"
+
+#define PEER_TEXT_MAX PATH_TEXT_MAX /* more than any address takes */
 
 enum {
 	OPTION_RULE = 0x200,
@@ -60,6 +63,8 @@ static const char *const fates[] = {
 
 static const char *protocol_name(const struct cgroup_socket *socket)
 {
+	if (socket->type)
+		return "unix";
 	switch (socket->protocol) {
 	case IPPROTO_TCP:
 		return "tcp";
@@ -80,7 +85,7 @@ static const char *state_name(const struct cgroup_socket *socket)
 	case TCP_LISTEN:
 		return "listening";
 	case TCP_CLOSE:
-		return "bound";
+		return socket->type ? "connecting" : "bound";
 	default:
 		return "closing";
 	}
@@ -102,14 +107,24 @@ static const char *print_spot(const struct sockaddr_in6 *address, char *text, si
 	return text;
 }
 
+/* Of a UNIX socket the path it asked for. */
+static const char *print_peer(const struct cgroup_socket *socket,
+			      char text[PEER_TEXT_MAX])
+{
+	if (!socket->type)
+		return print_spot(&socket->peer, text, PEER_TEXT_MAX);
+	text_path(socket->asked, text);
+	return text;
+}
+
 static void show_socket(const struct cgroup_socket *socket, bool is_dry)
 {
-	char local[80], peer[80];
+	char local[80], peer[PEER_TEXT_MAX];
 
 	printf("%s %s, %s, %s - %s, by rule %zu\n",
 	       is_dry ? "would destroy" : fates[socket->fate], protocol_name(socket),
 	       state_name(socket), print_spot(&socket->local, local, sizeof(local)),
-	       print_spot(&socket->peer, peer, sizeof(peer)), socket->rule);
+	       print_peer(socket, peer), socket->rule);
 }
 
 static const char *plural(size_t n)
@@ -131,32 +146,34 @@ static void show_lines(const struct request *request,
 {
 	size_t n_rules = revoked->n_rules, n = revoked->n_sockets;
 	size_t n_silenced = count(revoked, CGROUP_SILENCED);
+	size_t n_living = revoked->n_living;
 	bool is_dry = request->choice.is_dry;
 
 	if (is_dry || request->verbosity)
 		for (size_t i = 0; i < n; i++)
 			show_socket(revoked->sockets[i], is_dry);
-	n -= n_silenced;
+	n -= n_silenced + n_living;
 	printf("%zu rule%s %srevoked, %zu socket%s %sdestroyed", n_rules, plural(n_rules),
 	       is_dry ? "would be " : "", n, plural(n), is_dry ? "would be " : "");
 	if (n_silenced)
 		printf(", %zu silenced", n_silenced);
+	if (n_living)
+		printf(", %zu live%s", n_living, n_living == 1 ? "s" : "");
 	printf("\n");
 }
 
 static struct json_object *socket_object(const struct cgroup_socket *socket, bool is_dry)
 {
 	struct json_object *object = json_object_new_object();
-	char text[80];
+	char text[PEER_TEXT_MAX];
 
 	json_object_object_add(object, "protocol", json_text(protocol_name(socket)));
 	json_object_object_add(object, "state", json_text(state_name(socket)));
 	json_object_object_add(object, "local",
 			       json_text(print_spot(&socket->local, text, sizeof(text))));
 	json_object_object_add(object, "peer",
-			       socket->peer.sin6_port
-				       ? json_text(print_spot(&socket->peer, text,
-							      sizeof(text)))
+			       socket->peer.sin6_port || socket->type
+				       ? json_text(print_peer(socket, text))
 				       : NULL);
 	json_object_object_add(object, "netns", json_object_new_uint64(socket->netns));
 	json_object_object_add(object, "cookie", json_object_new_uint64(socket->cookie));

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -50,6 +51,25 @@ size_t text_clean(char *text)
 		at += size ? size : 1;
 	}
 	return n;
+}
+
+void text_path(const struct traced_path *path, char text[PATH_TEXT_MAX])
+{
+	uint32_t bytes[ARRAY_SIZE(path->word)];
+	size_t len;
+
+	memcpy(bytes, path, sizeof(bytes));
+	len = bytes[ARRAY_SIZE(bytes) - 1];
+	for (size_t i = 0; i < ARRAY_SIZE(bytes); i++)
+		bytes[i] = htonl(bytes[i]);
+	if (len > sizeof(bytes) - sizeof(bytes[0]))
+		len = sizeof(bytes) - sizeof(bytes[0]);
+	for (size_t i = 0; i < len; i++)
+		if (!((char *)bytes)[i])
+			((char *)bytes)[i] = i ? '?' : '@';
+	snprintf(text, PATH_TEXT_MAX, "%.*s", len ? (int)len : 1,
+		 len ? (char *)bytes : "-");
+	text_clean(text);
 }
 
 static size_t count_characters(const char *text)

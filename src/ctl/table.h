@@ -8,7 +8,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "intercept/cgroup/traced.h"
+
 #define TABLE_COLUMNS_MAX 12
+/* Such a path is never longer than the bytes traced of it. */
+#define PATH_TEXT_MAX (sizeof(struct traced_path) + 1)
 
 struct table {
 	size_t n_columns;
@@ -31,3 +35,5 @@ int table_print(const struct table *table, FILE *to);
 /* Replaces, in place, what is not UTF-8 or could steer a terminal by '?'. Return: the
  * number of characters. */
 size_t text_clean(char *text);
+/* A path of a UNIX socket, cleaned: "/run/x", "@x" or "-". */
+void text_path(const struct traced_path *path, char text[PATH_TEXT_MAX]);

@@ -22,8 +22,6 @@
 #define NS_PER_S  1000000000
 #define NS_PER_US 1000
 #define N_PATHS   64
-/* A path of a UNIX socket, which is never longer than the bytes traced of it. */
-#define PATH_TEXT_MAX (sizeof(struct traced_path) + 1)
 
 static const char *const ops[] = {
 	[TRACED_BIND] = "bind",
@@ -95,26 +93,10 @@ static void spot_text(const struct spot *spot, char *text, size_t size)
 			 address, ntohs(spot->port));
 }
 
-/* Path @number of a call that names such, 0 asked for, 1 given: "/run/x", "@x" or "-".
- */
-static void path_text(const struct traced *traced, int number, char *text, size_t size)
+/* Path @number of a call that names such, 0 asked for, 1 given. */
+static void path_text(const struct traced *traced, int number, char *text)
 {
-	const struct traced_path *path =
-		(const struct traced_path *)(const void *)traced->text + number;
-	uint32_t bytes[ARRAY_SIZE(path->word)];
-	size_t len;
-
-	memcpy(bytes, path, sizeof(bytes));
-	len = bytes[ARRAY_SIZE(bytes) - 1];
-	for (size_t i = 0; i < ARRAY_SIZE(bytes); i++)
-		bytes[i] = htonl(bytes[i]);
-	if (len > sizeof(bytes) - sizeof(bytes[0]))
-		len = sizeof(bytes) - sizeof(bytes[0]);
-	for (size_t i = 0; i < len; i++)
-		if (!((char *)bytes)[i])
-			((char *)bytes)[i] = i ? '?' : '@';
-	snprintf(text, size, "%.*s", len ? (int)len : 1, len ? (char *)bytes : "-");
-	text_clean(text);
+	text_path((const struct traced_path *)(const void *)traced->text + number, text);
 }
 
 static bool is_path(const struct traced *traced)
@@ -181,7 +163,7 @@ static void became_text(const struct traced *traced, char *text, size_t size)
 			 outcome_of(traced), error_text(traced, number));
 	} else if (traced->target == POLICY_ENDPOINT) {
 		if (is_path(traced))
-			path_text(traced, 1, spot, sizeof(spot));
+			path_text(traced, 1, spot);
 		else
 			spot_text(&given, spot, sizeof(spot));
 		snprintf(text, size, "-> %s", spot);
@@ -268,7 +250,7 @@ int trace_line_print(const struct traced *traced)
 	text_clean(command);
 	snprintf(caller, sizeof(caller), "%s[%u]", command, traced->pid);
 	if (is_path(traced))
-		path_text(traced, 0, asked, sizeof(asked));
+		path_text(traced, 0, asked);
 	else
 		spot_text(&traced->asked, asked, sizeof(asked));
 	became_text(traced, became, sizeof(became));
@@ -316,7 +298,7 @@ static struct json_object *json_path(const struct traced *traced, int number)
 	struct json_object *object = json_object_new_object();
 	char text[PATH_TEXT_MAX];
 
-	path_text(traced, number, text, sizeof(text));
+	path_text(traced, number, text);
 	add(object, "path", json_text(text));
 	return object;
 }

@@ -381,9 +381,12 @@ int run_judged_revoke(const char *cgroup, const struct cgroup_choice *choice,
 			  cgroup);
 	else
 		tell(cgroup, r);
-	if (r == 0 && ret->has_unix)
-		log_warning("connections of UNIX sockets stay: the kernel can destroy "
-			    "none; new ones are refused");
+	if (r == 0 && ret->n_living)
+		log_warning(
+			"%zu UNIX socket%s, of which no process has a descriptor to be "
+			"had, still live%s: revoke again when one has",
+			ret->n_living, ret->n_living == 1 ? "" : "s",
+			ret->n_living == 1 ? "s" : "");
 	if (r == 0 && ret->cannot_destroy)
 		log_warning("this kernel cannot destroy every socket "
 			    "(CONFIG_INET_DIAG_DESTROY): what is left hears nothing any "

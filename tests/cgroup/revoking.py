@@ -5,6 +5,7 @@ What the cases of `graft revoke` share: processes in cgroups, and what is asked 
 An Agent is a process in a cgroup that does with sockets what it is told; one without a
 cgroup is outside of all of them. What a call fails with comes back as the error's name.
 """
+import ctypes
 import errno
 import json
 import os
@@ -13,12 +14,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 GRAFT = os.environ.get("GRAFT", "graft")
 TOP = os.environ.get("CGROUP_TOP", "")
 LIMIT = 20
 V4, V6, STREAM, DGRAM = socket.AF_INET, socket.AF_INET6, socket.SOCK_STREAM, socket.SOCK_DGRAM
 PLAIN4 = ("connect tcp 127.0.0.1:9001 = host", "connect tcp 127.0.0.1:9002 = host")
+LIBC = ctypes.CDLL(None, use_errno=True)
 agents = []
 
 
@@ -52,16 +55,26 @@ class Agent:
             message = channel.recv(1 << 16)
             if not message:
                 return
-            result, descriptors = None, []
-            try:
-                what, key, *rest = pickle.loads(message)
-                result, descriptors = self.do(held, what, key, rest)
-            except OSError as error:
-                name = errno.errorcode.get(error.errno, str(error))
-                result = "TIMEOUT" if error.errno is None else name
+            result, descriptors = self.attempt(held, *pickle.loads(message))
             socket.send_fds(channel, [pickle.dumps(result)], descriptors)
 
+    def attempt(self, held, what, key, *rest):
+        try:
+            return self.do(held, what, key, rest)
+        except OSError as error:
+            name = errno.errorcode.get(error.errno, str(error))
+            return "TIMEOUT" if error.errno is None else name, []
+
     def do(self, held, what, key, rest):
+        if what == "begin":
+            return self.begin(held, key, rest), []
+        if what == "outcome":
+            thread, results = held.pop(key)
+            thread.join()
+            return results[0], []
+        if what == "pair":
+            held[key], held[rest[0]] = socket.socketpair(*rest[1:])
+            return None, []
         if what == "sync":
             return None, []
         if what == "socket":
@@ -71,24 +84,36 @@ class Agent:
         if what == "accept":
             held[rest[0]], peer = held[key].accept()
             held[rest[0]].settimeout(LIMIT)
-            return peer, []
+            return peer or None, []
         if what == "give":
             return None, [held[key].fileno()]
         if what == "close":
             held.pop(key).close()
             return None, []
         if what == "hammer":
-            return self.hammer(key, *rest), []
+            held["hammered"] = []
+            return self.hammer(key, *rest, kept=held["hammered"]), []
+        if what == "hammered_are_over":
+            return all(is_broken(made) for made in held["hammered"]), []
+        if what == "unspec":
+            return unspec(held[key]), []
         if what == "twin":
             return self.twin(held, key, *rest), []
         return getattr(held[key], what)(*rest), []
 
-    def hammer(self, address, path):
+    def begin(self, held, key, rest):
+        """Does the rest in a thread of its own. Return: its number."""
+        results = []
+        thread = threading.Thread(target=lambda: results.append(self.attempt(held, *rest)[0]))
+        thread.start()
+        held[key] = thread, results
+        return thread.native_id
+
+    def hammer(self, address, path, family=V4, *, kept):
         """Connects until it is refused by a rule, and says how often it got through."""
         n = 0
-        kept = []
         while True:
-            made = socket.socket(V4, STREAM)
+            made = socket.socket(family, STREAM)
             made.settimeout(LIMIT)
             try:
                 made.connect(address)
@@ -157,11 +182,23 @@ class Agent:
 
 
 def os_unshare_net():
-    import ctypes
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(0x40000000) != 0:
+    if LIBC.unshare(0x40000000) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def unspec(made):
+    """Connected to nobody any more."""
+    if LIBC.connect(made.fileno(), bytes(16), 16) != 0:
+        raise OSError(ctypes.get_errno(), "connect")
+
+
+def is_broken(made):
+    try:
+        made.send(b"x")
+        return False
+    except BrokenPipeError:
+        return True
 
 
 def equal(what, wanted, got):

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# graft revoke: the cases of revoke.py and revoke_sockets.py, each in cgroups of its own.
+# graft revoke: the cases of revoke.py, revoke_sockets.py and revoke_unix.py, each in cgroups
+# of its own.
 . "$(dirname "$0")/../lib.sh"
 enter_host "$@"
 [ "$(id -u)" = 0 ] || skip "needs root"
@@ -9,6 +10,8 @@ enter_host "$@"
 MOUNT=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
 [ -n "$MOUNT" ] || skip "no cgroup v2"
 CASES=("$SOURCE_DIR"/tests/cgroup/revoke.py "$SOURCE_DIR"/tests/cgroup/revoke_sockets.py)
+! grep -qw bpf_sock_addr_set_sun_path /proc/kallsyms ||
+	CASES+=("$SOURCE_DIR"/tests/cgroup/revoke_unix.py)
 export GRAFT T
 
 # Where nobody answers a connect() is to end soon.

@@ -176,31 +176,35 @@ struct cgroup_choice {
 };
 
 enum cgroup_fate {
-	CGROUP_LIVES,
+	CGROUP_LIVES, /* a UNIX socket that no process has, nor its other end */
 	CGROUP_DESTROYED,
 	CGROUP_SILENCED, /* it is there, and hears nothing and may do nothing */
 };
 
-/* Addresses are struct sockaddr_in or _in6. */
+struct traced_path; /* traced.h */
+
+/* Addresses are struct sockaddr_in or _in6; a UNIX socket has none. */
 struct cgroup_socket {
 	uint64_t cookie;
 	struct sockaddr_in6 local, peer; /* port 0: none */
 	uint32_t netns, device;
 	size_t rule; /* from 1 */
 	int protocol;
+	int type;  /* of a UNIX socket, SOCK_*; or 0 */
 	int state; /* when it was found: TCP_* of <netinet/tcp.h> */
 	enum cgroup_fate fate;
 	bool is_bound;      /* and stays so where it was destroyed */
 	bool is_idle;       /* bound and no more: there is nothing to destroy */
 	unsigned int round; /* that saw it last */
+	const struct traced_path *asked; /* of a UNIX socket: whom it asked for */
 };
 
 struct cgroup_revoked {
 	size_t n_rules; /* that let something through before */
 	struct cgroup_socket **sockets;
 	size_t n_sockets;
+	size_t n_living;     /* of those: CGROUP_LIVES, after all was done */
 	bool cannot_destroy; /* this kernel, not every kind */
-	bool has_unix;       /* rules on UNIX paths, whose connections stay */
 };
 
 /*

@@ -60,31 +60,62 @@ static void update(struct cgroup_socket *socket, const struct made_socket *made)
 	socket->is_idle = made->state == TCP_CLOSE && !is_datagram(made);
 }
 
-static int add(struct found *found, const struct made_socket *made)
+struct cgroup_socket *found_add(struct found *found, uint64_t cookie,
+				const struct traced_path *asked)
 {
-	struct cgroup_socket *socket = calloc(1, sizeof(*socket)), **larger;
+	struct cgroup_socket **larger, *socket;
 
+	socket = calloc(1, sizeof(*socket) + (asked ? sizeof(*asked) : 0));
 	if (!socket)
-		return -ENOMEM;
+		return NULL;
+	if (asked)
+		socket->asked = memcpy(socket + 1, asked, sizeof(*asked));
 	larger = found->n == SOCKETS_MAX
 			 ? NULL
 			 : reallocarray(found->sockets, found->n + 1, sizeof(void *));
 	if (larger)
 		found->sockets = larger;
-	socket->cookie = made->cookie;
+	socket->cookie = cookie;
+	socket->round = found->round;
+	if (!larger || !tsearch(socket, &found->tree, compare)) {
+		free(socket);
+		return NULL;
+	}
+	found->sockets[found->n++] = socket;
+	found->is_changed = true;
+	return socket;
+}
+
+struct cgroup_socket *found_known(const struct found *found, uint64_t cookie)
+{
+	const struct cgroup_socket key = { .cookie = cookie };
+	struct cgroup_socket **known = tfind(&key, &found->tree, compare);
+
+	return known ? *known : NULL;
+}
+
+void found_see(struct found *found, struct cgroup_socket *socket, bool is_alive)
+{
+	if (is_alive && socket->round != found->round &&
+	    socket->fate == CGROUP_DESTROYED) {
+		socket->fate = CGROUP_LIVES;
+		found->is_changed = true;
+	}
+	socket->round = found->round;
+}
+
+static int add(struct found *found, const struct made_socket *made)
+{
+	struct cgroup_socket *socket = found_add(found, made->cookie, NULL);
+
+	if (!socket)
+		return -ENOMEM;
 	socket->rule = made->rule + 1;
 	socket->netns = made->netns;
 	socket->device = made->device;
 	socket->protocol = made->protocol;
 	socket->is_bound = made->is_bound;
-	socket->round = found->round;
 	update(socket, made);
-	if (!larger || !tsearch(socket, &found->tree, compare)) {
-		free(socket);
-		return -ENOMEM;
-	}
-	found->sockets[found->n++] = socket;
-	found->is_changed = true;
 	return 0;
 }
 
@@ -92,61 +123,52 @@ static int add(struct found *found, const struct made_socket *made)
  * One that was dead before this began was dealt with then, unless it lives again: it
  * listens anew, or accept() made it of one that was dead already.
  */
-static int merge(struct found *found, const struct made_socket *made)
+static int take(struct found *found, const void *record)
 {
-	const struct cgroup_socket key = { .cookie = made->cookie };
-	struct cgroup_socket **known;
+	const struct made_socket *made = record;
+	struct cgroup_socket *known;
 
 	found->n_seen++;
 	if (made->found == MADE_PENDING) {
 		found->n_pending++;
 		return 0;
 	}
-	known = tfind(&key, &found->tree, compare);
+	known = found_known(found, made->cookie);
 	if (!known)
 		return made->found == MADE_DEAD && made->state == TCP_CLOSE
 			       ? 0
 			       : add(found, made);
-	if (made->state != TCP_CLOSE && (*known)->round != found->round &&
-	    (*known)->fate == CGROUP_DESTROYED) {
-		(*known)->fate = CGROUP_LIVES;
-		found->is_changed = true;
-	}
-	(*known)->round = found->round;
-	update(*known, made);
+	found_see(found, known, made->state != TCP_CLOSE);
+	update(known, made);
 	return 0;
 }
 
 /* Return: 0, or -errno. A record may come in two pieces. */
-static int read_all(struct found *found, int iterator)
+static int read_all(struct found *found, int iterator, size_t size, found_merge_fn *merge)
 {
-	union {
-		struct made_socket of[256];
-		char bytes[256 * sizeof(struct made_socket)];
-	} buffer;
+	_Alignas(uint64_t) char buffer[32768];
 	size_t filled = 0, n;
 	int r = 0;
 
 	while (r == 0) {
-		ssize_t got = read(iterator, buffer.bytes + filled,
-				   sizeof(buffer.bytes) - filled);
+		ssize_t got = read(iterator, buffer + filled, sizeof(buffer) - filled);
 
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (got <= 0)
 			return got < 0 ? -errno : 0;
 		filled += (size_t)got;
-		n = filled / sizeof(buffer.of[0]);
+		n = filled / size;
 		for (size_t i = 0; r == 0 && i < n; i++)
-			r = merge(found, &buffer.of[i]);
-		filled -= n * sizeof(buffer.of[0]);
-		memmove(buffer.bytes, &buffer.of[n], filled);
+			r = merge(found, buffer + i * size);
+		filled -= n * size;
+		memmove(buffer, buffer + n * size, filled);
 	}
 	return r;
 }
 
-static int iterate(const struct cgroup_programs *programs, enum program program,
-		   struct found *found)
+int found_iterate(const struct cgroup_programs *programs, enum program program,
+		  struct found *found, size_t size, found_merge_fn *merge)
 {
 	_cleanup_fd_ int link = -1, iterator = -1;
 
@@ -154,7 +176,13 @@ static int iterate(const struct cgroup_programs *programs, enum program program,
 	if (link < 0)
 		return -errno;
 	iterator = bpf_iter_create(link);
-	return iterator < 0 ? -errno : read_all(found, iterator);
+	return iterator < 0 ? -errno : read_all(found, iterator, size, merge);
+}
+
+static int iterate(const struct cgroup_programs *programs, enum program program,
+		   struct found *found)
+{
+	return found_iterate(programs, program, found, sizeof(struct made_socket), take);
 }
 
 static void destroy(struct stack *stack, struct cgroup_socket *socket, bool *ret_cannot)
@@ -188,12 +216,14 @@ static int visit(void *context, uint32_t netns)
 	r = iterate(this->programs, PROGRAM_MADE_TCP, found);
 	if (r == 0)
 		r = iterate(this->programs, PROGRAM_MADE_UDP, found);
+	if (r == 0 && found->has_unix)
+		r = found_unix(this->programs, PROGRAM_MADE_UNIX, found);
 	if (r == 0 && !found->is_listed)
 		r = stack_host_new(&stack);
 	if (r < 0 || found->is_listed)
 		return r;
 	for (size_t i = 0; i < found->n; i++)
-		if (found->sockets[i]->netns == netns &&
+		if (found->sockets[i]->netns == netns && !found->sockets[i]->type &&
 		    found->sockets[i]->fate == CGROUP_LIVES &&
 		    !found->sockets[i]->is_idle)
 			destroy(stack, found->sockets[i], &found->cannot);
@@ -208,10 +238,16 @@ int found_round(struct cgroup_programs *programs, struct found *found)
 
 	found->round++;
 	found->n_seen = 0;
-	found->n_pending = 0;
+	found->n_pending = found->n_waiting = found->n_calling = 0;
 	found->is_changed = false;
 	r = iterate(programs, PROGRAM_MADE_FILE, found);
-	return r < 0 ? r : netns_walk(visit, &this);
+	if (r == 0 && found->has_unix)
+		r = found_unix(programs, PROGRAM_MADE_UNIX_FILE, found);
+	if (r == 0)
+		r = netns_walk(visit, &this);
+	if (!found->n_calling)
+		found->n_waiting = 0;
+	return r;
 }
 
 static void keep(void *socket)

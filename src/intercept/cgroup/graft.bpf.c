@@ -23,6 +23,7 @@
 #include "intercept/cgroup/bind.bpf.h"
 #include "intercept/cgroup/connect.bpf.h"
 #include "intercept/cgroup/revoke.bpf.h"
+#include "intercept/cgroup/revoke_unix.bpf.h"
 #include "intercept/cgroup/route.bpf.h"
 #include "intercept/cgroup/send.bpf.h"
 #include "intercept/cgroup/shortcut.bpf.h"

@@ -45,6 +45,8 @@ enum program {
 	PROGRAM_MADE_TCP,
 	PROGRAM_MADE_UDP,
 	PROGRAM_MADE_FILE,
+	PROGRAM_MADE_UNIX,
+	PROGRAM_MADE_UNIX_FILE,
 	N_PROGRAMS,
 };
 
@@ -185,10 +187,13 @@ struct found {
 	size_t n;
 	size_t n_seen;    /* in the last round */
 	size_t n_pending; /* of those: calls that may be on their way */
+	size_t n_waiting; /* the same of UNIX streams, which may wait for ever */
+	size_t n_calling; /* such calls of anybody's */
 	bool is_changed;  /* by the last round */
 	unsigned int round;
 	bool cannot;    /* be destroyed, by this kernel */
 	bool is_listed; /* only: nothing is destroyed */
+	bool has_unix;  /* those of UNIX are looked at, too */
 	uint32_t netns; /* where the caller is while they are read */
 	void *tree;
 };
@@ -197,6 +202,23 @@ struct found {
  * Return: 0 or -errno. */
 int found_round(struct cgroup_programs *programs, struct found *found);
 void found_release(struct found *found);
+
+/* Return: 0 or -errno. */
+typedef int found_merge_fn(struct found *found, const void *record);
+/* Has @merge take what the iterator @program writes, in records of @size bytes, a
+ * multiple of eight. Return: 0 or -errno. */
+int found_iterate(const struct cgroup_programs *programs, enum program program,
+		  struct found *found, size_t size, found_merge_fn *merge);
+/* One more, @found's, with a copy of @asked if that is not NULL. Return: it, or NULL. */
+struct cgroup_socket *found_add(struct found *found, uint64_t cookie,
+				const struct traced_path *asked);
+/* Return: the one with that cookie, or NULL. */
+struct cgroup_socket *found_known(const struct found *found, uint64_t cookie);
+/* This round has met it, and it was not destroyed after all if it @is_alive. */
+void found_see(struct found *found, struct cgroup_socket *socket, bool is_alive);
+/* The same for UNIX sockets by the one or the other iterator; found_unix.c. */
+int found_unix(const struct cgroup_programs *programs, enum program program,
+	       struct found *found);
 
 /* Runs @visit in each network namespace of a task or with a name, the caller's first, by
  * its inode number. Return: 0, or what @visit did if that is negative, or -errno. */

@@ -18,6 +18,7 @@
 #define SOCK_STREAM     1
 #define SOCK_DGRAM      2
 #define SOCK_RAW        3
+#define SHUT            3 /* sk_shutdown, both ways */
 #define EPERM           1
 #define ENOENT          2
 #define EACCES          13
@@ -106,7 +107,7 @@ struct sock {
 	struct socket *sk_socket;
 	struct dst_entry *sk_dst_cache;
 	void *sk_user_data;
-	__u16 sk_protocol;
+	__u16 sk_type, sk_protocol;
 	__u8 sk_shutdown;
 	__u8 sk_kern_sock : 1;
 } __attribute__((preserve_access_index));

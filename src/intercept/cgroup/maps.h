@@ -15,7 +15,7 @@
  *			be judged by it though it was replaced (retired.c); user
  *			space's alone
  *	views		by socket: what its program asked for, what that became
- *	made		by socket: which rules let it, and whether it is dead
+ *	made, unix	by socket: which rules let it, and whether it is dead
  *	brief		by a socket's cookie, of many the last bits: both in short, of
  *			a stream's connect()
  *	revoking	what graft_made_tcp and its sisters look for
@@ -187,12 +187,14 @@ enum revoking_mode {
 struct revoking {
 	__u32 image, mode;
 	__u32 first, last;
+	__u32 with_calls; /* connect() of a UNIX stream that may be on its way counts as made */
 };
 
 enum made_state {
 	MADE_FOUND,
 	MADE_PENDING, /* a call that may be on its way */
 	MADE_DEAD,    /* it was known */
+	MADE_CALLING, /* no such: some connect() of a UNIX stream is on its way */
 };
 
 /* A socket that is there by a rule that is revoked. Addresses as in struct spot. */
@@ -206,6 +208,18 @@ struct made_socket {
 	__u8 found; /* enum made_state */
 	struct spot local, peer;
 	__u8 is_bound, pad[7];
+};
+
+/* The same of a UNIX socket. */
+struct made_unix {
+	__u64 cookie;
+	__u64 end; /* cookie of the descriptor's socket: it, or what it is connected to */
+	__u32 thread, fd; /* who has that descriptor; no thread: it is not known */
+	__u32 netns, rule;
+	__u16 type;
+	__u8 state, found;
+	struct traced_path asked;
+	__u32 pad;
 };
 
 struct tracer {

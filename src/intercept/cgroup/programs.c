@@ -70,6 +70,9 @@ const struct program_row program_rows[N_PROGRAMS] = {
 	[PROGRAM_MADE_TCP] = { "graft_made_tcp", BPF_TRACE_ITER },
 	[PROGRAM_MADE_UDP] = { "graft_made_udp", BPF_TRACE_ITER },
 	[PROGRAM_MADE_FILE] = { "graft_made_file", BPF_TRACE_ITER },
+	[PROGRAM_MADE_UNIX] = { "graft_made_unix", BPF_TRACE_ITER, .is_unix = true },
+	[PROGRAM_MADE_UNIX_FILE] = { "graft_made_unix_file", BPF_TRACE_ITER,
+				     .is_unix = true },
 };
 
 static const char *const map_names[N_MAPS] = {
@@ -318,9 +321,11 @@ static int load_skeleton(struct graft_bpf **ret)
 
 		if (!program || !program_rows[i].is_unix)
 			continue;
+		bpf_program__set_autoload(program, can);
+		if (program_rows[i].type == BPF_TRACE_ITER)
+			continue;
 		bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SOCK_ADDR);
 		bpf_program__set_expected_attach_type(program, program_rows[i].type);
-		bpf_program__set_autoload(program, can);
 	}
 	r = graft_bpf__load(skeleton);
 	if (r < 0)

@@ -31,7 +31,8 @@
 #include "base/fd.h"
 #include "intercept/cgroup/internal.h"
 
-#define ROUNDS 16
+#define ROUNDS   16
+#define PATIENCE 4 /* rounds after which a connect() of a UNIX socket waits for room */
 
 /* --- which rules --- */
 
@@ -101,9 +102,7 @@ static void revoke_rule(struct image_cell *cells, size_t rule,
 	outcome->word[0] = (outcome->word[0] & ~0xffu) | POLICY_DENY | IMAGE_REVOKED;
 	outcome->word[1] = (outcome->word[1] & 0xffff) | EACCES << 16;
 	cells[1].word[0] |= IMAGE_REVOKES;
-	if (outcome->word[0] & IMAGE_IS_UNIX)
-		revoked->has_unix = true;
-	else
+	if (!(outcome->word[0] & IMAGE_IS_UNIX))
 		cells[1].word[0] |= IMAGE_DENIES;
 	revoked->n_rules++;
 }
@@ -140,29 +139,40 @@ static int revoke_rules(const struct cgroup_programs *programs, uint32_t slot,
 
 /* --- which sockets --- */
 
-static int look_for(const struct cgroup_programs *programs, uint32_t image,
-		    struct image_cell *cells, enum revoking_mode mode)
+static int look_by(const struct cgroup_programs *programs,
+		   const struct revoking *revoking)
 {
-	struct revoking revoking = { .image = image, .mode = mode };
 	uint32_t zero = 0;
 
-	if (cells) {
-		revoking.first = *image_first(cells);
-		revoking.last = *image_edition(cells);
-	}
-	return bpf_map_update_elem(programs->maps[MAP_REVOKING], &zero, &revoking,
+	return bpf_map_update_elem(programs->maps[MAP_REVOKING], &zero, revoking,
 				   BPF_ANY) < 0
 		       ? -errno
 		       : 0;
 }
 
-static int destroy_all(struct cgroup_programs *programs, struct found *found)
+static struct revoking revoking_of(uint32_t image, struct image_cell *cells,
+				   enum revoking_mode mode)
+{
+	return (struct revoking){
+		.image = image,
+		.mode = mode,
+		.first = *image_first(cells),
+		.last = *image_edition(cells),
+	};
+}
+
+static int destroy_all(struct cgroup_programs *programs, struct revoking *revoking,
+		       struct found *found)
 {
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < ROUNDS; i++) {
-		r = found_round(programs, found);
-		if (r == 0 && i && !found->is_changed && !found->n_pending)
+		revoking->with_calls = found->n_waiting && i >= PATIENCE;
+		r = look_by(programs, revoking);
+		if (r == 0)
+			r = found_round(programs, found);
+		if (r == 0 && i && !found->is_changed && !found->n_pending &&
+		    !found->n_waiting)
 			break;
 		if (r == 0)
 			r = calls_wait();
@@ -170,9 +180,9 @@ static int destroy_all(struct cgroup_programs *programs, struct found *found)
 	return r;
 }
 
-/* Those that are left, or may be of use again. */
+/* Those that are left, or may be of use again. No packets are a UNIX socket's. */
 static int silence_rest(struct cgroup_programs *programs, int cgroup,
-			const struct found *found)
+			const struct found *found, struct cgroup_revoked *revoked)
 {
 	bool is_needed = false;
 
@@ -182,8 +192,10 @@ static int silence_rest(struct cgroup_programs *programs, int cgroup,
 		bool is_closed = socket->round != found->round ||
 				 (socket->is_idle && socket->state != TCP_CLOSE);
 
-		if (socket->fate == CGROUP_LIVES)
+		if (socket->fate == CGROUP_LIVES && (is_closed || !socket->type))
 			socket->fate = is_closed ? CGROUP_DESTROYED : CGROUP_SILENCED;
+		if (socket->fate == CGROUP_LIVES)
+			revoked->n_living++;
 		if (socket->fate == CGROUP_SILENCED || socket->is_bound)
 			is_needed = true;
 	}
@@ -216,13 +228,14 @@ int silence_begin(struct cgroup_programs *programs, int cgroup)
 
 void silence_end(struct cgroup_programs *programs, int cgroup, uint32_t image)
 {
+	const struct revoking revoking = { .image = image, .mode = REVOKING_COUNT };
 	struct found found = { .is_listed = true };
 	bool is_over;
 
 	if (!has_program(cgroup, BPF_CGROUP_INET_INGRESS,
 			 programs->programs[PROGRAM_DEAD_INGRESS]))
 		return;
-	is_over = look_for(programs, image, NULL, REVOKING_COUNT) == 0 &&
+	is_over = look_by(programs, &revoking) == 0 &&
 		  found_round(programs, &found) == 0 && !found.n_seen;
 	for (int i = PROGRAM_DEAD_INGRESS; is_over && i <= PROGRAM_DEAD_EGRESS; i++)
 		bpf_prog_detach2(programs->programs[i], cgroup, program_rows[i].type);
@@ -234,11 +247,12 @@ void silence_end(struct cgroup_programs *programs, int cgroup, uint32_t image)
 static int list(struct cgroup_programs *programs, uint32_t image,
 		struct image_cell *cells, size_t n, struct found *found)
 {
+	struct revoking revoking = revoking_of(image ^ 1, cells, REVOKING_LIST);
 	int r = slot_put(programs, image ^ 1, cells, n);
 
 	found->is_listed = true;
 	if (r == 0)
-		r = look_for(programs, image ^ 1, cells, REVOKING_LIST);
+		r = look_by(programs, &revoking);
 	return r < 0 ? r : found_round(programs, found);
 }
 
@@ -247,6 +261,7 @@ static int take_back(struct cgroup_programs *programs, int cgroup, uint64_t id,
 		     struct cgroup_revoked *revoked, struct found *found)
 {
 	_cleanup_free_ struct image_cell *cells = NULL;
+	struct revoking revoking;
 	size_t n;
 	int r = slot_read(programs, image, &cells, &n);
 
@@ -256,6 +271,8 @@ static int take_back(struct cgroup_programs *programs, int cgroup, uint64_t id,
 		r = revoke_rules(programs, CGROUP_SLOT(image), choice, cells, n, revoked);
 	if (r < 0)
 		return r;
+	found->has_unix = cells[1].word[0] & IMAGE_UNIXES && !choice->is_listed &&
+			  programs->programs[PROGRAM_MADE_UNIX] >= 0;
 	if (choice->is_dry)
 		return list(programs, image, cells, n, found);
 	if (revoked->n_rules) {
@@ -264,11 +281,11 @@ static int take_back(struct cgroup_programs *programs, int cgroup, uint64_t id,
 		if (r == 0)
 			r = switch_image(programs, cgroup, id, image ^ 1, image, true);
 	}
-	if (r == 0)
-		r = look_for(programs, image, cells, REVOKING_MARK);
-	if (r == 0)
-		r = destroy_all(programs, found);
-	return r < 0 ? r : silence_rest(programs, cgroup, found);
+	if (r < 0)
+		return r;
+	revoking = revoking_of(image, cells, REVOKING_MARK);
+	r = destroy_all(programs, &revoking, found);
+	return r < 0 ? r : silence_rest(programs, cgroup, found, revoked);
 }
 
 int cgroup_revoke(struct cgroup_programs *programs, int cgroup,

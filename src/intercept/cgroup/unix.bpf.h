@@ -18,7 +18,7 @@
  */
 #pragma once
 
-#include "intercept/cgroup/trace.bpf.h"
+#include "intercept/cgroup/unix_made.bpf.h"
 
 #define CGROUP_SENT_PATHS 4 /* of one socket, the last ones */
 
@@ -28,33 +28,15 @@ struct bpf_sock_addr_kern {
 	__u32 uaddrlen;
 } __attribute__((preserve_access_index));
 
-struct unix_sock {
-	struct sock sk;
-	struct sock *peer;
-} __attribute__((preserve_access_index));
-
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
 extern int bpf_sock_addr_set_sun_path(struct bpf_sock_addr_kern *context,
 				      const __u8 *path, __u32 path__sz) __ksym __weak;
-
-/* The policy of @slot, or others around it, made @is of @asked. */
-struct unix_led {
-	__u32 slot; /* 0: nothing was */
-	struct judge_path asked, is;
-};
 
 /* Of datagrams. */
 struct unix_sent {
 	__u32 next;
 	struct unix_led of[CGROUP_SENT_PATHS];
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct unix_led);
-} graft_unix SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -72,15 +54,6 @@ static __always_inline void path_swap(struct judge_path *path)
 {
 	for (int i = 0; i < 4 * IMAGE_PATH - 1; i++)
 		path->word[i] = bpf_htonl(path->word[i]);
-}
-
-static __always_inline int path_is(const struct judge_path *a, const struct judge_path *b)
-{
-	__u32 differs = 0;
-
-	for (int i = 0; i < 4 * IMAGE_PATH; i++)
-		differs |= a->word[i] ^ b->word[i];
-	return !differs;
 }
 
 /* The address as the kernel has it. A name of the file system ends at its first zero. */
@@ -157,13 +130,11 @@ static __always_inline int note_connected(struct bpf_sock_addr *ctx, __u32 slot,
 					  const struct judge_path *asked,
 					  const struct judge_path *given)
 {
-	struct unix_led *led = ctx->sk ? bpf_sk_storage_get(&graft_unix, ctx->sk, 0,
-							    BPF_SK_STORAGE_GET_F_CREATE)
-				       : NULL;
+	struct unix_socket *socket = unix_socket_of(ctx, 1);
 
-	if (!led)
+	if (!socket)
 		return ENOBUFS;
-	note_led(led, slot, asked, given);
+	note_led(&socket->led, slot, asked, given);
 	return 0;
 }
 
@@ -195,14 +166,14 @@ static __always_inline int note_sent_path(struct bpf_sock_addr *ctx, __u32 slot,
 __noinline int forget_led(struct bpf_sock_addr *ctx, __u32 slot,
 			  const struct judge_path *asked)
 {
+	struct unix_socket *socket;
 	struct unix_sent *sent;
-	struct unix_led *led;
 
 	if (!ctx->sk || !asked)
 		return 0;
-	led = bpf_sk_storage_get(&graft_unix, ctx->sk, 0, 0);
-	if (led && led->slot == slot)
-		led->slot = 0;
+	socket = unix_socket_of(ctx, 0);
+	if (socket && socket->led.slot == slot)
+		socket->led.slot = 0;
 	sent = bpf_sk_storage_get(&graft_unix_sent, ctx->sk, 0, 0);
 	for (__u32 i = 0; sent && i < CGROUP_SENT_PATHS; i++)
 		if (sent->of[i].slot == slot && path_is(&sent->of[i].is, asked))
@@ -253,13 +224,20 @@ static __always_inline int settle_path(struct bpf_sock_addr *ctx, const struct c
 	}
 }
 
+static __always_inline int is_dead_unix(struct bpf_sock_addr *ctx)
+{
+	const struct unix_socket *socket = unix_socket_of(ctx, 0);
+
+	return socket && socket->dead;
+}
+
 /* Return: as the programs. */
 static __always_inline int judge_unix(struct bpf_sock_addr *ctx, enum traced_op op)
 {
 	struct judge_path asked;
 	struct call call = {};
+	int error, noted;
 	void *cells;
-	int error;
 
 	call.image = image_now();
 	if (!call.image)
@@ -271,6 +249,10 @@ static __always_inline int judge_unix(struct bpf_sock_addr *ctx, enum traced_op 
 	}
 	if (!(call.flags & IMAGE_UNIXES))
 		return 1;
+	if (is_dead_unix(ctx)) {
+		fail_with(EACCES);
+		return 0;
+	}
 	call.op = op;
 	call.judged.op = JUDGE_CONNECT;
 	call.judged.proto = TRACED_UNIX;
@@ -279,6 +261,11 @@ static __always_inline int judge_unix(struct bpf_sock_addr *ctx, enum traced_op 
 	error = take_outcome(&call, cells);
 	if (!error)
 		error = settle_path(ctx, &call, &asked);
+	if (op == TRACED_CONNECT) {
+		noted = note_unix_made(ctx, &call, &asked,
+				       !error && call.rule != IMAGE_NONE);
+		error = error ? error : noted;
+	}
 	if (is_traced())
 		graft_trace_path(&call, &asked, error);
 	if (!error || call.flags & IMAGE_AUDIT)
@@ -300,13 +287,13 @@ SEC("cgroup/sendmsg_unix") int graft_sendmsg_unix(struct bpf_sock_addr *ctx)
 /* --- what the program sees --------------------------------------------------------- */
 
 static __always_inline int show_path(struct bpf_sock_addr *ctx,
-				     const struct unix_led *led)
+				     const struct unix_socket *socket)
 {
 	struct judge_path asked;
 
-	if (!led || !led->slot)
+	if (!socket || !socket->led.slot)
 		return 1;
-	asked = led->asked;
+	asked = socket->led.asked;
 	path_set(ctx, &asked, 1);
 	return 1;
 }
@@ -319,7 +306,7 @@ SEC("cgroup/recvmsg_unix") int graft_recvmsg_unix(struct bpf_sock_addr *ctx)
 	if (!ctx->sk)
 		return 1;
 	if (ctx->type != SOCK_DGRAM)
-		return show_path(ctx, bpf_sk_storage_get(&graft_unix, ctx->sk, 0, 0));
+		return show_path(ctx, unix_socket_of(ctx, 0));
 	sent = bpf_sk_storage_get(&graft_unix_sent, ctx->sk, 0, 0);
 	if (!sent)
 		return 1;

@@ -19,9 +19,6 @@
 #	define SECCOMP_IOCTL_NOTIF_SET_FLAGS      SECCOMP_IOW(4, uint64_t)
 #	define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
-#ifndef PIDFD_THREAD /* 6.9 */
-#	define PIDFD_THREAD O_EXCL
-#endif
 #ifndef LANDLOCK_ACCESS_NET_BIND_TCP /* 6.7, Landlock ABI 4 */
 #	define LANDLOCK_ACCESS_NET_BIND_TCP    (1ULL << 0)
 #	define LANDLOCK_ACCESS_NET_CONNECT_TCP (1ULL << 1)

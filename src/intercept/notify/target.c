@@ -90,13 +90,6 @@ int target_open_process(const struct call *call)
 	return open_process(call->pid);
 }
 
-static int open_thread(pid_t thread)
-{
-	int fd = (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
-
-	return fd < 0 ? -errno : fd;
-}
-
 /* Return: a descriptor that stays the worker's, or -errno. */
 static int cached_pidfd(const struct call *call, bool renew)
 {
@@ -107,7 +100,7 @@ static int cached_pidfd(const struct call *call, bool renew)
 
 	if (slot->pid == thread && slot->fd >= 0 && !renew && worker->pidfd_is_exact)
 		return slot->fd;
-	fd = worker->pidfd_is_exact ? open_thread(thread) : open_process(thread);
+	fd = worker->pidfd_is_exact ? process_open_thread(thread) : open_process(thread);
 	if (fd == -EINVAL && worker->pidfd_is_exact) {
 		worker->pidfd_is_exact = false;
 		fd = open_process(thread);
