@@ -150,9 +150,9 @@ static int attach_new(struct cgroup_programs *programs, int cgroup, uint64_t id,
 
 	if (slot < 0)
 		return slot;
-	r = slot_fill(programs, image, policy, flags, true);
+	r = image_fill(programs, image, policy, flags, true);
 	if (r == 0)
-		r = slot_flags(programs, image, &wants);
+		r = image_flags(programs, image, &wants);
 	if (r == 0)
 		r = attach_some(programs, cgroup, wants, NULL);
 	if (r == 0) {
@@ -180,10 +180,10 @@ int switch_image(struct cgroup_programs *programs, int cgroup, uint64_t id, uint
 		 uint32_t to, bool waits)
 {
 	uint32_t before, after;
-	int r = slot_flags(programs, from, &before);
+	int r = image_flags(programs, from, &before);
 
 	if (r == 0)
-		r = slot_flags(programs, to, &after);
+		r = image_flags(programs, to, &after);
 	if (r == 0)
 		r = attach_some(programs, cgroup, after, &before);
 	if (r < 0)
@@ -199,12 +199,12 @@ static int replace(struct cgroup_programs *programs, int cgroup, uint64_t id,
 		   uint32_t image, const struct policy *policy, unsigned int flags)
 {
 	uint32_t has;
-	int r = slot_flags(programs, image, &has);
+	int r = image_flags(programs, image, &has);
 
 	if (r == 0)
-		r = slot_fill(programs, image ^ 1, policy,
-			      has & IMAGE_ISOLATED ? flags | CGROUP_ISOLATED : flags,
-			      false);
+		r = image_fill(programs, image ^ 1, policy,
+			       has & IMAGE_ISOLATED ? flags | CGROUP_ISOLATED : flags,
+			       false);
 	if (r == 0)
 		r = switch_image(programs, cgroup, id, image, image ^ 1,
 				 flags & CGROUP_WAIT);
@@ -257,7 +257,7 @@ int cgroup_detach(struct cgroup_programs *programs, int cgroup)
 	if (r < 0)
 		return r;
 	r = image_of(programs, id, &image);
-	if (r == 0 && slot_flags(programs, image, &has) < 0)
+	if (r == 0 && image_flags(programs, image, &has) < 0)
 		has = ~IMAGE_UNJUDGED;
 	if (r == 0) {
 		/* All of them at once, as when they came. */

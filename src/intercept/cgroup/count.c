@@ -56,7 +56,7 @@ static int count(const struct cgroup_programs *programs, int cgroup,
 
 	if (r < 0)
 		return r;
-	map = slot_open(programs, image);
+	map = image_open(programs, image);
 	if (map < 0)
 		return map;
 	r = read_cells(map, 0, head, 2);

@@ -98,6 +98,8 @@ extern const struct program_row program_rows[N_PROGRAMS];
 /* What control says now, and shall say. The lock is held. Return: 0 or -errno. */
 int control_read(const struct cgroup_programs *programs, struct control *ret);
 int control_write(const struct cgroup_programs *programs, const struct control *control);
+/* A number that no endpoint and no edition of a policy had before. Likewise. */
+int control_next(const struct cgroup_programs *programs, uint32_t *ret);
 
 /* The lock of an open directory of pins, until that is closed. Return: 0 or -errno. */
 int pins_lock(int directory);
@@ -120,32 +122,37 @@ int build_map(int directory, enum map map, struct bpf_map_info *ret);
 /* Takes the rings of tracers away that did not end by themselves. The lock is held. */
 void tracers_sweep(struct cgroup_programs *programs);
 
-/* Makes @policy the image of that number, which is not judged by; waits until no call of
- * before is. @is_first: of its slot, where there is room for a second one then. The lock
- * is held. Return: 0 or -errno. */
-int slot_fill(struct cgroup_programs *programs, uint32_t image,
-	      const struct policy *policy, unsigned int flags, bool is_first);
-/* Until no call can have what was an image before. Return: 0 or -errno. */
-int calls_wait(void);
-/* Frees it, and its endpoints. */
+/* Frees it, with all that its policy had. */
 void slot_empty(struct cgroup_programs *programs, uint32_t slot);
 /* One that was free, its finder's from now on; what cgroups had that are gone is freed.
  * Return: its number, or -ENOSPC, or another -errno. */
 int slot_find(struct cgroup_programs *programs);
-/* Its id. Return: 0 or -errno. */
+/* The id of an open cgroup. Return: 0 or -errno. */
 int cgroup_id(int cgroup, uint64_t *ret);
 /* The number of the image @cgroup is judged by. Return: 0; -ENOENT: none. */
 int image_judging(const struct cgroup_programs *programs, int cgroup, uint32_t *ret);
-/* The flags of an image, IMAGE_*. Return: 0 or -errno. */
-int slot_flags(const struct cgroup_programs *programs, uint32_t image, uint32_t *ret);
-/* The map of an image. Return: a descriptor, or -errno. */
-int slot_open(const struct cgroup_programs *programs, uint32_t image);
+/* Makes @policy the image of that number, which is not judged by; waits until no call of
+ * before is. @is_first: of its slot, where there is room for a second one then. The lock
+ * is held. Return: 0 or -errno. */
+int image_fill(struct cgroup_programs *programs, uint32_t image,
+	       const struct policy *policy, unsigned int flags, bool is_first);
+/* Makes the cells the image of that number, as image_fill() does. Return: 0 or -errno. */
+int image_put(const struct cgroup_programs *programs, uint32_t image,
+	      const struct image_cell *cells, size_t n);
 /* All cells of an image, to be freed. Return: 0 or -errno. */
-int slot_read(const struct cgroup_programs *programs, uint32_t image,
-	      struct image_cell **ret_cells, size_t *ret_n);
-/* Makes them the image of that number, as slot_fill() does. Return: 0 or -errno. */
-int slot_put(const struct cgroup_programs *programs, uint32_t image,
-	     const struct image_cell *cells, size_t n);
+int image_read(const struct cgroup_programs *programs, uint32_t image,
+	       struct image_cell **ret_cells, size_t *ret_n);
+/* The flags of an image, IMAGE_*. Return: 0 or -errno. */
+int image_flags(const struct cgroup_programs *programs, uint32_t image, uint32_t *ret);
+/* The map of an image. Return: a descriptor, or -errno. */
+int image_open(const struct cgroup_programs *programs, uint32_t image);
+/* One of nothing: what would be judged by it is refused. Return: a descriptor, or
+ * -errno. */
+int image_nothing(void);
+/* Puts the numbers of @policy's endpoints, new ones where a name is new in @slot, into
+ * its cells, which have their places in the policy. Return: 0 or -errno. */
+int endpoints_number(const struct cgroup_programs *programs, uint32_t slot,
+		     const struct policy *policy, struct image_cell *cells);
 
 /*
  * Before @image is judged by no more: @ret_mark is to be closed when it is not. If the
@@ -157,6 +164,8 @@ int retired_mark(const struct cgroup_programs *programs, uint32_t image, int *re
 int retired_wait(const struct cgroup_programs *programs, uint32_t image);
 /* Would that wait? Return: 0, 1, or -errno. */
 int retired_ask(const struct cgroup_programs *programs, uint32_t image);
+/* Until no call can have what any image was before. Return: 0 or -errno. */
+int calls_wait(void);
 
 /* The edition of a policy its image is; and the first one of that policy, where the
  * outcome of no rule has no address. */

@@ -204,6 +204,17 @@ int control_write(const struct cgroup_programs *programs, const struct control *
 		       : 0;
 }
 
+int control_next(const struct cgroup_programs *programs, uint32_t *ret)
+{
+	struct control control;
+	int r = control_read(programs, &control);
+
+	if (r < 0)
+		return r;
+	*ret = control.next++;
+	return control_write(programs, &control);
+}
+
 const char *pin_path(int directory, const char *name, char path[96])
 {
 	snprintf(path, 96, "/proc/self/fd/%d/%s", directory, name);

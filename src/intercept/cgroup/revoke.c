@@ -248,7 +248,7 @@ static int list(struct cgroup_programs *programs, uint32_t image,
 		struct image_cell *cells, size_t n, struct found *found)
 {
 	struct revoking revoking = revoking_of(image ^ 1, cells, REVOKING_LIST);
-	int r = slot_put(programs, image ^ 1, cells, n);
+	int r = image_put(programs, image ^ 1, cells, n);
 
 	found->is_listed = true;
 	if (r == 0)
@@ -263,7 +263,7 @@ static int take_back(struct cgroup_programs *programs, int cgroup, uint64_t id,
 	_cleanup_free_ struct image_cell *cells = NULL;
 	struct revoking revoking;
 	size_t n;
-	int r = slot_read(programs, image, &cells, &n);
+	int r = image_read(programs, image, &cells, &n);
 
 	if (r == 0 && cells[1].word[0] & IMAGE_AUDIT && !choice->is_listed)
 		r = -EBUSY;
@@ -277,7 +277,7 @@ static int take_back(struct cgroup_programs *programs, int cgroup, uint64_t id,
 		return list(programs, image, cells, n, found);
 	if (revoked->n_rules) {
 		image ^= 1;
-		r = slot_put(programs, image, cells, n);
+		r = image_put(programs, image, cells, n);
 		if (r == 0)
 			r = switch_image(programs, cgroup, id, image ^ 1, image, true);
 	}
