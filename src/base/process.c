@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +17,9 @@
 
 #ifndef PIDFD_THREAD /* 6.9 */
 #	define PIDFD_THREAD O_EXCL
+#endif
+#ifndef SO_PEERPIDFD
+#	define SO_PEERPIDFD 77
 #endif
 
 int process_open(pid_t pid)
@@ -49,6 +54,42 @@ pid_t process_of(int pidfd)
 	if (!at || !number_skip_word(&at, "Pid:") || !number_take(&at, 10, &pid))
 		return 0; /* "-1": it has ended */
 	return (pid_t)pid;
+}
+
+/* Before Linux 6.5: by number, if that process is of the user who connected. */
+int process_open_peer(int socket, const struct ucred *peer)
+{
+	_cleanup_fd_ int fd = -1;
+	socklen_t len = sizeof(fd);
+	struct stat st;
+	char path[32];
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
+		return fd_steal(&fd);
+	if (errno != ENOPROTOOPT)
+		return -errno;
+	fd = process_open(peer->pid);
+	if (fd < 0)
+		return fd;
+	snprintf(path, sizeof(path), "/proc/%d", (int)peer->pid);
+	/* That of an undumpable process is root's. */
+	if (stat(path, &st) < 0 || (st.st_uid != peer->uid && st.st_uid != 0))
+		return -ESRCH;
+	return fd_steal(&fd);
+}
+
+int process_shares(pid_t pid, const char *namespace)
+{
+	struct stat own, theirs;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", namespace);
+	if (stat(path, &own) < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, namespace);
+	if (stat(path, &theirs) < 0)
+		return -errno;
+	return own.st_dev == theirs.st_dev && own.st_ino == theirs.st_ino;
 }
 
 bool process_is_real_root(void)

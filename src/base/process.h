@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct ucred;
+
 /* Return: a pidfd, close-on-exec and the caller's, or -errno. */
 int process_open(pid_t pid);
 /* The same of one thread, from Linux 6.9 on; -EINVAL before. */
@@ -14,6 +16,11 @@ int process_open_thread(pid_t thread);
 /* Return: the process, as our PID namespace numbers it; 0 when @pidfd is none, or the
  * process has ended or has no number here. */
 pid_t process_of(int pidfd);
+/* Of @peer, which SO_PEERCRED tells of @socket. Return: as process_open(). */
+int process_open_peer(int socket, const struct ucred *peer);
+/* Is @pid in our namespace of that kind, a name in /proc/PID/ns? Return: 1, 0, or -errno:
+ * it has ended, or may not be asked. */
+int process_shares(pid_t pid, const char *namespace);
 /* Are we root where it counts, and not of a user namespace below? */
 bool process_is_real_root(void);
 /* The caller's user id as the user namespace around its own has it. */

@@ -45,9 +45,6 @@
 #include "broker/identity.h"
 #include "stack/stack.h"
 
-#ifndef SO_PEERPIDFD
-#	define SO_PEERPIDFD 77
-#endif
 #define GROUPS_MAX     65536
 #define USERNS_DEPTH   33
 #define PROC_FILE_SIZE 4096
@@ -107,27 +104,6 @@ static int proc_read(const struct identity *identity, const char *file, char *te
 	return is_alive(identity) ? 0 : -ESRCH;
 }
 
-static int open_pidfd(int socket, pid_t pid, uid_t uid)
-{
-	socklen_t len = sizeof(int);
-	struct stat st;
-	char path[32];
-	int fd;
-
-	if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
-		return fd;
-	if (errno != ENOPROTOOPT)
-		return -1;
-	fd = process_open(pid);
-	if (fd < 0)
-		return -1;
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	/* That of an undumpable process is root's. */
-	if (stat(path, &st) < 0 || (st.st_uid != uid && st.st_uid != 0))
-		return fd_close(fd);
-	return fd;
-}
-
 static bool is_of_our_userns(const struct identity *identity)
 {
 	struct stat st;
@@ -178,7 +154,7 @@ int identity_read(struct identity *ret, int socket, const struct self *self)
 	identity.pid = peer.pid;
 	identity.uid = peer.uid;
 	identity.gid = peer.gid;
-	identity.pidfd = open_pidfd(socket, peer.pid, peer.uid);
+	identity.pidfd = process_open_peer(socket, &peer);
 	identity.is_local = identity.netns == self->netns;
 	identity.is_admin = identity.is_local && is_of_our_userns(&identity) &&
 			    ((peer.uid == self->uid && self->uid != 0) ||

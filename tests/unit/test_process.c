@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,11 +75,43 @@ static void test_sender(void **state)
 	fd_close(pair[1]);
 }
 
+/* Of a socket pair it is who made it. */
+static void test_peer(void **state)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	int pair[2], fd, status;
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(getsockopt(pair[0], SOL_SOCKET, SO_PEERCRED, &peer, &size), 0);
+	fd = process_open_peer(pair[0], &peer);
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	assert_int_equal(process_of(fd), getpid());
+	assert_int_equal(process_shares(getpid(), "pid"), 1);
+	assert_int_equal(process_shares(getpid(), "none"), 0);
+	fd_close(fd);
+	fd_close(pair[0]);
+	fd_close(pair[1]);
+	child = fork();
+	if (child == 0)
+		_exit(unshare(CLONE_NEWNET) < 0
+			      ? 77
+			      : process_shares(getppid(), "net") != 0 ||
+					process_shares(getppid(), "pid") != 1);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
+	assert_int_equal(process_shares(child, "pid"), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pidfd),
 		cmocka_unit_test(test_sender),
+		cmocka_unit_test(test_peer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
