@@ -100,7 +100,7 @@ _graft_operand()
 		_graft_reply -f -- "$current"
 		;;
 	install | uninstall | status)
-		[ "$place" -gt 0 ] || _graft_reply -W 'docker containerd k8s podman' -- "$current"
+		[ "$place" -gt 0 ] || _graft_reply -W 'docker containerd k8s nerdctl podman' -- "$current"
 		;;
 	ps)
 		_graft_reply -W "$("${COMP_WORDS[0]}" ps 2>/dev/null |

@@ -45,7 +45,7 @@ complete -c graft -n '__graft_uses run' -a '(__fish_complete_subcommand --fcs-sk
 
 complete -c graft -n '__graft_uses explain' -l v6only -d 'the socket is IPV6_V6ONLY'
 complete -c graft -n '__graft_uses explain' -l bound -d 'the run is bound to its endpoints'
-complete -c graft -n '__graft_uses explain ps show monitor stat trace revoke doctor' -l json -d 'print JSON'
+complete -c graft -n '__graft_uses explain ps show monitor stat trace revoke status doctor' -l json -d 'print JSON'
 complete -c graft -n '__graft_uses explain' -a 'bind connect tcp udp unix'
 complete -c graft -n '__graft_uses check' -l print -d 'print the rules as judged'
 complete -c graft -n '__graft_uses check' -l registry -d 'undefined endpoints are known to graftd'
@@ -64,7 +64,7 @@ complete -c graft -n '__graft_uses revoke' -l endpoint -x -d 'the rules with tha
 complete -c graft -n '__graft_uses revoke' -l dry-run -d 'list the sockets, and do nothing'
 complete -c graft -n '__graft_uses install uninstall status' -s c -l config -r -F -d 'the file'
 complete -c graft -n '__graft_uses install' -s r -l runtime -r -F -d 'another graft-runtime'
-complete -c graft -n '__graft_uses install uninstall status' -a 'docker containerd k8s podman'
+complete -c graft -n '__graft_uses install uninstall status' -a 'docker containerd k8s nerdctl podman'
 complete -c graft -n '__graft_uses ps' -l sockets -d 'list their sockets'
 complete -c graft -n '__graft_uses ps' -a "(graft ps 2>/dev/null | awk 'NR > 1 { print \$1 }')"
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json_text.h"
@@ -37,6 +38,8 @@ static const char *registered(struct json_object *config)
 
 static int put(const struct install *install, char *text, int r)
 {
+	if (r == 0 && install->what == INSTALL)
+		r = install_make_directories(install->path);
 	if (r == 0)
 		r = install_replace(install->path, text);
 	free(text);
@@ -45,9 +48,12 @@ static int put(const struct install *install, char *text, int r)
 							 ? "\"runtimes\" is no object"
 							 : strerror(-r));
 	printf("%s: the runtime graft is %s\n", install->path,
-	       install->what == INSTALL
+	       install->what == UNINSTALL
+		       ? "gone; a dockerd that runs forgets it when it is restarted"
+	       : getuid() == 0
 		       ? "registered; make dockerd read it: systemctl reload docker"
-		       : "gone; a dockerd that runs forgets it when it is restarted");
+		       : "registered; make dockerd read it: systemctl --user restart "
+			 "docker");
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "ctl/install.h"
+#include "ctl/json.h"
 
 #define FILE_MAX (1u << 20)
 
@@ -43,11 +44,25 @@ int install_find_runtime(struct install *install)
 	return 1;
 }
 
+static void add_status(const struct install *install, const char *is, bool works)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "engine", json_text(install->engine));
+	json_object_object_add(object, "file",
+			       install->path ? json_text(install->path) : NULL);
+	json_object_object_add(object, "runtime", is ? json_text(is) : NULL);
+	json_object_object_add(object, "works", json_object_new_boolean(works));
+	json_object_array_add(install->json, object);
+}
+
 int install_status(const struct install *install, const char *is)
 {
 	bool works = is && access(is, X_OK) == 0;
 
-	if (is)
+	if (install->json)
+		add_status(install, is, works);
+	else if (is)
 		printf("%s  %s  graft is %s%s\n", install->engine, install->path, is,
 		       works ? "" : ", which cannot be executed");
 	else
@@ -91,6 +106,21 @@ static int write_all(const char *path, const char *text, const char *like)
 	if (n >= 0 && fsync(fd) < 0)
 		return -errno;
 	return n < 0 ? (int)n : 0;
+}
+
+int install_make_directories(const char *path)
+{
+	char parent[PATH_MAX];
+
+	if (snprintf(parent, sizeof(parent), "%s", path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	for (char *at = strchr(parent + 1, '/'); at; at = strchr(at + 1, '/')) {
+		*at = '\0';
+		if (mkdir(parent, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*at = '/';
+	}
+	return 0;
 }
 
 int install_replace(const char *path, const char *text)

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -34,20 +33,6 @@ static int note_runtime(void *context, const struct toml_item *item)
 	return 0;
 }
 
-static int make_directory(const char *path)
-{
-	char parent[PATH_MAX];
-	char *slash;
-
-	if (snprintf(parent, sizeof(parent), "%s", path) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	slash = strrchr(parent, '/');
-	if (!slash || slash == parent)
-		return 0;
-	*slash = '\0';
-	return mkdir(parent, 0755) < 0 && errno != EEXIST ? -errno : 0;
-}
-
 static int enter(struct install *install, const char *is)
 {
 	_cleanup_free_ char *text = NULL;
@@ -66,7 +51,7 @@ static int enter(struct install *install, const char *is)
 	if (asprintf(&text, FIRST_LINE "[engine.runtimes]\ngraft = [\"%s\"]\n",
 		     install->runtime) < 0)
 		return install_complain(install, strerror(ENOMEM));
-	r = make_directory(install->path);
+	r = install_make_directories(install->path);
 	if (r == 0)
 		r = install_replace(install->path, text);
 	if (r < 0)

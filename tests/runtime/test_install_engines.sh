@@ -198,6 +198,46 @@ contains "podman: status: cannot be executed" 'is /opt/graft, which cannot be ex
 "$GRAFT" status >"$T/out"
 equal "status: a line for each engine" "docker containerd podman" \
 	"$(cut -d' ' -f1 "$T/out" | paste -sd' ')"
+json_status() # EXPRESSION ENGINE...: of what status says
+{
+	"$GRAFT" status --json "${@:2}" | "$PYTHON" -c 'import json, sys
+s = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"
+}
+equal "status --json: the same" "docker containerd podman" \
+	"$(json_status '" ".join(e["engine"] for e in s)')"
+
+# nerdctl: no file, a path.
+path=$T/bin/graft-runtime
+equal "nerdctl: install" "nerdctl: nothing to register: nerdctl run --runtime $path" \
+	"$("$GRAFT" install nerdctl)"
+equal "nerdctl: another path" "nerdctl: nothing to register: nerdctl run --runtime /bin/true" \
+	"$("$GRAFT" install -r /bin/true nerdctl)"
+check "nerdctl: uninstall" "$GRAFT" uninstall nerdctl
+check "nerdctl: status" "$GRAFT" status nerdctl
+equal "nerdctl: status --json" "[{'engine': 'nerdctl', 'file': None, 'runtime': '$path', 'works': True}]" \
+	"$(json_status s nerdctl)"
+"$GRAFT" install -c "$FILE" nerdctl >"$T/out" 2>&1
+equal "nerdctl: there is no file" 1 $?
+"$GRAFT" install -r /no/such/runtime nerdctl >"$T/out" 2>&1
+equal "nerdctl: a runtime that is not there" 1 $?
+
+# An ordinary user's own files.
+chmod 755 "$T" "$T/bin" "$T/bin"/*
+identity user
+own=$T/homes/user/.config
+for pair in docker:docker/daemon.json podman:containers/containers.conf.d/graft.conf; do
+	engine=${pair%%:*} FILE=$own/${pair#*:}
+	check "a user's $engine: install" "${IDENTITY[@]}" "$GRAFT" install "$engine"
+	check "a user's $engine: the file is there" test -e "$FILE"
+	contains "a user's $engine: status" "^$engine +$FILE +graft is $path$" \
+		"$("${IDENTITY[@]}" "$GRAFT" status "$engine")"
+	check "a user's $engine: uninstall" "${IDENTITY[@]}" "$GRAFT" uninstall "$engine"
+done
+check "a user's docker: below XDG_CONFIG_HOME" "${IDENTITY[@]}" \
+	XDG_CONFIG_HOME="$T/homes/user/elsewhere" "$GRAFT" install docker
+check "it is there" test -e "$T/homes/user/elsewhere/docker/daemon.json"
+contains "a user without a file: status is the host's" '^docker +/etc/docker/daemon.json ' \
+	"$("${IDENTITY[@]}" XDG_CONFIG_HOME="$T/homes/user/none" "$GRAFT" status docker)"
 "$GRAFT" install lxc >"$T/out" 2>&1
 equal "another engine: misuse" 2 $?
 finish
