@@ -76,7 +76,7 @@ _graft_operand()
 	local place=$((COMP_CWORD - first))
 
 	case $1 in
-	run)
+	run | lend)
 		if [ "$place" -le 0 ]; then
 			_graft_reply -A command -- "$current"
 		else

@@ -26,6 +26,7 @@ complete -c graft -n __fish_use_subcommand -a revoke -d "take back what a cgroup
 complete -c graft -n __fish_use_subcommand -a install -d 'register graft-runtime with a container engine'
 complete -c graft -n __fish_use_subcommand -a uninstall -d 'take it out again'
 complete -c graft -n __fish_use_subcommand -a status -d 'say whether graft-runtime is registered'
+complete -c graft -n __fish_use_subcommand -a lend -d "lend the host's sockets to a rootless engine"
 complete -c graft -n __fish_use_subcommand -a doctor -d 'say what this kernel and user can do'
 complete -c graft -n __fish_use_subcommand -a help -d 'show the commands'
 complete -c graft -n __fish_use_subcommand -s V -l version -d 'show the version'
@@ -65,6 +66,7 @@ complete -c graft -n '__graft_uses revoke' -l dry-run -d 'list the sockets, and 
 complete -c graft -n '__graft_uses install uninstall status' -s c -l config -r -F -d 'the file'
 complete -c graft -n '__graft_uses install' -s r -l runtime -r -F -d 'another graft-runtime'
 complete -c graft -n '__graft_uses install uninstall status' -a 'docker containerd k8s nerdctl podman'
+complete -c graft -n '__graft_uses lend' -a '(__fish_complete_subcommand --fcs-skip=2)'
 complete -c graft -n '__graft_uses ps' -l sockets -d 'list their sockets'
 complete -c graft -n '__graft_uses ps' -a "(graft ps 2>/dev/null | awk 'NR > 1 { print \$1 }')"
 

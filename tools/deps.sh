@@ -25,8 +25,8 @@ demo="$build bash python3 iproute2 util-linux procps nginx-light iperf3 curl"
 docker=docker.""io
 # Debian packages of graft.
 deb="$build build-essential debhelper dh-dkms xz-utils"
-engines="containerd docker-compose containernetworking-plugins podman conmon uidmap python3-grpcio
-	python3-yaml"
+engines="containerd docker-compose containernetworking-plugins podman conmon uidmap rootlesskit
+	slirp4netns python3-grpcio python3-yaml"
 test="$demo $deb runc crun $docker $engines iptables nftables redis-server redis-tools memcached postgresql haproxy
 	openssh-server openssh-client golang-go libclang-rt-14-dev clang-format
 	clang-tidy shellcheck mandoc codespell git strace

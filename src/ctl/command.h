@@ -32,6 +32,7 @@ int command_stat(int argc, char **argv);
 int command_trace(int argc, char **argv);
 int command_revoke(int argc, char **argv);
 int command_install(int argc, char **argv);
+int command_lend(int argc, char **argv);
 int command_uninstall(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_help(int argc, char **argv);

@@ -28,6 +28,7 @@ static const struct command commands[] = {
 	{ "install", command_install, "register graft-runtime with an engine" },
 	{ "uninstall", command_uninstall, "take it out again" },
 	{ "status", command_status, "say whether graft-runtime is registered" },
+	{ "lend", command_lend, "lend the host's sockets to a rootless engine" },
 	{ "doctor", command_doctor, "say what this kernel and user can do" },
 	{ "help", command_help, "show this help" },
 };

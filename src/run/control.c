@@ -24,6 +24,7 @@
 #include "base/process.h"
 #include "config.h"
 #include "run/control.h"
+#include "stack/stack.h"
 #include "wire/wire.h"
 
 #define CONTROL_CLIENTS_MAX 8
@@ -386,16 +387,16 @@ static int listen_somewhere(int fd, pid_t front)
 	return -EADDRINUSE;
 }
 
-int control_new(struct control **ret, struct event_loop *loop, pid_t front,
-		const struct control_ops *ops, void *context)
+int control_new(struct control **ret, struct event_loop *loop, struct stack *host,
+		pid_t front, const struct control_ops *ops, void *context)
 {
 	_cleanup_fd_ int fd =
-		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		stack_socket(host, AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
 	_cleanup_free_ struct control *control = calloc(1, sizeof(*control));
 	int r;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (!control)
 		return -ENOMEM;
 	control->source.ready = control_ready;

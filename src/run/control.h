@@ -15,6 +15,7 @@
 
 struct event_loop;
 struct control;
+struct stack;
 
 /* Times are CLOCK_MONOTONIC. Texts live until the next call of the operation. */
 struct run_info {
@@ -54,10 +55,10 @@ struct control_ops {
 };
 
 /*
- * Listens in the network namespace of the calling thread and serves on @loop, which must
- * outlive it. @ops is called on the loop's thread. Return: 0 or -errno.
+ * Listens in the network namespace of @host and serves on @loop, which must outlive it.
+ * @ops is called on the loop's thread. Return: 0 or -errno.
  */
-int control_new(struct control **ret, struct event_loop *loop, pid_t front,
-		const struct control_ops *ops, void *context);
+int control_new(struct control **ret, struct event_loop *loop, struct stack *host,
+		pid_t front, const struct control_ops *ops, void *context);
 /* Return: NULL. */
 struct control *control_free(struct control *control);

@@ -305,8 +305,8 @@ static int start_broker(struct supervisor *self)
 static int start_services(struct supervisor *self, const struct dns_server *servers,
 			  size_t n_servers)
 {
-	int r = control_new(&self->control, &self->loop, self->run->front, &control_ops,
-			    self);
+	int r = control_new(&self->control, &self->loop, self->stacks.host,
+			    self->run->front, &control_ops, self);
 
 	/* A run works without them. */
 	if (r < 0)

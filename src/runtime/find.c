@@ -30,6 +30,8 @@
 #include "runtime/docker.h"
 #include "runtime/find.h"
 #include "runtime/json_part.h"
+#include "runtime/kit.h"
+#include "runtime/outside.h"
 #include "runtime/ports.h"
 #include "runtime/settings.h"
 
@@ -206,6 +208,23 @@ static struct json_object *merge(struct json_object *annotations,
 	return merged;
 }
 
+/* Without a lender of the host's sockets they stay where they are. */
+static int add_kit_ports(struct found *found, const struct docker *docker)
+{
+	struct policy_error error;
+	int n;
+
+	if (!kit_is_there() || !outside_is_lent())
+		return 0;
+	n = kit_publish(docker, found->policy, &error);
+	if (n < 0)
+		return n == -EINVAL ? refuse(&error) : n;
+	if (n)
+		note(found, "published ports", "");
+	found->has_kit = n > 0;
+	return 0;
+}
+
 static int add_ports(struct found *found, const struct docker *docker,
 		     enum publish publish)
 {
@@ -216,6 +235,8 @@ static int add_ports(struct found *found, const struct docker *docker,
 	if (!docker->n_ports || publish == PUBLISH_NO ||
 	    (publish == PUBLISH_POLICY && !*found->summary))
 		return 0;
+	if (outside_is_inside())
+		return add_kit_ports(found, docker);
 	r = ports_policy(docker, &text);
 	if (r < 0)
 		return r;

@@ -18,6 +18,7 @@ struct settings;
 struct found {
 	struct policy *policy;           /* sealed; NULL: none */
 	bool has_ports;                  /* it has rules for Docker's published ports */
+	bool has_kit;                    /* and those are RootlessKit's to let go */
 	char summary[FIND_SUMMARY_SIZE]; /* where it came from */
 };
 

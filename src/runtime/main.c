@@ -45,6 +45,7 @@
 #include "runtime/executed.h"
 #include "runtime/find.h"
 #include "runtime/json_part.h"
+#include "runtime/outside.h"
 #include "runtime/profile.h"
 #include "runtime/settings.h"
 #include "runtime/supervise.h"
@@ -165,6 +166,7 @@ static int set_up(const struct settings *settings, const struct command *command
 		.bundle = bundle,
 		.docker = docker,
 		.has_ports = found->has_ports,
+		.has_kit = found->has_kit,
 		.door = door,
 		.policy = found->policy,
 		.id = command->id,
@@ -217,6 +219,8 @@ static int graft(const struct settings *settings, const struct command *command,
 			 "the host's");
 		r = -EOPNOTSUPP;
 	}
+	if (r == 0)
+		r = outside_check(found->policy);
 	if (r == 0)
 		r = door_open(&door, settings->state, command->id);
 	if (r == 0)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/process.h"
 #include "runtime/complain.h"
 #include "runtime/settings.h"
 
@@ -195,7 +196,8 @@ static int find_backend(struct settings *settings)
 	return -ENOENT;
 }
 
-/* Root's is in /run, also the root's of a user namespace if it may write there. */
+/* Root's is in /run. A user namespace's root may be able to write there, too, but what is
+ * in it may be root's. */
 static int find_state(struct settings *settings)
 {
 	const char *told = getenv("GRAFT_RUNTIME_STATE"),
@@ -204,7 +206,7 @@ static int find_state(struct settings *settings)
 
 	if (told && *told)
 		return set_text(&settings->state, told);
-	if ((geteuid() == 0 && access("/run", W_OK) == 0) || !own || !*own)
+	if (process_is_real_root() || !own || !*own)
 		return set_text(&settings->state, SETTINGS_STATE);
 	if (snprintf(path, sizeof(path), "%s/graft/containers", own) >= PATH_MAX)
 		return -ENAMETOOLONG;

@@ -63,6 +63,8 @@
 #include "runtime/docker.h"
 #include "runtime/door.h"
 #include "runtime/guest.h"
+#include "runtime/kit.h"
+#include "runtime/outside.h"
 #include "runtime/pen.h"
 #include "runtime/ports.h"
 #include "runtime/settings.h"
@@ -107,7 +109,14 @@ static struct supervisor *supervisor_of(void *context)
 
 static enum notify_hold held(void *context, const struct endpoint *endpoint)
 {
-	switch (ports_ask(supervisor_of(context)->ports, endpoint)) {
+	const struct supervisor *self = supervisor_of(context);
+	int r = self->with.has_kit ? kit_let_go(self->with.docker, endpoint) : 0;
+
+	/* The bind will say so. */
+	if (r < 0)
+		log_warning("RootlessKit keeps the port of '%s': %s", endpoint->name,
+			    strerror(-r));
+	switch (ports_ask(self->ports, endpoint)) {
 	case PORTS_OTHER:
 		break;
 	case PORTS_HELD:
@@ -233,6 +242,8 @@ static int begin(struct supervisor *self, pid_t pid)
 		return -ESRCH;
 	policy_get_reach(self->with.policy, &reach);
 	r = stacks_new(&self->stacks, self->with.policy, pid, true);
+	if (r == 0)
+		r = outside_find(&self->stacks.host);
 	if (r < 0)
 		return r;
 	has_shortcut = run_shortcut_is_on(self->with.policy);
@@ -243,6 +254,8 @@ static int begin(struct supervisor *self, pid_t pid)
 		log_warning("'shortcut on' goes without: it takes root and cgroup v2");
 	if (self->with.has_ports)
 		open_ports(self, pid);
+	else if (self->with.docker->n_ports && !self->with.has_kit && outside_is_inside())
+		log_warning("published ports stay RootlessKit's");
 	settle_privileges(reach.has_unix || pen_cgroup() >= 0, self->ports);
 	self->first = pid;
 	self->engine.policy = self->with.policy;
@@ -251,7 +264,8 @@ static int begin(struct supervisor *self, pid_t pid)
 	r = self->engine.grafts ? start_engine(self, pid) : -ENOMEM;
 	if (r < 0)
 		return r;
-	r = control_new(&self->control, &self->loop, getpid(), &control_ops, self);
+	r = control_new(&self->control, &self->loop, self->stacks.host, getpid(),
+			&control_ops, self);
 	/* A container works without it. */
 	if (r < 0)
 		log_warning("`graft ps` will not see this container: %s", strerror(-r));
@@ -339,27 +353,15 @@ static void on_visitor(struct event_source *source, uint32_t events)
 
 /* Runtimes are where we are, and containers are not. Who has ended cannot be asked, and
  * may have been a runtime: what it says decides. */
-static bool is_elsewhere(pid_t pid, const char *namespace)
-{
-	struct stat own, theirs;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/ns/%s", namespace);
-	if (stat(path, &own) < 0)
-		return true;
-	snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, namespace);
-	return stat(path, &theirs) == 0 &&
-	       (own.st_dev != theirs.st_dev || own.st_ino != theirs.st_ino);
-}
-
 static bool is_trusted(int fd)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
 
 	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-	       peer.uid == geteuid() && peer.pid > 0 && !is_elsewhere(peer.pid, "pid") &&
-	       !is_elsewhere(peer.pid, "user");
+	       peer.uid == geteuid() && peer.pid > 0 &&
+	       process_shares(peer.pid, "pid") != 0 &&
+	       process_shares(peer.pid, "user") != 0;
 }
 
 static struct visitor *free_visitor(struct supervisor *self)
@@ -507,6 +509,7 @@ static _Noreturn void supervisor_main(const struct supervise *supervise, int run
 	close_others(kept, ARRAY_SIZE(kept));
 	settle_process();
 	go_quiet(supervise->settings);
+	outside_find_graftd();
 	r = watch(&self);
 	while (r >= 0 && !self.is_over)
 		r = event_loop_run_resting(&self.loop);

@@ -17,6 +17,7 @@ struct supervise {
 	const struct bundle *bundle; /* swapped: to be put back */
 	const struct docker *docker;
 	bool has_ports; /* the policy's, for those of @docker */
+	bool has_kit;   /* to be let go by RootlessKit */
 	struct door *door;
 	const struct policy *policy;
 	const char *id, *command, *summary, *metadata;

@@ -59,5 +59,13 @@ int stack_netns_new(struct stack **ret, int netns);
  */
 int stack_enter_new(struct stack **ret, int netns);
 
+/*
+ * The namespace of who lends sockets at the UNIX socket @path: a process of our own user.
+ * When that has ended, sockets cannot be had (-ENETDOWN) until one of the same namespace
+ * listens there. Return: 0 or -errno (-ENOENT, -ECONNREFUSED: nobody is there; -EPERM: it
+ * is another user's; -ENETDOWN: we are turned away).
+ */
+int stack_lent_new(struct stack **ret, const char *path);
+
 /* Reads the namespace cookie of socket @fd. Return: 0 or -errno. */
 int stack_cookie_of(int fd, uint64_t *ret_cookie);

@@ -42,6 +42,7 @@
 #include "run/census.h"
 #include "run/control.h"
 #include "run/grafts.h"
+#include "stack/stack.h"
 #include "wire/wire.h"
 
 static const char *const rules[] = {
@@ -53,6 +54,7 @@ static const char *const rules[] = {
 static const char *graft_path;
 static struct census census;
 static struct event_loop loop;
+static struct stack *host;
 static struct control *control;
 static atomic_bool stop;
 static atomic_uint n_synthetic; /* answer with so many invented grafts instead */
@@ -447,8 +449,8 @@ static void test_name_taken(void **state)
 	struct control *second = NULL, *third = NULL;
 
 	assert_int_equal(event_loop_init(&other), 0);
-	assert_int_equal(control_new(&second, &other, 4711, &ops, NULL), 0);
-	assert_int_equal(control_new(&third, &other, 4711, &ops, NULL), 0);
+	assert_int_equal(control_new(&second, &other, host, 4711, &ops, NULL), 0);
+	assert_int_equal(control_new(&third, &other, host, 4711, &ops, NULL), 0);
 	assert_null(control_free(third));
 	assert_null(control_free(second));
 	assert_null(control_free(NULL));
@@ -613,8 +615,8 @@ int main(int argc, char **argv)
 	census.root = getpid();
 	census.program = child;
 	census.rule_text = rule_text;
-	if (event_loop_init(&loop) < 0 ||
-	    control_new(&control, &loop, getpid(), &ops, NULL) < 0)
+	if (event_loop_init(&loop) < 0 || stack_host_new(&host) < 0 ||
+	    control_new(&control, &loop, host, getpid(), &ops, NULL) < 0)
 		return 1;
 	pthread_create(&thread, NULL, serve, NULL);
 	r = cmocka_run_group_tests(tests, NULL, NULL);

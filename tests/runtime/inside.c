@@ -23,6 +23,7 @@
  *	echo			standard input to standard output
  *	door DIR WORD ADDRESS PORT	hands a listener of its own in at each socket of
  *				DIR, WORD as its metadata, and gets ADDRESS PORT
+ *	borrow PATH		asks who lends there for a socket: "lent" or "turned away"
  *	name ENDPOINT bind|connect	names an endpoint, AF_GRAFT
  *	storm ADDRESS PORT N	N threads that connect without end
  *	many ADDRESS PORT N	N times get
@@ -338,6 +339,8 @@ int main(int argc, char **argv)
 		abort();
 	if (!strcmp(what, "door") && argc == 6)
 		return door(argv[2], argv[3], argv[4], argv[5]);
+	if (!strcmp(what, "borrow") && argc == 3)
+		return borrow(argv[2]);
 	if (!strcmp(what, "name") && argc == 4)
 		return name(argv[2], argv[3]);
 	if (!strcmp(what, "storm") && argc == 5)

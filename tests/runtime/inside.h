@@ -19,6 +19,7 @@ int ask_udp(const char *host, const char *port);
 int tell(const char *name, const char *port, const char *family);
 /* inside_door.c */
 int door(const char *directory, const char *metadata, const char *host, const char *port);
+int borrow(const char *path);
 /* inside_name.c */
 int name(const char *endpoint, const char *what);
 /* inside_crowd.c */

@@ -6,6 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../lib_container.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/../lib_engine.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib_rootless.sh"
 BACKEND=${BACKEND-crun}
 enter_host "$@"
 need podman conmon newuidmap setpriv
@@ -13,47 +14,22 @@ need_containers
 LIMIT=60
 make_image graft-test
 
-# --- the user ---
-ID=4242
-mkdir -p "$T/user"/{home,run,tmp}
-chmod 700 "$T/user/run"
-chown -R $ID:$ID "$T/user"
-for file in passwd group subuid subgid; do
-	cat "/etc/$file" >"$T/$file" 2>/dev/null || skip "no /etc/$file here"
-done
-echo "grafted:x:$ID:$ID::$T/user/home:/bin/sh" >>"$T/passwd"
-echo "grafted:x:$ID:" >>"$T/group"
-echo "grafted:300000:65536" | tee -a "$T/subuid" >>"$T/subgid"
-for file in passwd group subuid subgid; do
-	mount --bind "$T/$file" "/etc/$file" || die "cannot replace /etc/$file"
-done
-STATE=$T/user/run/graft/containers
-chmod 755 "$T" "$T/image" "$T/bin"
+make_user
 tar -C "$T/image" -c . >"$T/rootfs.tar"
 cp "$RUNTIME" "$T/bin/graft-runtime.real"
-printf 'log %s\nverbose yes\n' "$T/user/runtime.log" >"$T/runtime.conf"
 cat >"$T/bin/graft-runtime" <<END
 #!/bin/sh
 export GRAFT_RUNTIME_CONFIG=$T/runtime.conf GRAFT_RUNTIME_BACKEND=$BACKEND
 exec $T/bin/graft-runtime.real "\$@"
 END
 chmod 755 "$T/bin"/*
-chmod 644 "$T/rootfs.tar" "$T/runtime.conf"
-
-as_user()
-{
-	(cd "$T/user/home" && exec setpriv --reuid $ID --regid $ID --clear-groups env -i \
-		PATH="$PATH" HOME="$T/user/home" XDG_RUNTIME_DIR="$T/user/run" \
-		TMPDIR="$T/user/tmp" "$@")
-}
+chmod 644 "$T/rootfs.tar"
 
 pod()
 {
 	as_user timeout "$LIMIT" podman --cgroup-manager cgroupfs --events-backend file \
 		--storage-driver vfs "$@"
 }
-# It warns where mounts do not come through; there is nobody else in this namespace.
-mount --make-rshared /
 [ "$(as_user podman unshare cat /proc/self/uid_map 2>/dev/null | wc -l)" = 2 ] ||
 	skip "no user namespace with newuidmap here"
 
@@ -90,6 +66,10 @@ gone() # NAME
 
 graft_run --rm graft-test /inside exit 37
 equal "no policy: status" 37 $?
+check "graft install podman, by the user" as_user "$GRAFT" install podman
+equal "podman run --runtime graft" 37 "$(pod --runtime graft run --rm "${options[@]}" graft-test \
+	/inside exit 37; echo $?)"
+check "graft uninstall podman" as_user "$GRAFT" uninstall podman
 serve web
 equal "the supervisor is the user's" $ID "$(stat -c %u "/proc/$(supervisors)")"
 check "its socket is in XDG_RUNTIME_DIR" test -n "$(find "$STATE" -type s -uid $ID)"

@@ -6,10 +6,7 @@
  * that another user namespace owns means joining that one first, which a process with
  * threads may not do. So each such stack has a helper process: forked before the caller
  * starts threads, it joins, gives up all capabilities, makes itself unreadable and
- * answers requests on a SOCK_SEQPACKET pair:
- *
- *	caller  -> helper   { family, type, protocol }
- *	helper  -> caller   { 0 } + one descriptor, or { -errno }
+ * answers requests (lend.h) on a SOCK_SEQPACKET pair.
  *
  * The pair is the helper's life line: it ends at the first end of file. Requests are
  * serialised by a mutex (sockets made here are the exception, not the rule).
@@ -33,6 +30,7 @@
 
 #include "base/fd.h"
 #include "base/memory.h"
+#include "stack/kernel/lend.h"
 #include "stack/stack.h"
 
 struct netns_stack {
@@ -42,28 +40,16 @@ struct netns_stack {
 	pid_t helper;
 };
 
-struct request {
-	int family, type, protocol;
-};
-
 static int netns_socket(struct stack *stack, int family, int type, int protocol)
 {
 	struct netns_stack *self = (struct netns_stack *)stack;
-	struct request request = { family, type, protocol };
-	int answer = -EIO, fd = -1, r;
-	size_t n_fds = 0;
-	ssize_t n;
+	const struct lend_request request = { family, type, protocol };
+	int r;
 
 	pthread_mutex_lock(&self->lock);
-	r = fd_send(self->via, &request, sizeof(request), NULL, 0);
-	n = r < 0 ? r : fd_receive(self->via, &answer, sizeof(answer), &fd, 1, &n_fds);
+	r = lend_ask(self->via, &request);
 	pthread_mutex_unlock(&self->lock);
-	/* The helper is gone: say so in a way every caller of socket() knows. */
-	if (n <= 0)
-		return n == 0 || n == -EPIPE || n == -ECONNRESET ? -ENETDOWN : (int)n;
-	if (answer < 0)
-		return answer;
-	return n_fds == 1 ? fd : -EIO;
+	return r;
 }
 
 static void netns_release(struct stack *stack)
@@ -119,20 +105,11 @@ static void rest(int via)
 
 static void serve(int via)
 {
-	for (;;) {
-		_cleanup_fd_ int fd = -1;
-		struct request request;
-		ssize_t n;
-		int answer;
+	struct lend_request request;
 
+	for (;;) {
 		rest(via);
-		n = fd_receive(via, &request, sizeof(request), NULL, 0, NULL);
-		if (n != sizeof(request))
-			return;
-		fd = socket(request.family, request.type | SOCK_CLOEXEC,
-			    request.protocol);
-		answer = fd < 0 ? -errno : 0;
-		if (fd_send(via, &answer, sizeof(answer), &fd, fd >= 0) < 0)
+		if (lend_take(via, &request) <= 0 || lend_give(via, &request, 0) < 0)
 			return;
 	}
 }
