@@ -68,6 +68,7 @@ bench:
 	@bench/turns.py --json bench/results/turns.json --write docs/cgroup.md
 	@bench/container_turns.sh 20 docs/containers.md
 	@bench/container_pairs.sh 12 docs/containers.md
+	@bench/container_rootless.sh 12 docs/containers.md
 	@echo "policy look-ups (ns):"; $(BUILD)/bench/bench_resolve
 
 bench-kmod: all

@@ -17,10 +17,11 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/lib_container.sh"
 # shellcheck source=tests/lib_docker.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/lib_docker.sh"
+# shellcheck source=bench/docker_table.sh
+. "$(dirname "${BASH_SOURCE[0]}")/docker_table.sh"
 BACKEND=${BACKEND-runc}
 ROUNDS=${1-12}
 DOCUMENT=${2:+$SOURCE_DIR/$2} # a path within the tree
-LOAD=${LOAD-$SOURCE_DIR/build/bench/load}
 enter_host "$@"
 need docker-proxy iptables nft taskset wrk nginx
 need_dockerd
@@ -127,60 +128,6 @@ ways() # WAY... -> $T/ways; COMMAND: from "command"
 		esac
 		asks "$words" "${at%:*}" "${at#*:}"
 	done >"$T/ways"
-}
-
-asks() # PREFIX ADDRESS PORT
-{
-	case $KIND in
-	keep) echo "$1 taskset -c 0 wrk -t1 -c32 -d1s http://$2:$3/" ;;
-	close) echo "$1 taskset -c 0 wrk -t1 -c32 -d1s -H 'Connection: close' http://$2:$3/" ;;
-	*) echo "$1 taskset -c 0 $T/shared/load $KIND $2 $(($3 + 1)) 0.4 --poll" ;;
-	esac
-}
-
-row() # KIND FIGURE=TITLE...; WAYS
-{
-	KIND=$1
-	ways "${WAYS[@]}"
-	"$PYTHON" "$SOURCE_DIR/bench/alternate.py" "$ROUNDS" "$T/ways" "${@:2}" ||
-		die "a client failed"
-}
-
-head_of() # TITLE...
-{
-	local title titles="" lines="|---"
-	for title; do
-		titles+=" $title |"
-		lines+="|---"
-	done
-	cat <<END
-$(date +%F), Linux $(uname -r), $(nproc) CPUs, Docker $("$DOCKER" version -f '{{.Server.Version}}'), cubic; quartiles in brackets.
-
-| by that on the host |$titles
-$lines|
-END
-}
-
-rows()
-{
-	local kind
-	for kind in ${KINDS-whole rr keep close}; do
-		case $kind in
-		whole) row whole per_second="1 MiB in writes of 128 KiB, answered" ;;
-		rr) row rr per_second="64 bytes there and back" p50_us="its time, p50" ;;
-		keep) row keep per_second="nginx and wrk, keep-alive" ;;
-		close) row close per_second="nginx and wrk, \`Connection: close\`" ;;
-		esac
-	done
-}
-
-table() # NAME TITLE...; WAYS
-{
-	[ "${ONLY-${1#container-}}" = "${1#container-}" ] || return 0
-	{ head_of "${@:2}"; rows; } >"$T/$1"
-	cat "$T/$1"
-	[ -z "$DOCUMENT" ] ||
-		"$PYTHON" "$SOURCE_DIR/bench/document.py" "$DOCUMENT" "$1" <"$T/$1"
 }
 
 # Their cgroups are the machine's, and go with them.
