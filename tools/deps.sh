@@ -34,7 +34,8 @@ test="$demo $deb runc crun $docker $engines iptables nftables redis-server redis
 	systemd qemu-system-x86 cpio busybox-static
 	kmod dkms sparse coccinelle libpython3-dev linux-source-6.1 pahole patchelf xz-utils zstd
 	lintian mmdebstrap"
-bench="$demo runc wrk redis-server redis-tools passt slirp4netns uidmap"
+bench="$demo runc $docker iptables nftables rootlesskit wrk redis-server redis-tools passt slirp4netns
+	uidmap"
 # A kernel of our own, modules for it, and a machine to run them in.
 kernel="gcc libc6-dev make flex bison bc libelf-dev libssl-dev xz-utils kmod
 	linux-source-6.1 qemu-system-x86 cpio busybox-static"
