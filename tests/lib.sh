@@ -6,7 +6,8 @@
 #
 #	root's network          never touched
 #	+-- "the host"          network, mount and pid namespace made by enter_host
-#	    |   lo, outside0 (10.77.0.1/24, fd77::1/64), an empty /run that holds $T
+#	    |   lo, outside0 (10.77.0.1/24, fd77::1/64), an empty /run that holds $T,
+#	    |   root's with a BPF file system of its own
 #	    +-- graft run PROG  as root, and as an ordinary user (uid 65534)
 #
 # Everything started here lives in that pid namespace, so the kernel ends it with the
@@ -149,6 +150,8 @@ enter_host()
 	trap leave_host EXIT
 	trap 'exit 1' INT TERM HUP
 	mount -t tmpfs -o mode=755 graft-test /run || die "cannot mount over /run"
+	# What others have pinned is not ours to see, nor ours theirs.
+	[ "$(id -u)" != 0 ] || mount -t bpf graft-test /sys/fs/bpf 2>/dev/null
 	T=/run/test
 	prepare_files
 	prepare_network

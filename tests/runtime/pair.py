@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Two ends of TCP connections, each in a place of its own; neither blocks.
+Two ends of TCP connections, each in a place of its own; neither blocks. They are on one
+processor: large messages go by TCP to another.
 
 pair.py serve PORT...			serves whoever connects, a process for each, and
 					says what it saw of a connection when that ends
@@ -202,6 +203,7 @@ def ask(address, port, kind):
 
 
 command, *words = sys.argv[1:]
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 if command == "serve":
     serve(words)
 elif command == "ask":
