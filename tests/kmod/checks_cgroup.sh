@@ -71,13 +71,17 @@ cgroup_unix()
 	done
 }
 
-# Some of `graft revoke`: connections, what the kernel cannot destroy, and datagrams.
+# Some of `graft revoke`: connections, what the kernel cannot destroy, datagrams, and UNIX
+# sockets where there are rules for them.
 cgroup_revoke()
 {
-	local name cases=$HERE/../cgroup
+	local name cases=$HERE/../cgroup names=(revoke.py/{rule_plain4,rule_rewritten4,attach_again}
+		revoke.py/unsent revoke_sockets.py/{bound_only,datagrams4})
 	export GRAFT=graft CGROUP_TOP=/sys/fs/cgroup/revoke T
-	for name in revoke.py/rule_plain4 revoke.py/rule_rewritten4 revoke.py/attach_again \
-		revoke.py/unsent revoke_sockets.py/bound_only revoke_sockets.py/datagrams4; do
+	! grep -qw bpf_sock_addr_set_sun_path /proc/kallsyms ||
+		names+=(revoke_unix.py/unix_{rule_stream,rule_own_datagram,endpoint_seqpacket}
+			revoke_unix.py/unix_{policy_replaced_stream,on_its_way_stream,waiting})
+	for name in "${names[@]}"; do
 		mkdir "$CGROUP_TOP"
 		check "revoke: ${name#*/}" unshare -n sh -c 'ip link set lo up && exec "$@"' - \
 			"$PYTHON" "$cases/${name%/*}" "${name#*/}"

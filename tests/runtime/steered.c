@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,7 +22,12 @@
 #include "runtime/nat.h"
 #include "runtime/steer.h"
 
+#define LISTENERS   4
+#define PATIENCE_MS 20000
+
 static int n_points, n_failed;
+static struct pollfd listeners[LISTENERS];
+static nfds_t n_listeners;
 
 static void point(const char *name, bool holds)
 {
@@ -52,7 +58,7 @@ static struct sockaddr_in6 address_of(const char *host, uint16_t port)
 	return address;
 }
 
-/* Both are sockets for both families: IPv4 addresses are mapped ones. */
+/* All are sockets for both families: IPv4 addresses are mapped ones. */
 static int serve(const char *host, uint16_t port)
 {
 	struct sockaddr_in6 address = address_of(host, port);
@@ -62,7 +68,16 @@ static int serve(const char *host, uint16_t port)
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(fd, 8) < 0)
 		perror(host);
+	listeners[n_listeners++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 	return fd;
+}
+
+static void stop(int fd)
+{
+	for (nfds_t i = 0; i < n_listeners; i++)
+		if (listeners[i].fd == fd)
+			listeners[i].fd = -1;
+	close(fd);
 }
 
 /* Does a connection to @host come to @server, with the port it was made to? */
@@ -77,6 +92,8 @@ static bool reaches(const char *host, uint16_t port, int server)
 		close(client);
 		return false;
 	}
+	/* The client knows before any server does. */
+	poll(listeners, n_listeners, PATIENCE_MS);
 	accepted = accept(server, NULL, NULL);
 	is_there = accepted >= 0 &&
 		   getsockname(accepted, (struct sockaddr *)&address, &size) == 0 &&
@@ -122,7 +139,7 @@ static int test_steer(void)
 	point("and no other", reaches("::ffff:127.0.0.3", 8081, other));
 	steer_remove(steer, &any6);
 	point("an address is taken back", reaches("::1", 8080, holder));
-	close(hidden);
+	stop(hidden);
 	point("the socket is closed: the holder",
 	      reaches("::ffff:127.0.0.1", 8080, holder));
 	steer_free(steer);
