@@ -212,3 +212,17 @@ bridged()
 {
 	nft list counter inet test bridged | sed -n 's/.*packets \([0-9]*\) .*/\1/p'
 }
+
+# run_says IMAGE NAME WANTED OPTION... -- PROGRAM...: by an engine, whose test says in
+# graft_run OPTION... IMAGE PROGRAM... how
+run_says()
+{
+	local image=$1 name=$2 wanted=$3 more=()
+	shift 3
+	while [ "$1" != -- ]; do
+		more+=("$1")
+		shift
+	done
+	shift
+	equal "run: $name" "$wanted" "$(graft_run --rm "${more[@]}" "$image" "$@" 2>&1)"
+}

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -34,6 +35,28 @@ int process_open_thread(pid_t thread)
 	int fd = (int)syscall(SYS_pidfd_open, thread, PIDFD_THREAD);
 
 	return fd < 0 ? -errno : fd;
+}
+
+int process_split_off(void)
+{
+	pid_t between = fork();
+	int status;
+
+	if (between < 0)
+		return -errno;
+	if (between == 0) {
+		pid_t pid;
+
+		setsid();
+		pid = fork();
+		if (pid == 0)
+			return 1;
+		_exit(pid < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
+	}
+	while (waitpid(between, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
 }
 
 pid_t process_of(int pidfd)

@@ -16,6 +16,11 @@ int process_open_thread(pid_t thread);
 /* Return: the process, as our PID namespace numbers it; 0 when @pidfd is none, or the
  * process has ended or has no number here. */
 pid_t process_of(int pidfd);
+/*
+ * Makes a process that is nobody's child and leads a session. Return: 1 in it, 0 in the
+ * caller, or -errno.
+ */
+int process_split_off(void);
 /* Of @peer, which SO_PEERCRED tells of @socket. Return: as process_open(). */
 int process_open_peer(int socket, const struct ucred *peer);
 /* Is @pid in our namespace of that kind, a name in /proc/PID/ns? Return: 1, 0, or -errno:

@@ -146,25 +146,6 @@ static int set_mode(const struct home *home, const char *name)
 	return 0;
 }
 
-static int make(const struct home *home)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	_cleanup_fd_ int fd =
-		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t mask;
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	memcpy(address.sun_path, home->socket, sizeof(address.sun_path));
-	mask = umask(0177);
-	/* What a dead graftd left gives way; one that lives, with other state, does not.
-	 */
-	r = path_bind(fd, &address, sizeof(address));
-	umask(mask);
-	return r < 0 ? r : fd_steal(&fd);
-}
-
 int home_listen(const struct home *home, int last, const char *group)
 {
 	_cleanup_fd_ int fd = last;
@@ -172,7 +153,9 @@ int home_listen(const struct home *home, int last, const char *group)
 
 	if (!is_control(home, fd)) {
 		fd_close(fd);
-		fd = make(home);
+		/* What a dead graftd left gives way; one that lives, with other
+		 * state, does not. */
+		fd = path_socket(home->socket);
 	}
 	r = fd < 0 ? fd : set_mode(home, group);
 	/* Also of the last one's: clients are told who listened last. */

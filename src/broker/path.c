@@ -135,6 +135,25 @@ int path_bind(int fd, const struct sockaddr_un *address, socklen_t len)
 	return -EADDRINUSE;
 }
 
+int path_socket(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	_cleanup_fd_ int fd =
+		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	mode_t mask;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) >=
+	    (int)sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	mask = umask(0177);
+	r = path_bind(fd, &address, sizeof(address));
+	umask(mask);
+	return r < 0 ? r : fd_steal(&fd);
+}
+
 int path_give(int fd, uid_t uid, gid_t gid)
 {
 	_cleanup_fd_ int inode = ioctl(fd, SIOCUNIXFILE);

@@ -16,6 +16,10 @@
  */
 int path_bind(int fd, const struct sockaddr_un *address, socklen_t len);
 
+/* A SOCK_SEQPACKET socket that does not block, bound to @path as path_bind() does, which
+ * its owner alone may connect to. Return: a descriptor, the caller's, or -errno. */
+int path_socket(const char *path);
+
 /*
  * Gives the inode that @fd is bound to an owner. The inode is found through the socket,
  * never by its path: a path may be somebody else's by now. Needs CAP_NET_ADMIN over the

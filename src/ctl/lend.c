@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -34,32 +33,15 @@ static int fail(const char *path, int r)
 	return EXIT_GRAFT_FAILED;
 }
 
-/* In a process that is nobody's child. Return: 0 or -errno. */
+/* A terminal's signals are for the command, which ends who lends. Return: 0 or -errno. */
 static int lend_aside(int door, const char *path)
 {
 	_cleanup_fd_ int fd = door, self = process_open(getpid());
-	pid_t between;
-	int status;
+	int r = self < 0 ? self : process_split_off();
 
-	if (self < 0)
-		return self;
-	between = fork();
-	if (between < 0)
-		return -errno;
-	if (between == 0) {
-		pid_t pid;
-
-		/* A terminal's signals are for the command, which ends us. */
-		setsid();
-		pid = fork();
-		if (pid == 0)
-			_exit(lender_serve(fd_steal(&fd), path, self) < 0);
-		_exit(pid < 0);
-	}
-	while (waitpid(between, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
+	if (r > 0)
+		_exit(lender_serve(fd_steal(&fd), path, self) < 0);
+	return r;
 }
 
 static int become(char **argv)

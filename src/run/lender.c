@@ -79,26 +79,15 @@ static int make_directory(const char *path)
 
 int lender_open(const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	_cleanup_fd_ int fd =
-		socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t mask;
-	int r;
+	_cleanup_fd_ int fd = -1;
+	int r = make_directory(path);
 
-	if (fd < 0)
-		return -errno;
-	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) >=
-	    (int)sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	r = make_directory(path);
 	if (r < 0)
 		return r;
-	mask = umask(0177);
-	r = path_bind(fd, &address, sizeof(address));
-	umask(mask);
-	if (r == 0 && listen(fd, BACKLOG) < 0)
-		r = -errno;
-	return r < 0 ? r : fd_steal(&fd);
+	fd = path_socket(path);
+	if (fd < 0)
+		return fd;
+	return listen(fd, BACKLOG) < 0 ? -errno : fd_steal(&fd);
 }
 
 /* --- borrowers --- */

@@ -526,27 +526,14 @@ static _Noreturn void supervisor_main(const struct supervise *supervise, int run
 int supervise_start(const struct supervise *supervise)
 {
 	_cleanup_fd_ int runtime = process_open(getpid());
-	pid_t between;
-	int status;
+	int r;
 
 	if (runtime < 0)
 		return runtime;
 	/* What reading config.json took is nothing to be copied. */
 	malloc_trim(0);
-	between = fork();
-	if (between < 0)
-		return -errno;
-	if (between == 0) {
-		pid_t pid;
-
-		setsid();
-		pid = fork();
-		if (pid == 0)
-			supervisor_main(supervise, runtime);
-		_exit(pid < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
-	}
-	while (waitpid(between, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EAGAIN;
+	r = process_split_off();
+	if (r > 0)
+		supervisor_main(supervise, runtime);
+	return r;
 }

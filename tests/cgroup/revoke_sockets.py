@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 from revoking import (Agent, attach, cannot_be_reached, cgroup, DGRAM, equal, graft,
-                      is_destroyed, is_reset, main, n_destroyed, PLAIN4, revoke, STREAM, talks, V4, V6)
+                      is_destroyed, is_reset, let_hammer, main, n_destroyed, PLAIN4, revoke, STREAM, talks, V4, V6)
 
 
 def listener(family, lines, asked, reached, *choice):
@@ -261,11 +261,7 @@ def case_load():
         serve_forever()
     hammers = [Agent(app) for _ in range(3)]
     try:
-        for i, one in enumerate(hammers):
-            one.send("hammer", ("127.0.0.1", 9001), f"{path}{i}")
-        for i in range(len(hammers)):
-            while not os.path.exists(f"{path}{i}"):
-                os.sched_yield()
+        let_hammer(hammers, path, ("127.0.0.1", 9001))
         graft("revoke", "--rule", "1", app)
         left = subprocess.run(
             ["ss", "-Htn", "state", "established", "state", "syn-sent", "state",
@@ -320,11 +316,7 @@ def case_load_listener():
     path = f"{os.environ.get('T', '/tmp')}/hammered"
     clients = [Agent() for _ in range(3)]
     try:
-        for i, one in enumerate(clients):
-            one.send("hammer", ("127.0.0.1", 9001), f"{path}{i}")
-        for i in range(len(clients)):
-            while not os.path.exists(f"{path}{i}"):
-                os.sched_yield()
+        let_hammer(clients, path, ("127.0.0.1", 9001))
         graft("revoke", app)
         left = subprocess.run(["ss", "-Htan", "state", "connected", "state", "listening",
                                "( sport = :9001 )"],

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 
-from revoking import Agent, attach, cgroup, DGRAM, equal, graft, main, n_destroyed, revoke, STREAM
+from revoking import Agent, attach, cgroup, DGRAM, equal, graft, let_hammer, main, n_destroyed, revoke, STREAM
 
 UNIX, SEQPACKET = socket.AF_UNIX, socket.SOCK_SEQPACKET
 DIR = tempfile.mkdtemp(dir=os.environ.get("T", "/tmp"))
@@ -481,11 +481,7 @@ def case_unix_load():
     try:
         while not os.path.exists(DB):
             os.sched_yield()
-        for i, one in enumerate(hammers):
-            one.send("hammer", ASKED, f"{path}{i}", UNIX)
-        for i in range(len(hammers)):
-            while not os.path.exists(f"{path}{i}"):
-                os.sched_yield()
+        let_hammer(hammers, path, ASKED, UNIX)
         graft("revoke", "--rule", "1", app)
         equal("sockets left", [], revoke(app, "--dry-run", "--rule", "1")["sockets"])
         for one in hammers:

@@ -243,6 +243,16 @@ def talks(a, a_key, b, b_key):
               other.ask("recv", other_key, 16))
 
 
+def let_hammer(agents, path, address, *family):
+    """Each connects to @address on and on; returns when all do, each with a file at @path
+    and its number."""
+    for i, one in enumerate(agents):
+        one.send("hammer", address, f"{path}{i}", *family)
+    for i in range(len(agents)):
+        while not os.path.exists(f"{path}{i}"):
+            os.sched_yield()
+
+
 def is_destroyed(agent, key, what):
     equal(what, "ECONNABORTED", agent.ask("recv", key, 1))
 

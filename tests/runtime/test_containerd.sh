@@ -136,23 +136,12 @@ kill -KILL "$(task_pid container)"
 check "container killed: nothing is left" within 10 quiet
 gone container
 
-run() # NAME WANTED OPTION... -- PROGRAM...
-{
-	local name=$1 wanted=$2 options=()
-	shift 2
-	while [ "$1" != -- ]; do
-		options+=("$1")
-		shift
-	done
-	shift
-	equal "run: $name" "$wanted" "$(graft_run --rm "${options[@]}" one "$@" 2>&1)"
-}
 graft_run --rm "${policy[@]}" one /inside exit 37
 equal "run: status" 37 $?
-run "output" "the host says hello" "${policy[@]}" -- /inside get "$HOST4" 9000
-run "read-only, containerd's seccomp profile" "the host says hello" "${policy[@]}" \
+run_says one "output" "the host says hello" "${policy[@]}" -- /inside get "$HOST4" 9000
+run_says one "read-only, containerd's seccomp profile" "the host says hello" "${policy[@]}" \
 	--read-only --seccomp -- /inside get "$HOST4" 9000
-run "no policy" "connect: ENETUNREACH" -- /inside get "$HOST4" 9000
+run_says one "no policy" "connect: ENETUNREACH" -- /inside get "$HOST4" 9000
 output=$(graft_run --rm "${policy[@]}" --cap-add CAP_NET_ADMIN one /inside exit 0 2>&1)
 equal "run: CAP_NET_ADMIN is refused" 1 $?
 contains "and ctr says why" 'must not have CAP_NET_ADMIN' "$output"

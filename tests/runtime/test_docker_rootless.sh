@@ -104,29 +104,18 @@ check "docker rm -f" "$DOCKER" rm -f web
 check "nothing is left" within 30 quiet
 equal "the port is free again" "" "$(ss -Hltn 'sport = 8080')"
 
-run() # NAME WANTED OPTION... -- PROGRAM...
-{
-	local name=$1 wanted=$2 more=()
-	shift 2
-	while [ "$1" != -- ]; do
-		more+=("$1")
-		shift
-	done
-	shift
-	equal "run: $name" "$wanted" "$(graft_run --rm "${more[@]}" graft-test "$@" 2>&1)"
-}
 hello="the host says hello"
-run "default capabilities" "$hello" "${policy[@]}" -- /inside get "$HOST4" 9000
-run "--cap-drop ALL" "$hello" "${policy[@]}" --cap-drop ALL -- /inside get "$HOST4" 9000
-run "--cap-add NET_ADMIN, which is one over RootlessKit's" "$hello" "${policy[@]}" \
+run_says graft-test "default capabilities" "$hello" "${policy[@]}" -- /inside get "$HOST4" 9000
+run_says graft-test "--cap-drop ALL" "$hello" "${policy[@]}" --cap-drop ALL -- /inside get "$HOST4" 9000
+run_says graft-test "--cap-add NET_ADMIN, which is one over RootlessKit's" "$hello" "${policy[@]}" \
 	--cap-add NET_ADMIN -- /inside get "$HOST4" 9000
-run "--read-only" "$hello" "${policy[@]}" --read-only -- /inside get "$HOST4" 9000
-run "no-new-privileges" "$hello" "${policy[@]}" --security-opt no-new-privileges -- \
+run_says graft-test "--read-only" "$hello" "${policy[@]}" --read-only -- /inside get "$HOST4" 9000
+run_says graft-test "no-new-privileges" "$hello" "${policy[@]}" --security-opt no-new-privileges -- \
 	/inside get "$HOST4" 9000
-run "--net none" "$hello" "${policy[@]}" --net none -- /inside get "$HOST4" 9000
-run "a host port that is not the user's" "bind: EACCES" \
+run_says graft-test "--net none" "$hello" "${policy[@]}" --net none -- /inside get "$HOST4" 9000
+run_says graft-test "a host port that is not the user's" "bind: EACCES" \
 	--label "graft.publish=$HOST4:80:80" -- /inside bind 80
-run "no policy" "connect: ENETUNREACH" --net none -- /inside get "$HOST4" 9000
+run_says graft-test "no policy" "connect: ENETUNREACH" --net none -- /inside get "$HOST4" 9000
 
 # --- -p: RootlessKit has the port until the server binds ---
 plain() # NAME OPTION...: a server without a policy

@@ -123,30 +123,19 @@ check "container killed: podman start" pod start container
 check "it is reached again" within 20 is_reached
 gone container
 
-run() # NAME WANTED OPTION... -- PROGRAM...
-{
-	local name=$1 wanted=$2 more=()
-	shift 2
-	while [ "$1" != -- ]; do
-		more+=("$1")
-		shift
-	done
-	shift
-	equal "run: $name" "$wanted" "$(graft_run --rm "${more[@]}" graft-test "$@" 2>&1)"
-}
 hello="the host says hello"
-run "--cap-drop ALL" "$hello" "${policy[@]}" --cap-drop ALL -- /inside get "$HOST4" 9000
-run "--read-only" "$hello" "${policy[@]}" --read-only -- /inside get "$HOST4" 9000
-run "no-new-privileges" "$hello" "${policy[@]}" --security-opt no-new-privileges -- \
+run_says graft-test "--cap-drop ALL" "$hello" "${policy[@]}" --cap-drop ALL -- /inside get "$HOST4" 9000
+run_says graft-test "--read-only" "$hello" "${policy[@]}" --read-only -- /inside get "$HOST4" 9000
+run_says graft-test "no-new-privileges" "$hello" "${policy[@]}" --security-opt no-new-privileges -- \
 	/inside get "$HOST4" 9000
-run "seccomp=unconfined" "$hello" "${policy[@]}" --security-opt seccomp=unconfined -- \
+run_says graft-test "seccomp=unconfined" "$hello" "${policy[@]}" --security-opt seccomp=unconfined -- \
 	/inside get "$HOST4" 9000
 chmod 711 "$T" "$T/podman" "$T/podman/root" "$T/podman/runroot"
-run "--uidmap" "$hello" "${policy[@]}" --uidmap 0:100000:65536 --gidmap 0:100000:65536 -- \
+run_says graft-test "--uidmap" "$hello" "${policy[@]}" --uidmap 0:100000:65536 --gidmap 0:100000:65536 -- \
 	/inside get "$HOST4" 9000
-run "no policy" "connect: ENETUNREACH" -- /inside get "$HOST4" 9000
+run_says graft-test "no policy" "connect: ENETUNREACH" -- /inside get "$HOST4" 9000
 echo "connect tcp $HOST4:9000 = host" >"$T/policies/told"
-run "a policy's file" "$hello" --annotation graft.policy=told -- /inside get "$HOST4" 9000
+run_says graft-test "a policy's file" "$hello" --annotation graft.policy=told -- /inside get "$HOST4" 9000
 output=$(graft_run --rm "${policy[@]}" --cap-add NET_ADMIN graft-test /inside exit 0 2>&1)
 equal "run: CAP_NET_ADMIN is refused" 126 $?
 contains "and podman says why" 'must not have CAP_NET_ADMIN' "$output"

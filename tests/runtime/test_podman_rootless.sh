@@ -98,26 +98,15 @@ kill -KILL "$(as_user cat "$(pod inspect -f '{{.ConmonPidFile}}' conmon)")"
 equal "conmon killed: it is reached" "hello from 80" "$(get "$HOST4" 8080)"
 gone conmon
 
-run() # NAME WANTED OPTION... -- PROGRAM...
-{
-	local name=$1 wanted=$2 more=()
-	shift 2
-	while [ "$1" != -- ]; do
-		more+=("$1")
-		shift
-	done
-	shift
-	equal "run: $name" "$wanted" "$(graft_run --rm "${more[@]}" graft-test "$@" 2>&1)"
-}
 hello="the host says hello"
-run "--cap-drop ALL" "$hello" "${policy[@]}" --cap-drop ALL -- /inside get "$HOST4" 9000
-run "--read-only" "$hello" "${policy[@]}" --read-only -- /inside get "$HOST4" 9000
-run "no-new-privileges" "$hello" "${policy[@]}" --security-opt no-new-privileges -- \
+run_says graft-test "--cap-drop ALL" "$hello" "${policy[@]}" --cap-drop ALL -- /inside get "$HOST4" 9000
+run_says graft-test "--read-only" "$hello" "${policy[@]}" --read-only -- /inside get "$HOST4" 9000
+run_says graft-test "no-new-privileges" "$hello" "${policy[@]}" --security-opt no-new-privileges -- \
 	/inside get "$HOST4" 9000
-run "--userns=auto" "$hello" "${policy[@]}" --userns=auto:size=1024 -- /inside get "$HOST4" 9000
-run "--userns=keep-id" "$hello" "${policy[@]}" --userns=keep-id -- /inside get "$HOST4" 9000
-run "no policy" "connect: ENETUNREACH" -- /inside get "$HOST4" 9000
-run "a host port that is not the user's" "bind: EACCES" \
+run_says graft-test "--userns=auto" "$hello" "${policy[@]}" --userns=auto:size=1024 -- /inside get "$HOST4" 9000
+run_says graft-test "--userns=keep-id" "$hello" "${policy[@]}" --userns=keep-id -- /inside get "$HOST4" 9000
+run_says graft-test "no policy" "connect: ENETUNREACH" -- /inside get "$HOST4" 9000
+run_says graft-test "a host port that is not the user's" "bind: EACCES" \
 	--annotation "graft.publish=$HOST4:80:80" -- /inside bind 80
 # The race that SECURITY.md tells of: there is no cgroup for an ordinary user's sockets,
 # and it is Landlock that holds.
